@@ -1,0 +1,7 @@
+"""Generative models of human faces in Keras 3."""
+
+from facegen_keras.errors import UserError
+
+__version__ = "0.1.0"
+
+__all__ = ["UserError"]
