@@ -1,0 +1,71 @@
+"""Faces as batches that `fit()` understands on every backend."""
+
+import keras
+import numpy as np
+
+from facegen_keras.data import order
+from facegen_keras.data.faces import Faces
+from facegen_keras.errors import UserError
+
+
+class FaceBatches(keras.utils.PyDataset):
+    """Batches of uint8 `(batch, height, width, 3)` images in an order fixed by (seed, epoch).
+
+    The last partial batch of an epoch is dropped. Pass `shuffle=False` to `fit()`: the images are
+    shuffled here, and Keras would otherwise reorder the batches from an unseeded stream.
+
+    Args:
+        faces: What `load_faces` returned.
+        batch_size: Images in a batch.
+        seed: Seed of the order and of the flips, 0 or more.
+        start_epoch: Epoch of the first pass, from 0; `on_epoch_end` goes to the next.
+        skip_steps: Batches of the first epoch that were already trained on before a resume. They
+            come back as zeros that cost neither reading nor memory, and the caller skips them.
+
+    Raises:
+        UserError: The batch is larger than the data or not positive, or the seed is negative.
+    """
+
+    def __init__(
+        self,
+        faces: Faces,
+        batch_size: int,
+        seed: int = 0,
+        start_epoch: int = 0,
+        skip_steps: int = 0,
+    ):
+        # One thread: reading 128 images takes about a millisecond, and `fit` prefetches anyway.
+        super().__init__(workers=1, use_multiprocessing=False)
+        if batch_size < 1:
+            raise UserError(f"batch_size {batch_size}: must be 1 or more")
+        if batch_size > len(faces):
+            raise UserError(
+                f"batch_size {batch_size} is larger than the data ({len(faces)} images from "
+                f"{faces.source}): give --batch_size {len(faces)} or less, or more images"
+            )
+        if seed < 0:
+            raise UserError(f"seed {seed}: must be 0 or more")
+        self.faces = faces
+        self.batch_size = batch_size
+        self.seed = seed
+        self.start_epoch = start_epoch
+        self.skip_steps = skip_steps
+        self.epoch = start_epoch
+
+    @property
+    def num_batches(self) -> int:
+        """Batches in an epoch."""
+        return len(self.faces) // self.batch_size
+
+    def __len__(self) -> int:
+        return self.num_batches
+
+    def __getitem__(self, step: int) -> np.ndarray:
+        if self.epoch == self.start_epoch and step < self.skip_steps:
+            side = self.faces.resolution
+            return np.broadcast_to(np.zeros((), np.uint8), (self.batch_size, side, side, 3))
+        return order.batch(self.faces, self.seed, self.epoch, step, self.batch_size)
+
+    def on_epoch_end(self) -> None:
+        """Go to the next epoch's order."""
+        self.epoch += 1

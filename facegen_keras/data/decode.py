@@ -1,0 +1,186 @@
+"""One encoded image in, one square RGB image out. Needs Pillow and nothing else.
+
+This file is also the program that worker processes run (see `pool.py`), by its path and without
+the package: importing Keras would cost each worker seconds, numpy a tenth of one.
+"""
+
+import io
+import struct
+import warnings
+import zlib
+from typing import NamedTuple
+
+from PIL import Image, ImageOps
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
+# Decoders of other formats stay closed: they are rarely faces and often the target of exploits.
+
+MAX_PIXELS = 178_956_970
+# Pillow's own bound against decompression bombs (twice `Image.MAX_IMAGE_PIXELS`), fixed here so
+# that a program which lifts Pillow's bound does not change what is in a cache.
+
+DRAFT_MARGIN = 4
+# libjpeg can decode at 1/2, 1/4 or 1/8 for a fraction of the time. As long as the reduced image
+# is still at least 4 times the target, Lanczos decides the result: `tests/data/test_decode.py`
+# holds the difference to the full decode below half a grey level on average.
+
+PLAIN_MODES = ("RGB", "L")
+
+
+class Settings(NamedTuple):
+    """How images are brought to one size.
+
+    Attributes:
+        resolution: Side of the result in pixels.
+        crop: `"center"`, `"none"`, or a box `(left, upper, right, lower)` in pixels of the upright
+            original.
+        min_size: Shorter side, after cropping, below which an image is refused, in pixels.
+    """
+
+    resolution: int
+    crop: str | tuple[int, int, int, int] = "center"
+    min_size: int = 1
+
+
+class Record(NamedTuple):
+    """What became of one file.
+
+    Attributes:
+        problem: `""` for a usable image, else `"unreadable"`, `"truncated"`, `"not an image"`,
+            `"too small"` or `"outside the crop"`.
+        detail: One line about the problem.
+        width, height: Size of the upright original in pixels, 0 if unknown.
+        mode: Pillow's mode, such as `"RGB"`, with `"+alpha"` for a palette with transparency.
+        format: Pillow's format, such as `"JPEG"`.
+        crc: CRC-32 of the encoded bytes.
+        size: Number of encoded bytes.
+    """
+
+    problem: str = ""
+    detail: str = ""
+    width: int = 0
+    height: int = 0
+    mode: str = ""
+    format: str = ""
+    crc: int = 0
+    size: int = 0
+
+
+class Unusable(Exception):
+    """An image that training skips: a `Record.problem` and its detail."""
+
+
+def decode(data: bytes, settings: Settings) -> tuple[Record, bytes | None]:
+    """Decode, upright, crop, convert to RGB and resize one image.
+
+    Returns:
+        Its record and the pixels (`resolution * resolution * 3` bytes, row by row), or `None`
+        instead of pixels if the record names a problem.
+    """
+    crc, size = zlib.crc32(data), len(data)
+    seen: dict[str, object] = {}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # EXIF oddities and large images; judged by us below
+            pixels = _decode(data, settings, seen)
+    except Exception as error:  # a broken file can make Pillow raise nearly anything
+        problem, detail = _explain(data, error)
+        return Record(problem, detail, crc=crc, size=size, **seen), None
+    return Record(crc=crc, size=size, **seen), pixels
+
+
+def _decode(data: bytes, settings: Settings, seen: dict) -> bytes:
+    image = Image.open(io.BytesIO(data), formats=FORMATS)
+    seen["width"], seen["height"] = width, height = image.size
+    seen["format"] = image.format
+    seen["mode"] = image.mode
+    if "transparency" in image.info:
+        seen["mode"] += "+alpha"
+    if width * height > MAX_PIXELS:
+        raise Unusable("unreadable", f"{width}x{height} pixels is more than {MAX_PIXELS}")
+    scale = 1.0
+    if image.format == "JPEG":
+        scale = _draft(image, settings)
+    if "exif" in image.info or "xmp" in image.info or "Raw profile type exif" in image.info:
+        upright = ImageOps.exif_transpose(image)
+        if upright.size != image.size:
+            seen["width"], seen["height"] = width, height = height, width
+        image = upright
+    box = _box(width, height, settings)
+    side = settings.resolution
+    if scale == 1.0:
+        image = image if box == (0, 0, width, height) else image.crop(box)
+        image = to_rgb(image)
+        if image.size != (side, side):
+            image = image.resize((side, side), Image.Resampling.LANCZOS)
+    else:
+        factors = (image.width / width, image.height / height) * 2
+        box = tuple(edge * factor for edge, factor in zip(box, factors, strict=True))
+        image = to_rgb(image).resize((side, side), Image.Resampling.LANCZOS, box=box)
+    return image.tobytes()
+
+
+def _draft(image: Image.Image, settings: Settings) -> float:
+    """Ask libjpeg for a smaller image where that cannot be seen, and return its scale."""
+    width, height = image.size
+    if isinstance(settings.crop, tuple):
+        left, upper, right, lower = settings.crop
+        used = min(right - left, lower - upper)
+    else:
+        used = min(width, height)
+    scale = settings.resolution * DRAFT_MARGIN / max(used, 1)
+    if scale > 0.5:
+        return 1.0
+    image.draft(image.mode, (round(width * scale), round(height * scale)))
+    return image.width / width
+
+
+def _box(width: int, height: int, settings: Settings) -> tuple[int, int, int, int]:
+    if settings.crop == "none":
+        box = (0, 0, width, height)
+    elif settings.crop == "center":
+        side = min(width, height)
+        left, upper = (width - side) // 2, (height - side) // 2
+        box = (left, upper, left + side, upper + side)
+    else:
+        box = settings.crop
+        if box[2] > width or box[3] > height:
+            edges = ",".join(map(str, box))
+            raise Unusable("outside the crop", f"{width}x{height} pixels, the crop is {edges}")
+    if min(box[2] - box[0], box[3] - box[1]) < settings.min_size:
+        raise Unusable(
+            "too small", f"{width}x{height} pixels, at least {settings.min_size} are needed"
+        )
+    return box
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Return an image of any mode as RGB: 16 bits scaled to 8, transparency laid on white."""
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image
+    if image.mode.startswith("I"):
+        # 16-bit grey: Pillow's own conversion clips everything above 255 to white.
+        image = image.convert("I").point(lambda value: value * (1 / 257) + 0.5).convert("L")
+        return image.convert("RGB")
+    if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, image).convert("RGB")
+    return image.convert("RGB")
+
+
+def _explain(data: bytes, error: Exception) -> tuple[str, str]:
+    if isinstance(error, Unusable):
+        return error.args[0], error.args[1]
+    detail = " ".join(str(error).split())[:200] or type(error).__name__
+    if not data:
+        return "truncated", "the file is empty"
+    if isinstance(error, Image.UnidentifiedImageError):
+        if data.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM")) or (
+            data[:4] == b"RIFF" and data[8:12] == b"WEBP"
+        ):
+            return "unreadable", "the image's header is damaged"
+        return "not an image", "the content is not PNG, JPEG, WebP or BMP"
+    if "truncated" in detail.lower() or isinstance(error, (EOFError, struct.error)):
+        return "truncated", detail
+    return "unreadable", detail

@@ -1,0 +1,204 @@
+"""`load_faces` and what it returns: a lazy uint8 array of faces of one size."""
+
+import hashlib
+import os
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from facegen_keras.data import cache, sources
+from facegen_keras.data.decode import Settings
+from facegen_keras.errors import UserError
+
+MIN_RESOLUTION, MAX_RESOLUTION = 8, 1024
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was read and what was skipped.
+
+    Attributes:
+        found: Number of files looked at.
+        used: Number of usable images.
+        skipped: `(name, problem, detail)` of every file that is not used.
+    """
+
+    found: int
+    used: int
+    skipped: tuple[tuple[str, str, str], ...] = ()
+
+    def counts(self) -> dict[str, int]:
+        """Count the skipped files by problem."""
+        result: dict[str, int] = {}
+        for _, problem, _ in self.skipped:
+            result[problem] = result.get(problem, 0) + 1
+        return result
+
+    def __str__(self) -> str:
+        """Return one line: `1998 of 2000 images used; skipped 2 truncated (a.jpg, b.jpg)`."""
+        if not self.skipped:
+            return f"{self.used} images"
+        parts = []
+        for problem, count in self.counts().items():
+            names = [name for name, kind, _ in self.skipped if kind == problem]
+            more = ", ..." if count > 3 else ""
+            parts.append(f"{count} {problem} ({', '.join(names[:3])}{more})")
+        return f"{self.used} of {self.found} images used; skipped {'; '.join(parts)}"
+
+
+@dataclass(frozen=True, eq=False)
+class Faces:
+    """Faces of one size, read when asked for.
+
+    `len(faces)` is their number; `faces[3]` is one image, uint8 `(height, width, 3)` RGB;
+    `faces[10:20]`, `faces[[1, 5]]` or a boolean mask give `(n, height, width, 3)`. Every read is a
+    copy, so that it may be changed.
+
+    Attributes:
+        resolution: Side of the images in pixels.
+        mirror: Whether training flips half of them at random (see `data.order`). `len()` and
+            indexing are not affected.
+        fingerprint: SHA-256 (hex) of the names and content of the used files and of the settings
+            that shape the pixels. The same on every machine; `mirror` is not part of it.
+        report: What was skipped and why.
+        source: Where they are from, as the user named it.
+    """
+
+    resolution: int
+    mirror: bool
+    fingerprint: str
+    report: Report
+    source: str
+    pixels: np.ndarray | cache.PixelFile = field(repr=False)
+    rows: np.ndarray | None = field(default=None, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.pixels) if self.rows is None else len(self.rows)
+
+    def __getitem__(self, index) -> np.ndarray:
+        if isinstance(index, (int, np.integer)):
+            if not -len(self) <= index < len(self):
+                raise IndexError(f"image {index} of {len(self)}")
+            return self.batch(np.array([index % len(self)]))[0]
+        return self.batch(np.arange(len(self))[index])
+
+    def batch(self, indices: np.ndarray) -> np.ndarray:
+        """Return the images at `indices` (int, `(n,)`) as a new uint8 `(n, height, width, 3)`."""
+        indices = np.asarray(indices, dtype=np.int64)
+        return self.pixels[indices if self.rows is None else self.rows[indices]]
+
+    def split(self, held_out: float = 0.1, seed: int = 0) -> tuple["Faces", "Faces"]:
+        """Return (training, validation) views that share the pixels and no image.
+
+        Args:
+            held_out: Fraction of the images in the validation part, between 0 and 1.
+            seed: Chooses which.
+
+        Raises:
+            UserError: One of the parts would be empty.
+        """
+        held = round(len(self) * held_out)
+        if not 0 < held < len(self):
+            raise UserError(
+                f"held_out {held_out} of {len(self)} images leaves one part empty; "
+                "give a fraction between 0 and 1, or more images"
+            )
+        shuffled = np.random.default_rng(np.random.SeedSequence(seed)).permutation(len(self))
+        return self._view(np.sort(shuffled[held:])), self._view(np.sort(shuffled[:held]))
+
+    def _view(self, indices: np.ndarray) -> "Faces":
+        rows = indices if self.rows is None else self.rows[indices]
+        digest = hashlib.sha256(self.fingerprint.encode())
+        digest.update(indices.astype("<i8").tobytes())
+        return Faces(
+            self.resolution,
+            self.mirror,
+            digest.hexdigest(),
+            self.report,
+            self.source,
+            self.pixels,
+            rows,
+        )
+
+
+def load_faces(
+    source: str | os.PathLike | np.ndarray,
+    resolution: int = 64,
+    crop: str | tuple[int, int, int, int] = "center",
+    mirror: bool = False,
+    limit: int | None = None,
+    cache_dir: str | os.PathLike | None = None,
+    workers: int | None = None,
+    progress: bool = True,
+    min_size: int | None = None,
+) -> Faces:
+    """Decode a source once into a cache of equally sized images, and open it.
+
+    Args:
+        source: A folder (nested too), a `.zip`, or a uint8 array `(n, height, width, 3)`.
+        resolution: Side of the images in pixels, a power of two from 8 to 1024.
+        crop: `"center"` (the largest square in the middle), `"none"` (the whole image is resized,
+            also if that changes its shape), or a box `(left, upper, right, lower)` in pixels, as a
+            tuple or as `"left,upper,right,lower"`.
+        mirror: Flip half of the training images at random, anew in every epoch.
+        limit: Use only the first so many usable images.
+        cache_dir: Where decoded images are kept; `FACEGEN_CACHE` or `~/.cache/facegen_keras`.
+        workers: Processes that decode; one per usable core by default.
+        progress: Show a progress bar and one line about skipped files.
+        min_size: Skip images whose shorter side, after cropping, is below this many pixels; half
+            the resolution by default.
+
+    Raises:
+        UserError: Nothing usable is there, a setting is out of range, or the disk is full.
+    """
+    check_resolution(resolution)
+    crop = parse_crop(crop)
+    if limit is not None and limit < 1:
+        raise UserError(f"limit {limit}: must be 1 or more, or left out for all images")
+    if workers is not None and workers < 1:
+        raise UserError(f"workers {workers}: must be 1 or more")
+    if isinstance(source, np.ndarray):
+        raise NotImplementedError
+    settings = Settings(resolution, crop, resolution // 2 if min_size is None else min_size)
+    listed = sources.open_source(source)
+    entry = cache.open_or_build(listed, settings, limit, cache_dir, workers, progress)
+    report = Report(entry.found, len(entry.pixels), entry.skipped)
+    if report.skipped and progress:
+        print(f"{listed.name}: {report}")
+    return Faces(resolution, mirror, entry.fingerprint, report, listed.name, entry.pixels)
+
+
+def check_resolution(resolution: int) -> None:
+    """Refuse a resolution that is not a power of two from 8 to 1024, naming the nearest.
+
+    Raises:
+        UserError: It is not.
+    """
+    allowed = [2**power for power in range(3, 11)]
+    if resolution not in allowed:
+        nearest = min(allowed, key=lambda side: abs(side - resolution))
+        raise UserError(
+            f"resolution {resolution}: must be a power of two from {MIN_RESOLUTION} to "
+            f"{MAX_RESOLUTION}; the nearest is {nearest}"
+        )
+
+
+def parse_crop(crop: str | tuple[int, int, int, int]) -> str | tuple[int, int, int, int]:
+    """Return `"none"`, `"center"` or the four edges of a box.
+
+    Raises:
+        UserError: It is something else, or an empty box.
+    """
+    if crop in ("none", "center"):
+        return crop
+    try:
+        edges = crop.split(",") if isinstance(crop, str) else crop
+        left, upper, right, lower = (int(edge) for edge in edges)
+    except (TypeError, ValueError):
+        left = upper = right = lower = 0
+    if not (0 <= left < right and 0 <= upper < lower):
+        raise UserError(
+            f"crop {crop!r}: must be none, center, or left,upper,right,lower in pixels, "
+            "such as 15,40,163,188"
+        )
+    return left, upper, right, lower

@@ -1,0 +1,161 @@
+"""Decoding in parallel: worker processes that hold Pillow, not Keras.
+
+Threads would wait for each other: for a 64x64 face most of the time goes into Python code around
+the decoder, which holds the interpreter lock. `multiprocessing` would run the user's script again
+in every worker (or fork a process that has TensorFlow's threads in it). So each worker is a plain
+`python` whose stdin brings tasks and whose stdout takes records back; the pixels go straight from
+the worker into the cache file.
+"""
+
+import os
+import pickle
+import queue
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+from facegen_keras.data.decode import Record, Settings
+from facegen_keras.data.sources import Source
+from facegen_keras.data.worker import Task, process
+
+CHUNK = 128  # images a task: enough to forget the cost of a task, few enough for a lively bar
+ALONE_BELOW = 384  # images for which starting workers takes longer than decoding
+
+# The package's own __init__ would import Keras; two bare modules stand in for it in the worker.
+BOOTSTRAP = """
+import sys, types
+for name, path in (("facegen_keras", sys.argv[1]), ("facegen_keras.data", sys.argv[2])):
+    sys.modules[name] = types.ModuleType(name)
+    sys.modules[name].__path__ = [path]
+import signal
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+from facegen_keras.data.worker import serve
+serve()
+"""
+
+
+def default_workers() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class _Worker:
+    """One worker process, restarted after a decoder has taken it down."""
+
+    def __init__(self):
+        self.process: subprocess.Popen | None = None
+
+    def ask(self, task: Task) -> list[Record]:
+        """Return the records of a task; `EOFError` if the worker died over it."""
+        if self.process is None:
+            here = Path(__file__).parent
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", BOOTSTRAP, str(here.parent), str(here)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,  # libpng and libjpeg complain there about odd files
+            )
+        try:
+            pickle.dump(task, self.process.stdin, protocol=pickle.HIGHEST_PROTOCOL)
+            self.process.stdin.flush()
+            answer = pickle.load(self.process.stdout)
+        except (EOFError, BrokenPipeError, pickle.UnpicklingError):
+            self.close()
+            raise EOFError from None
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    def close(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.stdin.close()
+            self.process.stdout.close()
+            self.process.wait()
+            self.process = None
+
+
+def _ask_safely(worker: _Worker, task: Task) -> list[Record]:
+    """Like `ask`, but a file that takes the worker down is refused instead of ending the run."""
+    try:
+        return worker.ask(task)
+    except EOFError:
+        if len(task.items) == 1:
+            return [Record("unreadable", "the decoder crashed on it")]
+    row_bytes = task.settings.resolution**2 * 3
+    records = []
+    for position, item in enumerate(task.items):
+        single = task._replace(items=[item], offset=task.offset + position * row_bytes)
+        records += _ask_safely(worker, single)
+    return records
+
+
+def decode_range(
+    source: Source,
+    start: int,
+    stop: int,
+    settings: Settings,
+    output: str | None,
+    offset: int,
+    workers: int,
+    advance: Callable[[int], None],
+) -> list[Record]:
+    """Decode the candidates `start:stop` of a source and return their records in order.
+
+    Args:
+        source: The listed source.
+        start, stop: Range of candidates.
+        settings: Size and crop of the pixels.
+        output: File that receives the pixels, or `None`.
+        offset: Byte of `output` where candidate `start` goes; the others follow it.
+        workers: Number of processes; small ranges are decoded in this one.
+        advance: Called with the number of images done since the last call.
+
+    Raises:
+        OSError: The output could not be written.
+    """
+    row_bytes = settings.resolution**2 * 3
+
+    def task(first: int) -> Task:
+        place = offset + (first - start) * row_bytes
+        return source.task(first, min(first + CHUNK, stop), settings, output, place)
+
+    firsts = range(start, stop, CHUNK)
+    workers = min(workers, len(firsts))
+    if workers == 1 or stop - start < ALONE_BELOW or not sys.executable:
+        records = []
+        for first in firsts:
+            chunk = process(task(first))
+            records += chunk
+            advance(len(chunk))
+        return records
+
+    idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
+    crew = [_Worker() for _ in range(workers)]
+    for worker in crew:
+        idle.put(worker)
+
+    def job(first: int) -> list[Record]:
+        worker = idle.get()
+        try:
+            return _ask_safely(worker, task(first))
+        finally:
+            idle.put(worker)
+
+    chunks: dict[int, list[Record]] = {}
+    threads = ThreadPoolExecutor(workers)
+    try:
+        jobs = {threads.submit(job, first): first for first in firsts}
+        for done in as_completed(jobs):
+            chunks[jobs[done]] = done.result()
+            advance(len(chunks[jobs[done]]))
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)
+        for worker in crew:
+            worker.close()
+        threads.shutdown(wait=True)
+    return [record for first in firsts for record in chunks[first]]

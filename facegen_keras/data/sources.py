@@ -1,0 +1,181 @@
+"""Where faces come from: a folder, a zip, an array file or a Hugging Face data set.
+
+Opening a source lists it and reads no image. `Source.task` describes a chunk of it to a worker.
+"""
+
+import hashlib
+import os
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from facegen_keras.data.decode import Settings
+from facegen_keras.data.worker import Task, ZipSpan
+from facegen_keras.errors import UserError
+
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp")
+
+# Files that lie beside images without anyone meaning them as images; passed over in silence.
+SILENT_NAMES = ("readme", "license", "licence", "thumbs.db", "desktop.ini")
+ARCHIVES = (".zip", ".npy", ".npz")
+
+WAYS = (
+    "give a folder or .zip of your own photos, hf:owner/name for a Hugging Face data set, "
+    "or the bundled dataset/sample_faces.zip"
+)
+
+
+@dataclass
+class Source:
+    """A listed source.
+
+    Attributes:
+        name: What the user gave, for messages.
+        kind: `"folder"`, `"zip"` or `"bytes"`, as in `worker.Task`.
+        path: The folder or zip that workers read.
+        names: The candidates, as sorted relative names with forward slashes.
+        items: What a worker needs to find each candidate.
+        stamp: Changes when the content may have changed; quick to compute.
+        ignored: Names of files that are not images by their extension.
+    """
+
+    name: str
+    kind: str
+    path: str
+    names: Sequence[str]
+    items: Any
+    stamp: str
+    ignored: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def task(
+        self, start: int, stop: int, settings: Settings, output: str | None, offset: int
+    ) -> Task:
+        """Describe the candidates `start:stop` to a worker; see `worker.Task`."""
+        return Task(self.kind, self.path, self.items[start:stop], settings, output, offset)
+
+
+def _verdict(name: str) -> str:
+    """Sort a relative name into `"image"`, `"other"` or `"silent"`."""
+    parts = name.split("/")
+    last = parts[-1].lower()
+    stem, extension = os.path.splitext(last)
+    if any(part.startswith(".") or part == "__MACOSX" for part in parts):
+        return "silent"
+    if extension in EXTENSIONS:
+        return "image"
+    if last in SILENT_NAMES or stem in SILENT_NAMES or extension in ARCHIVES:
+        return "silent"
+    # A file without an extension may be anything; its content decides.
+    return "image" if not extension else "other"
+
+
+def open_folder(path: Path, name: str | None = None) -> Source:
+    """List a folder and everything below it.
+
+    A folder that holds no image and exactly one `.zip` stands for that zip: `--data_path ./dataset`
+    means the bundled `dataset/sample_faces.zip` until photos of your own are put beside it.
+    """
+    name = name or str(path)
+    found: list[tuple[str, int, int]] = []
+    ignored, archives = [], []
+    for relative, entry in _walk(path):
+        verdict = _verdict(relative)
+        if verdict == "image":
+            info = entry.stat()
+            found.append((relative, info.st_size, info.st_mtime_ns))
+        elif verdict == "other":
+            ignored.append(relative)
+        elif relative.lower().endswith(".zip"):
+            archives.append(relative)
+    if not found:
+        if len(archives) == 1:
+            return open_zip(path / archives[0])
+        if archives:
+            listed = ", ".join(sorted(archives)[:3])
+            raise UserError(f"{name}: no image but several zips ({listed}); give one of them")
+        raise UserError(f"{name}: no image found ({', '.join(EXTENSIONS)}); {WAYS}")
+    found.sort()
+    listing = hashlib.sha256(str(path.resolve()).encode("utf-8", "surrogateescape"))
+    for relative, size, modified in found:
+        listing.update(f"{relative}\0{size}\0{modified}\n".encode("utf-8", "surrogateescape"))
+    names = [relative for relative, _, _ in found]
+    return Source(
+        name, "folder", str(path), names, names, f"folder {listing.hexdigest()}", sorted(ignored)
+    )
+
+
+def _walk(root: Path):
+    """Yield (relative name, directory entry) of every file, following links once."""
+    seen = set()
+    stack = [("", os.fspath(root))]
+    while stack:
+        prefix, folder = stack.pop()
+        info = os.stat(folder)
+        if (info.st_dev, info.st_ino) in seen:  # a link back up
+            continue
+        seen.add((info.st_dev, info.st_ino))
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir():
+                    if not entry.name.startswith(".") and entry.name != "__MACOSX":
+                        stack.append((f"{prefix}{entry.name}/", entry.path))
+                elif entry.is_file():
+                    yield prefix + entry.name, entry
+
+
+def open_zip(path: Path, name: str | None = None) -> Source:
+    """List a zip by its central directory; folders inside it may be nested."""
+    name = name or str(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        raise UserError(
+            f"{name}: not a readable zip ({error}); download or pack it again"
+        ) from None
+    found, ignored = [], []
+    for member in members:
+        if member.is_dir():
+            continue
+        verdict = _verdict(member.filename)
+        if verdict == "image":
+            found.append(member)
+        elif verdict == "other":
+            ignored.append(member.filename)
+    if not found:
+        raise UserError(f"{name}: no image found; expected {', '.join(EXTENSIONS)} inside; {WAYS}")
+    found.sort(key=lambda member: member.filename)
+    listing = hashlib.sha256()
+    for member in found:
+        line = f"{member.filename}\0{member.file_size}\0{member.CRC:08x}\n"
+        listing.update(line.encode("utf-8", "surrogateescape"))
+    spans = [
+        ZipSpan(m.header_offset, m.compress_size, m.compress_type, m.CRC, m.flag_bits)
+        for m in found
+    ]
+    names = [member.filename for member in found]
+    return Source(
+        name, "zip", str(path), names, spans, f"zip {listing.hexdigest()}", sorted(ignored)
+    )
+
+
+def open_source(source: str | os.PathLike) -> Source:
+    """List a folder or a zip.
+
+    Raises:
+        UserError: Nothing is there, or it holds no image; names the three ways to get faces.
+    """
+    path = Path(source).expanduser()
+    try:
+        if path.is_dir():
+            return open_folder(path, str(source))
+        if path.is_file():
+            return open_zip(path, str(source))
+    except PermissionError as error:
+        raise UserError(f"{error.filename}: permission denied; make it readable") from None
+    raise UserError(f"{source}: no such file or folder; {WAYS}")

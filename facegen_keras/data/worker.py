@@ -1,0 +1,130 @@
+"""What decodes a chunk of files: in this process for a few, in worker processes for many.
+
+Needs only the standard library and Pillow; see `pool.py` for how it is started.
+"""
+
+import os
+import pickle
+import struct
+import sys
+import zlib
+from typing import Any, BinaryIO, NamedTuple
+
+from facegen_keras.data.decode import Record, Settings, Unusable, decode
+
+ZIP_LOCAL_HEADER = struct.Struct("<4s22xHH")  # APPNOTE.TXT 4.3.7: signature .. name, extra length
+
+
+class Task(NamedTuple):
+    """A chunk of work.
+
+    Attributes:
+        kind: Where the bytes are: `"folder"`, `"zip"` or `"bytes"`.
+        path: The folder or the zip.
+        items: File names below the folder; `ZipSpan`s; or the encoded images themselves.
+        settings: Size and crop of the result.
+        output: File to write pixels to, or `None` to only report.
+        offset: Byte of `output` at which the first item's pixels start.
+    """
+
+    kind: str
+    path: str
+    items: list[Any]
+    settings: Settings
+    output: str | None = None
+    offset: int = 0
+
+
+class ZipSpan(NamedTuple):
+    """Where a zip member lies: its header's offset, packed size, method, CRC-32 and flags."""
+
+    offset: int
+    packed: int
+    method: int
+    crc: int
+    flags: int
+
+
+def process(task: Task) -> list[Record]:
+    """Decode a chunk, write the usable images' pixels, and return a record per item."""
+    row_bytes = task.settings.resolution**2 * 3
+    blank = bytes(row_bytes)  # keeps the rows of refused files in place until they are closed up
+    records, rows = [], []
+    archive = open(task.path, "rb") if task.kind == "zip" else None  # noqa: SIM115
+    try:
+        for item in task.items:
+            try:
+                data = _read(task, archive, item)
+            except OSError as error:
+                record, pixels = Record("unreadable", error.strerror or str(error)), None
+            except Unusable as error:
+                record, pixels = Record(*error.args), None
+            else:
+                record, pixels = decode(data, task.settings)
+            records.append(record)
+            rows.append(pixels or blank)
+    finally:
+        if archive:
+            archive.close()
+    if task.output is not None:
+        with open(task.output, "r+b", buffering=0) as output:
+            output.seek(task.offset)
+            write_all(output, b"".join(rows))
+    return records
+
+
+def write_all(file: BinaryIO, data: bytes) -> None:
+    """Write every byte to an unbuffered file, which may take several calls."""
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) :]
+
+
+def _read(task: Task, archive: BinaryIO | None, item: Any) -> bytes:
+    if task.kind == "bytes":
+        return item
+    if task.kind == "folder":
+        with open(os.path.join(task.path, item), "rb", buffering=0) as file:
+            return file.read()
+    return _read_member(archive, item)
+
+
+def _read_member(archive: BinaryIO, span: ZipSpan) -> bytes:
+    # `zipfile` takes longer to open a member than Pillow takes to decode a 64x64 face.
+    if span.flags & 1:
+        raise Unusable("unreadable", "the zip member is encrypted")
+    archive.seek(span.offset)
+    header = archive.read(ZIP_LOCAL_HEADER.size)
+    if len(header) < ZIP_LOCAL_HEADER.size or header[:4] != b"PK\x03\x04":
+        raise Unusable("unreadable", "the zip member has no header; is the zip damaged?")
+    _, name_length, extra_length = ZIP_LOCAL_HEADER.unpack(header)
+    archive.seek(name_length + extra_length, os.SEEK_CUR)
+    data = archive.read(span.packed)
+    if span.method == 8:
+        try:
+            data = zlib.decompress(data, -zlib.MAX_WBITS)
+        except zlib.error as error:
+            raise Unusable("unreadable", f"the zip member is damaged: {error}") from None
+    elif span.method != 0:
+        raise Unusable("unreadable", f"zip compression method {span.method} is not supported")
+    if zlib.crc32(data) != span.crc:
+        raise Unusable("unreadable", "the zip member is damaged: its checksum differs")
+    return data
+
+
+def serve() -> None:
+    """Answer pickled tasks on stdin with pickled records on stdout until stdin closes."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever a decoder prints must not end up between the answers
+    tasks = sys.stdin.buffer
+    while True:
+        try:
+            task = pickle.load(tasks)
+        except EOFError:
+            return
+        try:
+            answer = process(task)
+        except OSError as error:  # of the output: a full disk
+            answer = error
+        pickle.dump(answer, answers, protocol=pickle.HIGHEST_PROTOCOL)
+        answers.flush()
