@@ -243,9 +243,7 @@ def _header(count: int, resolution: int) -> bytes:
 
 
 def _fingerprint(names: Sequence[str], records: Sequence[Record], settings: Settings) -> str:
-    digest = hashlib.sha256(
-        f"{FORMAT} {settings.resolution} {settings.crop} {settings.min_size}\n".encode()
-    )
+    digest = hashlib.sha256(f"{FORMAT} {settings.resolution} {settings.crop}\n".encode())
     for name, record in zip(names, records, strict=False):
         if not record.problem:
             line = f"{name}\0{record.size}\0{record.crc:08x}\n"
