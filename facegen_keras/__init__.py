@@ -2,7 +2,20 @@
 
 from facegen_keras.data import FaceBatches, Faces, load_faces
 from facegen_keras.errors import UserError
+from facegen_keras.export import load_encoder, load_generator, save_generator
+from facegen_keras.generate import save_grid
+from facegen_keras.generator import Generator
 
 __version__ = "0.1.0"
 
-__all__ = ["FaceBatches", "Faces", "UserError", "load_faces"]
+__all__ = [
+    "FaceBatches",
+    "Faces",
+    "Generator",
+    "UserError",
+    "load_encoder",
+    "load_faces",
+    "load_generator",
+    "save_generator",
+    "save_grid",
+]

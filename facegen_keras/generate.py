@@ -1,0 +1,246 @@
+"""Pictures out of a generator: faces of seeds, grids, interpolations, reconstructions, videos."""
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+from PIL import Image
+
+from facegen_keras.errors import UserError
+from facegen_keras.generator import Generator, latents, to_uint8
+
+FRAMES_PER_SECOND = 24
+# A typing mistake such as 0-99999999999 must not fill the memory.
+_MAX_SEEDS = 1_000_000
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Seeds from `"0-35,100"`: whole numbers and inclusive ranges, in the order given.
+
+    Raises:
+        UserError: Anything else stands in the text.
+    """
+    seeds: list[int] = []
+    for piece in str(text).split(","):
+        match = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", piece)
+        if not match:
+            raise UserError(f"seeds {text!r}: expected numbers and ranges such as 0-35,100")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first or last >= 2**32:
+            raise UserError(
+                f"seeds {text!r}: {piece.strip()} is not a range within 0 to {2**32 - 1}"
+            )
+        if len(seeds) + last - first >= _MAX_SEEDS:
+            raise UserError(f"seeds {text!r}: more than {_MAX_SEEDS:,} seeds")
+        seeds.extend(range(first, last + 1))
+    return seeds
+
+
+def parse_grid(text: str) -> tuple[int, int] | None:
+    """Columns and rows from `"6x4"`, or None from `"none"`.
+
+    Raises:
+        UserError: Anything else.
+    """
+    if text.strip().lower() == "none":
+        return None
+    match = re.fullmatch(r"\s*(\d+)\s*[x×]\s*(\d+)\s*", text.lower())
+    if not match or not int(match[1]) * int(match[2]):
+        raise UserError(f"grid {text!r}: expected columns x rows such as 6x4, or none")
+    return int(match[1]), int(match[2])
+
+
+def grid_shape(count: int) -> tuple[int, int]:
+    """Columns and rows of the squarest grid for `count` images, never higher than wide."""
+    columns = int(np.ceil(np.sqrt(count)))
+    return columns, int(np.ceil(count / columns))
+
+
+def tile(images: np.ndarray, shape: tuple[int, int] | None = None) -> np.ndarray:
+    """Lay images out row by row on one white sheet: uint8 (rows * height, columns * width, 3).
+
+    Args:
+        images: uint8 (n, height, width, 3).
+        shape: Columns and rows; by default the squarest. Images beyond its places are left out.
+
+    Raises:
+        UserError: There is no image, or they are not uint8 RGB.
+    """
+    images = np.asarray(images)
+    if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8 or not len(images):
+        raise UserError(
+            f"images of shape {images.shape}, {images.dtype}: "
+            "expected uint8 (n, height, width, 3) with n at least 1"
+        )
+    columns, rows = shape or grid_shape(len(images))
+    images = images[: columns * rows]
+    _, height, width, _ = images.shape
+    sheet = np.full((rows, columns, height, width, 3), 255, "uint8")
+    sheet.reshape(-1, height, width, 3)[: len(images)] = images
+    return sheet.transpose(0, 2, 1, 3, 4).reshape(rows * height, columns * width, 3)
+
+
+def save_grid(
+    images: np.ndarray, path: str | os.PathLike, shape: tuple[int, int] | None = None
+) -> Path:
+    """Write images as one picture; the arguments and errors are those of `tile`."""
+    return _save(tile(images, shape), path)
+
+
+def save_faces(
+    images: np.ndarray, seeds: Sequence[int], family: str, folder: str | os.PathLike
+) -> list[Path]:
+    """Write each image of (n, height, width, 3) uint8 as `<family>_seed0007.png`."""
+    folder = Path(folder)
+    return [
+        _save(image, folder / f"{family}_seed{seed:04d}.png")
+        for image, seed in zip(images, seeds, strict=True)
+    ]
+
+
+def interpolate(start: np.ndarray, end: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """Spherical interpolation between two latents: (len(t), latent_dim) float32.
+
+    Gaussian latents lie near a sphere; the straight line between two leaves it, where the
+    generator has never been (White 2016, arXiv:1609.04468, section 2.1).
+
+    Args:
+        start: Latent (latent_dim,), reached at t = 0.
+        end: Latent (latent_dim,), reached at t = 1.
+        t: Positions from 0 to 1.
+    """
+    start, end = np.asarray(start, "float64"), np.asarray(end, "float64")
+    t = np.asarray(t, "float64")[:, None]
+    norms = np.linalg.norm(start) * np.linalg.norm(end)
+    angle = np.arccos(np.clip(start @ end / norms, -1, 1)) if norms else 0.0
+    if np.sin(angle) < 1e-6:  # parallel, or at the origin: the sphere gives no direction
+        return ((1 - t) * start + t * end).astype("float32")
+    weights = np.sin((1 - t) * angle), np.sin(t * angle)
+    return ((weights[0] * start + weights[1] * end) / np.sin(angle)).astype("float32")
+
+
+def walk(z: np.ndarray, frames: int, loop: bool) -> np.ndarray:
+    """A path through latents at even pace: float32 (frames, latent_dim).
+
+    Args:
+        z: Latents to visit, (n, latent_dim).
+        frames: Number of steps in all, at least n.
+        loop: Go from the last one back to the first, so that a repeated film has no jump; the
+            first latent is then not repeated at the end.
+
+    Raises:
+        UserError: Fewer than two latents, or fewer frames than latents.
+    """
+    if len(z) < 2:
+        raise UserError(f"an interpolation through {len(z)} latent: expected two or more")
+    if frames < len(z):
+        raise UserError(f"{frames} frames through {len(z)} latents: expected {len(z)} or more")
+    stops = np.concatenate([z, z[:1]]) if loop else np.asarray(z)
+    legs = len(stops) - 1
+    position = np.linspace(0, legs, frames, endpoint=not loop)
+    leg = np.minimum(position.astype(int), legs - 1)
+    rows = np.empty((frames, z.shape[1]), "float32")
+    for index in range(legs):
+        here = leg == index
+        rows[here] = interpolate(stops[index], stops[index + 1], position[here] - index)
+    return rows
+
+
+def interpolate_seeds(
+    generator: Generator, seeds: Iterable[int], frames: int = 48, loop: bool = True, **options
+) -> np.ndarray:
+    """The frames of a walk through the latents of seeds: uint8 (frames, height, width, 3)."""
+    z = walk(latents(seeds, generator.latent_dim), frames, loop)
+    return to_uint8(generator(z, **options))
+
+
+def encode(encoder: keras.Model, faces: np.ndarray, batch_size: int = 32) -> np.ndarray:
+    """The mean latents of photos: float32 (n, latent_dim).
+
+    Args:
+        encoder: As from `load_encoder`.
+        faces: uint8 (n, height, width, 3).
+        batch_size: Photos at a time.
+
+    Raises:
+        UserError: The photos have another size than the encoder takes.
+    """
+    faces = np.asarray(faces)
+    if faces.ndim != 4 or tuple(faces.shape[1:]) != tuple(encoder.input_shape[1:]):
+        raise UserError(
+            f"photos of shape {faces.shape}: the encoder takes (n, *{encoder.input_shape[1:]})"
+        )
+    means = []
+    for start in range(0, len(faces), batch_size):
+        batch = faces[start : start + batch_size].astype("float32") / 127.5 - 1.0
+        both = np.asarray(encoder.predict_on_batch(batch), dtype="float32")
+        means.append(both[:, : both.shape[1] // 2])
+    return np.concatenate(means)
+
+
+def reconstruct(generator: Generator, encoder: keras.Model, faces: np.ndarray) -> np.ndarray:
+    """What the model makes of photos, through the mean of their encoding.
+
+    Args:
+        generator: The decoder.
+        encoder: The encoder from the same export.
+        faces: uint8 (n, height, width, 3).
+
+    Returns:
+        uint8 (n, height, width, 3).
+    """
+    return to_uint8(generator(encode(encoder, faces)))
+
+
+def beside(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Pair images side by side: uint8 (n, height, 2 * width, 3)."""
+    return np.concatenate([left, right], axis=2)
+
+
+def save_frames(frames: np.ndarray, path: str | os.PathLike) -> Path:
+    """Write frames (n, height, width, 3) uint8 as the film or strip that the ending names.
+
+    `.gif` and `.mp4` play at 24 frames per second (the gif repeats for ever); `.png` is one row.
+
+    Raises:
+        UserError: Another ending, or frames of an odd size for an mp4.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".png":
+        return save_grid(frames, path, (len(frames), 1))
+    if path.suffix == ".gif":
+        first, *rest = (Image.fromarray(frame) for frame in frames)
+        # GIF counts in hundredths of a second; Pillow takes milliseconds.
+        duration = round(100 / FRAMES_PER_SECOND) * 10
+        first.save(path, save_all=True, append_images=rest, duration=duration, loop=0)
+        return path
+    if path.suffix == ".mp4":
+        return _save_mp4(np.ascontiguousarray(frames), path)
+    raise UserError(f"{path}: a film is written as .gif, .mp4 or .png")
+
+
+def _save_mp4(frames: np.ndarray, path: Path) -> Path:
+    import imageio_ffmpeg  # finding its binary takes time that only an mp4 should cost
+
+    _, height, width, _ = frames.shape
+    if height % 2 or width % 2:
+        raise UserError(f"{path}: mp4 needs an even size, not {width}x{height}; use .gif")
+    writer = imageio_ffmpeg.write_frames(
+        str(path), (width, height), fps=FRAMES_PER_SECOND, macro_block_size=2, quality=8
+    )
+    writer.send(None)
+    for frame in frames:
+        writer.send(frame)
+    writer.close()
+    return path
+
+
+def _save(image: np.ndarray, path: str | os.PathLike) -> Path:
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image).save(path)
+    return path

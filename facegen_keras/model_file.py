@@ -1,0 +1,206 @@
+"""What an exported model file holds, found out without building anything from it.
+
+A Keras file names classes, and opening it builds them. Here the names are read as plain JSON and
+held against what a generator can be made of: the layers of `keras.layers` and the registered
+layers of this package. Everything else is refused by name before Keras sees the file.
+"""
+
+import json
+import os
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import h5py
+import keras
+
+from facegen_keras.errors import UserError
+
+METADATA = (
+    "facegen_metadata"  # HDF5 attribute of an .h5; member `facegen_metadata.json` of a .keras
+)
+PACKAGE = "facegen_keras"
+SUFFIXES = (".h5", ".keras")
+
+# Public layers that run code or read files named in their own configuration.
+_EXECUTES = {
+    "FlaxLayer",
+    "JaxLayer",
+    "Lambda",
+    "StringLookup",
+    "TFSMLayer",
+    "TextVectorization",
+    "TorchModuleWrapper",
+    "IntegerLookup",
+}
+_CONTAINERS = {"Functional", "Model", "Sequential", "InputLayer"}
+_CONTAINER_MODULES = {
+    "keras",
+    "keras.models",
+    "keras.src.models.functional",
+    "keras.src.models.model",
+    "keras.src.models.sequential",
+}
+# Plain values that Keras writes in the form of a class.
+_VALUES = {"__keras_tensor__", "__tensor__", "__numpy__", "__tuple__", "__ellipsis__"}
+_PART_MODULES = ("initializers", "regularizers", "constraints")
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """The readable facts of a model file.
+
+    Attributes:
+        path: The file.
+        config: Keras's configuration of the model, as plain JSON.
+        metadata: What this package wrote beside it; empty for any other Keras file.
+    """
+
+    path: Path
+    config: dict
+    metadata: dict = field(default_factory=dict)
+
+
+def read_model_file(path: str | os.PathLike) -> ModelFile:
+    """Read and judge a `.h5` or `.keras` file without building or executing anything in it.
+
+    Raises:
+        UserError: The path is missing, the file is truncated or of another kind, or it names a
+            class that a generator cannot be made of.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise UserError(f"{path}: no such file; train a model first or name an existing .h5 file")
+    if path.is_dir():
+        raise UserError(f"{path}: a folder; name an .h5 or .keras file in it")
+    if path.suffix not in SUFFIXES:
+        raise UserError(f"{path}: not a model file; expected .h5 or .keras")
+    config, metadata = (_read_h5 if path.suffix == ".h5" else _read_keras)(path)
+    try:
+        _judge(config)
+    except RecursionError:
+        raise UserError(f"{path}: its model configuration is nested too deeply") from None
+    except _Refused as refused:
+        raise UserError(f"{path}: refused, {refused}; nothing in it was executed") from None
+    return ModelFile(path, config, metadata)
+
+
+def first_input_shape(config: dict) -> tuple | None:
+    """The shape of a model's first input, batch axis included, as its configuration states it."""
+    inner = config["config"]
+    for layer in inner.get("layers", []) if isinstance(inner, dict) else []:
+        if isinstance(layer, dict) and isinstance(layer.get("config"), dict):
+            settings = layer["config"]
+            shape = settings.get("batch_shape") or settings.get("batch_input_shape")
+            if shape:
+                return tuple(shape)
+            if layer.get("class_name") in _CONTAINERS:
+                return first_input_shape(layer)
+    return None
+
+
+class _Refused(Exception):
+    pass
+
+
+def _read_h5(path: Path) -> tuple[dict, dict]:
+    try:
+        with h5py.File(path, "r") as file:
+            config, metadata = file.attrs.get("model_config"), file.attrs.get(METADATA)
+            has_weights = "model_weights" in file
+    except OSError as error:
+        reason = "a truncated .h5 file" if "truncated" in str(error) else "not an HDF5 file"
+        raise UserError(f"{path}: {reason}; copy or export it again") from None
+    except (KeyError, RuntimeError, ValueError):
+        raise UserError(f"{path}: a damaged .h5 file; copy or export it again") from None
+    if config is None or not has_weights:
+        raise UserError(
+            f"{path}: HDF5 without a Keras model (perhaps weights only, or a checkpoint); "
+            "expected a file written by save_generator or model.save"
+        )
+    return _json(config, path, "model configuration"), _json(metadata, path, "metadata")
+
+
+def _read_keras(path: Path) -> tuple[dict, dict]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = set(archive.namelist())
+            if not {"config.json", "model.weights.h5"} <= names:
+                raise UserError(f"{path}: a zip archive without a Keras model")
+            config = archive.read("config.json")
+            metadata = archive.read(f"{METADATA}.json") if f"{METADATA}.json" in names else None
+    except (OSError, zipfile.BadZipFile):
+        raise UserError(f"{path}: not a readable .keras archive; export it again") from None
+    return _json(config, path, "model configuration"), _json(metadata, path, "metadata")
+
+
+def _json(text: str | bytes | None, path: Path, what: str) -> dict:
+    if text is None:
+        return {}
+    try:
+        value = json.loads(text)
+    except (TypeError, ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise UserError(f"{path}: its {what} is not readable; export it again")
+    return value
+
+
+def _judge(config: dict) -> None:
+    """Refuse a model configuration that names anything but layers and their parts."""
+    if config.get("class_name") not in _CONTAINERS or not isinstance(config.get("config"), dict):
+        name = config.get("class_name")
+        raise _Refused(f"the class {name!r} is not a functional model of layers")
+    # `load_model(compile=False)` drops this entry without looking at it.
+    _walk({key: value for key, value in config.items() if key != "compile_config"})
+
+
+def _walk(value: object) -> None:
+    if isinstance(value, list):
+        for item in value:
+            _walk(item)
+    elif isinstance(value, dict):
+        if "class_name" in value:
+            _judge_class(value)
+        for item in value.values():
+            _walk(item)
+
+
+def _judge_class(entry: dict) -> None:
+    name, module = entry["class_name"], entry.get("module")
+    registered = entry.get("registered_name")
+    if not isinstance(name, str):
+        raise _Refused(f"{name!r} stands where a class name should")
+    if name in _EXECUTES or name == "__lambda__":
+        raise _Refused(f"it holds a {name} layer, which can run code of its own")
+    if name in _VALUES:
+        return
+    key = registered or name
+    if key in keras.saving.get_custom_objects():
+        # A registered class wins over a built-in one, so only this package's may be named.
+        if key.startswith(f"{PACKAGE}>"):
+            return
+    elif registered in (None, name) and _is_builtin(name, module):
+        return
+    raise _Refused(
+        f"it holds the unknown class {key!r}; allowed are keras.layers and those of {PACKAGE}"
+    )
+
+
+def _is_builtin(name: str, module: object) -> bool:
+    """Whether a class of this name is a public Keras layer, policy, initializer or the like."""
+    if name in _CONTAINERS:
+        return module is None or module in _CONTAINER_MODULES or module == "keras.layers"
+    if module in (None, "keras.layers") and _is_subclass(keras.layers, name, keras.layers.Layer):
+        return True
+    if module in (None, "keras", "keras.dtype_policies") and name in ("DTypePolicy", "Policy"):
+        return True
+    return any(
+        module in (None, f"keras.{part}") and isinstance(getattr(owner, name, None), type)
+        for part, owner in ((part, getattr(keras, part)) for part in _PART_MODULES)
+    )
+
+
+def _is_subclass(owner: object, name: str, base: type) -> bool:
+    candidate = getattr(owner, name, None)
+    return isinstance(candidate, type) and issubclass(candidate, base)
