@@ -106,7 +106,7 @@ def _decode(data: bytes, settings: Settings, seen: dict) -> bytes:
         if upright.size != image.size:
             seen["width"], seen["height"] = width, height = height, width
         image = upright
-    box = _box(width, height, settings)
+    box = crop_box(width, height, settings)
     side = settings.resolution
     if scale == 1.0:
         image = image if box == (0, 0, width, height) else image.crop(box)
@@ -135,7 +135,12 @@ def _draft(image: Image.Image, settings: Settings) -> float:
     return image.width / width
 
 
-def _box(width: int, height: int, settings: Settings) -> tuple[int, int, int, int]:
+def crop_box(width: int, height: int, settings: Settings) -> tuple[int, int, int, int]:
+    """Return the part of an upright image that is used: left, upper, right, lower in pixels.
+
+    Raises:
+        Unusable: The crop does not fit into the image, or leaves too little.
+    """
     if settings.crop == "none":
         box = (0, 0, width, height)
     elif settings.crop == "center":

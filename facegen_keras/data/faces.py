@@ -3,11 +3,24 @@
 import hashlib
 import os
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
-from facegen_keras.data import cache, sources
+from facegen_keras.data.arrays import ArraySource, from_memory, open_npy, open_npz
+from facegen_keras.data.build import open_or_build
 from facegen_keras.data.decode import Settings
+from facegen_keras.data.hub import PREFIX, open_hub
+from facegen_keras.data.pixels import PixelFile
+from facegen_keras.data.resize import open_array
+from facegen_keras.data.sources import (
+    EXTENSIONS,
+    WAYS,
+    Source,
+    open_folder,
+    open_photo,
+    open_zip,
+)
 from facegen_keras.errors import UserError
 
 MIN_RESOLUTION, MAX_RESOLUTION = 8, 1024
@@ -69,7 +82,7 @@ class Faces:
     fingerprint: str
     report: Report
     source: str
-    pixels: np.ndarray | cache.PixelFile = field(repr=False)
+    pixels: np.ndarray | PixelFile = field(repr=False)
     rows: np.ndarray | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
@@ -135,7 +148,9 @@ def load_faces(
     """Decode a source once into a cache of equally sized images, and open it.
 
     Args:
-        source: A folder (nested too), a `.zip`, or a uint8 array `(n, height, width, 3)`.
+        source: A folder (nested too; one that holds a single `.zip` and no image stands for that
+            zip), a `.zip`, a `.npy` or `.npz` of uint8 `(n, height, width, 3)`, such an array
+            itself, `hf:owner/name[:split]` for a Hugging Face data set, or one photo.
         resolution: Side of the images in pixels, a power of two from 8 to 1024.
         crop: `"center"` (the largest square in the middle), `"none"` (the whole image is resized,
             also if that changes its shape), or a box `(left, upper, right, lower)` in pixels, as a
@@ -157,15 +172,43 @@ def load_faces(
         raise UserError(f"limit {limit}: must be 1 or more, or left out for all images")
     if workers is not None and workers < 1:
         raise UserError(f"workers {workers}: must be 1 or more")
-    if isinstance(source, np.ndarray):
-        raise NotImplementedError
     settings = Settings(resolution, crop, resolution // 2 if min_size is None else min_size)
-    listed = sources.open_source(source)
-    entry = cache.open_or_build(listed, settings, limit, cache_dir, workers, progress)
-    report = Report(entry.found, len(entry.pixels), entry.skipped)
+    listed = open_source(source)
+    open_entry = open_array if isinstance(listed, ArraySource) else open_or_build
+    entry = open_entry(listed, settings, limit, cache_dir, workers, progress)
+    used = min(limit or len(entry.pixels), len(entry.pixels))
+    rows = np.arange(used) if used < len(entry.pixels) else None  # an array that is used in place
+    report = Report(entry.found, used, entry.skipped)
     if report.skipped and progress:
         print(f"{listed.name}: {report}")
-    return Faces(resolution, mirror, entry.fingerprint, report, listed.name, entry.pixels)
+    return Faces(resolution, mirror, entry.fingerprint, report, listed.name, entry.pixels, rows)
+
+
+def open_source(source: str | os.PathLike | np.ndarray) -> Source | ArraySource:
+    """List a source of any kind without decoding it.
+
+    Raises:
+        UserError: Nothing is there, or it holds no image; names the three ways to get faces.
+    """
+    if isinstance(source, np.ndarray):
+        return from_memory(source)
+    name = os.fspath(source)
+    if name.startswith(PREFIX):
+        return open_hub(name)
+    path = Path(name).expanduser()
+    try:
+        if path.is_dir():
+            return open_folder(path, name)
+        if not path.is_file():
+            raise UserError(f"{name}: no such file or folder; {WAYS}")
+        opener = {".npy": open_npy, ".npz": open_npz}.get(path.suffix.lower())
+        if opener is None:
+            opener = open_photo if path.suffix.lower() in EXTENSIONS else open_zip
+        return opener(path, name)
+    except PermissionError as error:
+        raise UserError(f"{error.filename}: permission denied; make it readable") from None
+    except OSError as error:
+        raise UserError(f"{name}: cannot be read ({error.strerror or error}); {WAYS}") from None
 
 
 def check_resolution(resolution: int) -> None:

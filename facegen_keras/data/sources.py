@@ -33,7 +33,7 @@ class Source:
 
     Attributes:
         name: What the user gave, for messages.
-        kind: `"folder"`, `"zip"` or `"bytes"`, as in `worker.Task`.
+        kind: `"folder"`, `"zip"` or `"encoded"`, as in `worker.Task`.
         path: The folder or zip that workers read.
         names: The candidates, as sorted relative names with forward slashes.
         items: What a worker needs to find each candidate.
@@ -164,18 +164,8 @@ def open_zip(path: Path, name: str | None = None) -> Source:
     )
 
 
-def open_source(source: str | os.PathLike) -> Source:
-    """List a folder or a zip.
-
-    Raises:
-        UserError: Nothing is there, or it holds no image; names the three ways to get faces.
-    """
-    path = Path(source).expanduser()
-    try:
-        if path.is_dir():
-            return open_folder(path, str(source))
-        if path.is_file():
-            return open_zip(path, str(source))
-    except PermissionError as error:
-        raise UserError(f"{error.filename}: permission denied; make it readable") from None
-    raise UserError(f"{source}: no such file or folder; {WAYS}")
+def open_photo(path: Path, name: str) -> Source:
+    """List a single photo."""
+    info = path.stat()
+    stamp = f"photo {path.resolve()} {info.st_size} {info.st_mtime_ns}"
+    return Source(name, "folder", str(path.parent), [path.name], [path.name], stamp)

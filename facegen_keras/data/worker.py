@@ -19,9 +19,10 @@ class Task(NamedTuple):
     """A chunk of work.
 
     Attributes:
-        kind: Where the bytes are: `"folder"`, `"zip"` or `"bytes"`.
+        kind: Where the bytes are: `"folder"`, `"zip"` or `"encoded"`.
         path: The folder or the zip.
-        items: File names below the folder; `ZipSpan`s; or the encoded images themselves.
+        items: File names below the folder; `ZipSpan`s; or the encoded images themselves, where a
+            string stands for a file's path.
         settings: Size and crop of the result.
         output: File to write pixels to, or `None` to only report.
         offset: Byte of `output` at which the first item's pixels start.
@@ -81,9 +82,9 @@ def write_all(file: BinaryIO, data: bytes) -> None:
 
 
 def _read(task: Task, archive: BinaryIO | None, item: Any) -> bytes:
-    if task.kind == "bytes":
+    if isinstance(item, bytes):
         return item
-    if task.kind == "folder":
+    if isinstance(item, str):
         with open(os.path.join(task.path, item), "rb", buffering=0) as file:
             return file.read()
     return _read_member(archive, item)
