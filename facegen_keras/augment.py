@@ -1,0 +1,99 @@
+"""Augmentations that the discriminator sees photos and fakes through, so that it cannot learn a
+small data set by heart. They are differentiable: the generator learns through them.
+
+DiffAugment (Zhao et al. 2020): colour, translation and cutout, with the ranges of its section 3.
+"""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from facegen_keras.errors import UserError
+
+Tensor = Any
+POLICIES = ("color", "translation", "cutout")
+MAX_SHIFT = 0.125  # of the height and width; section 3 of the paper
+CUTOUT_SIZE = 0.5  # of the height and width; section 3 of the paper
+
+
+def parse_policy(policy: str) -> tuple[str, ...]:
+    """`"color,translation,cutout"`, any part of it, or `""` for none.
+
+    Raises:
+        UserError: A word is not one of `POLICIES`.
+    """
+    words = tuple(word.strip() for word in policy.split(",") if word.strip())
+    for word in words:
+        if word not in POLICIES:
+            raise UserError(f"augment {word!r}: expected any of {', '.join(POLICIES)}")
+    return words
+
+
+def diff_augment(
+    images: Tensor, policy: tuple[str, ...], seed: keras.random.SeedGenerator, probability: Any = 1
+) -> Tensor:
+    """Augment each image on its own.
+
+    Args:
+        images: float32 `(batch, height, width, 3)` in [-1, 1].
+        policy: Any of `POLICIES`, applied in that order.
+        seed: Where the random numbers come from.
+        probability: That an image is augmented at all; a number or a scalar tensor.
+
+    Returns:
+        The same shape; colours may leave [-1, 1], as in the paper.
+    """
+    augmented = images
+    batch = ops.shape(images)[0]
+
+    def uniform(low: float, high: float) -> Tensor:
+        return keras.random.uniform((batch, 1, 1, 1), low, high, seed=seed)
+
+    if "color" in policy:
+        augmented = augmented + uniform(-0.5, 0.5)
+        grey = ops.mean(augmented, axis=3, keepdims=True)
+        augmented = grey + (augmented - grey) * uniform(0.0, 2.0)
+        level = ops.mean(augmented, axis=(1, 2, 3), keepdims=True)
+        augmented = level + (augmented - level) * uniform(0.5, 1.5)
+    if "translation" in policy:
+        augmented = _translate(augmented, uniform(-1.0, 1.0), uniform(-1.0, 1.0))
+    if "cutout" in policy:
+        augmented = augmented * _cutout_mask(augmented, uniform(0.0, 1.0), uniform(0.0, 1.0))
+    if isinstance(probability, int | float) and probability >= 1:
+        return augmented
+    chosen = ops.cast(uniform(0.0, 1.0) < probability, augmented.dtype)
+    return chosen * augmented + (1.0 - chosen) * images
+
+
+def _translate(images: Tensor, vertical: Tensor, horizontal: Tensor) -> Tensor:
+    """Shift by whole pixels, up to `MAX_SHIFT`; what comes in from outside is 0 (grey).
+
+    A shift along one axis is a product with a shifted identity matrix: linear, so it has first
+    and second derivatives on every backend, which a gather has not.
+    """
+
+    def shift_matrix(size: int, amount: Tensor) -> Tensor:
+        shift = ops.round(amount * (size * MAX_SHIFT))
+        position = ops.reshape(ops.arange(size, dtype="float32"), (1, size, 1))
+        source = ops.reshape(ops.arange(size, dtype="float32"), (1, 1, size))
+        return ops.cast(ops.equal(position + ops.reshape(shift, (-1, 1, 1)), source), images.dtype)
+
+    rows = shift_matrix(images.shape[1], vertical)
+    columns = shift_matrix(images.shape[2], horizontal)
+    return ops.einsum("bik,bjl,bklc->bijc", rows, columns, images)
+
+
+def _cutout_mask(images: Tensor, vertical: Tensor, horizontal: Tensor) -> Tensor:
+    """0 inside a square of `CUTOUT_SIZE` whose centre lies anywhere in the image, 1 outside."""
+
+    def inside(size: int, centre: Tensor, shape: tuple[int, ...]) -> Tensor:
+        half = size * CUTOUT_SIZE / 2
+        position = ops.reshape(ops.arange(size, dtype="float32"), shape)
+        return ops.abs(position + 0.5 - centre * size) <= half
+
+    height, width = images.shape[1], images.shape[2]
+    square = ops.logical_and(
+        inside(height, vertical, (1, height, 1, 1)), inside(width, horizontal, (1, 1, width, 1))
+    )
+    return 1.0 - ops.cast(square, images.dtype)

@@ -1,0 +1,1 @@
+"""What every family trains with: gradients on any backend, `fit`, checkpoints, callbacks."""

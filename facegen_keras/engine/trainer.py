@@ -1,0 +1,398 @@
+"""`FaceModel`: what makes one stateful `update` of a GAN or a VAE run under `fit` on every backend.
+
+A family says its algorithm once, in `update(images, phase)`, with layers, optimizers and the
+functions of `autodiff`. This class turns it into Keras's training step:
+
+- TensorFlow and PyTorch call it as it is; on JAX it runs inside a `keras.StatelessScope` over all
+  variables, whose values are read back afterwards.
+- Lazy regularization without a branch in the graph: one compiled step per `phase`, chosen by the
+  number of the step (`phase_of`).
+- The losses are averaged over the epoch; the first step at which one of them stops being finite
+  is kept in a variable, so that a run can be asked seldom and still answer exactly.
+- Everything that a resumed run needs is a variable of this object: see `checkpoint`.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+from keras import ops
+
+from facegen_keras.engine import autodiff
+from facegen_keras.errors import UserError
+
+PRECISIONS = {
+    "float32": "float32",
+    "bfloat16": "mixed_bfloat16",
+    "float16": "mixed_float16",  # every optimizer gets a dynamic loss scale
+}
+MIN_RESOLUTION = 32
+
+
+class OptimizerGroup(keras.optimizers.Optimizer):
+    """Several optimizers that Keras's trainers see as one.
+
+    JAX's trainer carries `optimizer.variables` from step to step and nothing else, so they have to
+    be the variables of all of them. `group["generator"]` is one of them.
+    """
+
+    def __init__(self, optimizers: Mapping[str, keras.optimizers.Optimizer]):
+        super().__init__(learning_rate=0.0, name="optimizer_group")
+        self.optimizers = dict(optimizers)
+        self.built = True
+
+    def __getitem__(self, name: str) -> keras.optimizers.Optimizer:
+        return self.optimizers[name]
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        return [v for optimizer in self.optimizers.values() for v in optimizer.variables]
+
+    @property
+    def iterations(self) -> keras.Variable:
+        return next(iter(self.optimizers.values())).iterations
+
+    def finalize_variable_values(self, var_list: list[keras.Variable]) -> None:
+        """Nothing to do: averages of weights are kept by the models."""
+
+
+class FaceModel(keras.Model):
+    """Base of the four families.
+
+    Args:
+        resolution: Height and width of the images, a power of two from 32 on.
+        latent_dim: Length of a latent vector.
+        precision: `"float32"`, `"bfloat16"` or `"float16"` arithmetic; weights stay float32.
+        seed: Of every random number drawn while training, kept in variables.
+
+    A subclass sets `family`, `loss_names` (the keys that `update` returns) and `networks` (the
+    trained networks by the name of their optimizer), and implements `update`, `export_parts`,
+    `default_optimizers` and `sample`.
+    """
+
+    family: ClassVar[str]
+    loss_names: ClassVar[tuple[str, ...]]
+    phases: ClassVar[tuple[str, ...]] = ("plain",)
+
+    def __init__(self, resolution: int, latent_dim: int, precision: str, seed: int):
+        if precision not in PRECISIONS:
+            raise UserError(f"precision {precision!r}: expected one of {', '.join(PRECISIONS)}")
+        check_resolution(resolution)
+        if latent_dim < 1:
+            raise UserError(f"latent_dim {latent_dim}: expected a positive number")
+        super().__init__(name=self.family)
+        self.resolution = resolution
+        self.latent_dim = latent_dim
+        self.precision = precision
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.data_fingerprint: str | None = None
+        self.batch_size: int | None = None
+        self.batch_position = 0  # batches of the current epoch that are already trained
+        self.start_epoch = 0
+        counter = {"initializer": "zeros", "trainable": False, "dtype": "int32"}
+        self._steps = self.add_weight(name="steps", **counter)
+        self._images_seen = self.add_weight(name="images_seen", **counter)
+        self._broken_step = self.add_weight(name="broken_step", **counter)  # 0: none is broken
+        self._broken_term = self.add_weight(name="broken_term", **counter)
+        self._trackers = {name: keras.metrics.Mean(name=name) for name in self.loss_names}
+        self._next_step = 0
+        self._metrics_to_restore: list[np.ndarray] | None = None
+
+    @property
+    def layer_dtype(self) -> str:
+        """The dtype policy of the hidden layers."""
+        return PRECISIONS[self.precision]
+
+    # --- what a family says ---
+
+    def update(self, images: Any, phase: str) -> dict[str, Any]:
+        """One step of the algorithm.
+
+        Args:
+            images: float32 `(batch, height, width, 3)` in [-1, 1].
+            phase: One of `phases`.
+
+        Returns:
+            Scalar losses by name; a phase may leave out some of `loss_names`.
+        """
+        raise NotImplementedError
+
+    def phase_of(self, step: int) -> str:
+        """Which variant of `update` the step runs (steps count from 0)."""
+        return self.phases[0]
+
+    def default_optimizers(self) -> dict[str, keras.optimizers.Optimizer]:
+        """The optimizers of the paper, by the name of their network."""
+        raise NotImplementedError
+
+    def networks(self) -> dict[str, keras.Model]:
+        """The trained networks, by the name of their optimizer."""
+        raise NotImplementedError
+
+    def export_parts(self) -> dict[str, keras.Model]:
+        """The networks worth keeping, float32 and functional; the generating one comes first."""
+        raise NotImplementedError
+
+    # --- Keras's side ---
+
+    def compile(
+        self,
+        optimizers: Mapping[str, keras.optimizers.Optimizer] | None = None,
+        jit_compile: bool | str = "auto",
+    ) -> None:
+        """Attach an optimizer to each network.
+
+        Args:
+            optimizers: One per name of `networks()`; the paper's by default.
+            jit_compile: `"auto"` compiles with XLA on JAX, and on TensorFlow where there is a GPU
+                (on a CPU XLA made this package's steps 4 to 8 times slower).
+
+        Raises:
+            UserError: An optimizer is missing or has no network.
+        """
+        networks = self.networks()
+        optimizers = dict(optimizers or self.default_optimizers())
+        if set(optimizers) != set(networks):
+            raise UserError(
+                f"{self.family}: optimizers for {', '.join(sorted(optimizers)) or 'nothing'}; "
+                f"expected one for each of {', '.join(sorted(networks))}"
+            )
+        if self.precision == "float16":
+            optimizers = {
+                name: keras.optimizers.LossScaleOptimizer(optimizer)
+                for name, optimizer in optimizers.items()
+            }
+        for name, optimizer in optimizers.items():
+            optimizer.build(networks[name].trainable_variables)
+        if jit_compile == "auto":
+            backend = keras.backend.backend()
+            jit_compile = backend == "jax" or (
+                backend == "tensorflow" and autodiff.has_accelerator()
+            )
+        super().compile(
+            optimizer=OptimizerGroup(optimizers), jit_compile=jit_compile, auto_scale_loss=False
+        )
+        self.train_function = None
+
+    def call(self, latents: Any) -> Any:
+        """Images of latents: float32 `(batch, latent_dim)` to `(batch, height, width, 3)`."""
+        return self.sampling_network(latents, training=False)
+
+    @property
+    def sampling_network(self) -> keras.Model:
+        """The network that new faces come from (the averaged one where there is an average)."""
+        raise NotImplementedError
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        return list(self._trackers.values())
+
+    @property
+    def steps(self) -> int:
+        """Finished training steps."""
+        return int(ops.convert_to_numpy(self._steps.value))
+
+    @property
+    def images_seen(self) -> int:
+        """Training images seen so far, repetitions counted."""
+        return int(ops.convert_to_numpy(self._images_seen.value))
+
+    @property
+    def broken(self) -> tuple[int, str] | None:
+        """The first step and loss that was not finite, or None."""
+        step = int(ops.convert_to_numpy(self._broken_step.value))
+        if step == 0:
+            return None
+        return step, self.loss_names[int(ops.convert_to_numpy(self._broken_term.value))]
+
+    def sync(self) -> None:
+        """Bring the variables up to date in the middle of an epoch (JAX keeps them aside)."""
+        if hasattr(self, "jax_state_sync"):
+            self.jax_state_sync()
+
+    def scaled(self, name: str, loss: Any) -> Any:
+        """A loss multiplied by the loss scale of an optimizer, for float16."""
+        return self.optimizer[name].scale_loss(loss)
+
+    def apply_gradients(self, name: str, grads: list[Any]) -> None:
+        """Update one network with gradients of its (scaled) loss."""
+        variables = self.networks()[name].trainable_variables
+        autodiff.apply_gradients(self.optimizer[name], grads, variables)
+
+    def draw_latents(self, batch_size: int) -> Any:
+        """Latents from N(0, 1), `(batch, latent_dim)`, from the model's random stream."""
+        return keras.random.normal((batch_size, self.latent_dim), seed=self.seed_generator)
+
+    def _run_update(self, data: Any, phase: str) -> dict[str, Any]:
+        images = self._images_of(data)
+        losses = self.update(images, phase)
+        self._steps.assign_add(1)
+        self._images_seen.assign_add(images.shape[0])
+        finite = ops.stack([ops.isfinite(losses.get(name, 0.0)) for name in self.loss_names])
+        first_break = ops.logical_and(
+            ops.equal(self._broken_step.value, 0), ops.logical_not(ops.all(finite))
+        )
+        self._broken_step.assign(ops.where(first_break, self._steps.value, self._broken_step.value))
+        term = ops.cast(ops.argmin(ops.cast(finite, "int32")), "int32")
+        self._broken_term.assign(ops.where(first_break, term, self._broken_term.value))
+        for name, loss in losses.items():
+            self._trackers[name].update_state(loss)
+        return {name: tracker.result() for name, tracker in self._trackers.items()}
+
+    def _images_of(self, data: Any) -> Any:
+        """A batch in the range of the networks, its size known while the step is compiled."""
+        images = data[0] if isinstance(data, tuple | list) else data
+        images = ops.reshape(images, (self.batch_size, *images.shape[1:]))
+        return to_network_range(images)
+
+    def _train_step_of(self, phase: str) -> Callable[..., Any]:
+        """A training step of its own function object: `jax.jit` shares its cache between equal
+        bound methods and would trace one phase only."""
+
+        def train_step(data: Any) -> dict[str, Any]:
+            return self._run_update(data, phase)
+
+        def stateless_train_step(state: tuple[list[Any], ...], data: Any) -> tuple[Any, Any]:
+            variables = (
+                self.trainable_variables,
+                self.non_trainable_variables,
+                self.optimizer.variables,
+                self.metrics_variables,
+            )
+            mapping = [
+                pair
+                for group, values in zip(variables, state, strict=True)
+                for pair in zip(group, values, strict=True)
+            ]
+            with keras.StatelessScope(state_mapping=mapping) as scope:
+                logs = self._run_update(data, phase)
+            return logs, tuple([scope.get_current_value(v) for v in group] for group in variables)
+
+        return stateless_train_step if keras.backend.backend() == "jax" else train_step
+
+    def make_train_function(self, force: bool = False) -> None:
+        if self.train_function is not None and not force:
+            return
+        steps = {phase: self._train_step_of(phase) for phase in self.phases}
+        functions = {}
+        for phase, step in steps.items():
+            self.train_step = step
+            super().make_train_function(force=True)
+            functions[phase] = self.train_function
+
+        def train_function(*args: Any) -> Any:
+            if self.batch_position:  # a resumed epoch: these batches are trained already
+                self.batch_position -= 1
+                *state, iterator = args
+                if keras.backend.backend() != "torch":
+                    next(iterator)
+                return ({}, state[0]) if state else {}
+            phase = self.phase_of(self._next_step)
+            self._next_step += 1
+            self.train_step = steps[phase]  # PyTorch's trainer looks it up at every step
+            return functions[phase](*args)
+
+        self.train_function = train_function
+
+    def fit(
+        self,
+        faces: Any,
+        epochs: int = 1,
+        batch_size: int = 128,
+        callbacks: list[keras.callbacks.Callback] | None = None,
+        verbose: str | int = "auto",
+        **kwargs: Any,
+    ) -> keras.callbacks.History:
+        """Train; goes on where a restored checkpoint ended.
+
+        Args:
+            faces: What `load_faces` returns, or uint8 images `(n, height, width, 3)`, or a
+                `keras.utils.PyDataset` of such batches.
+            epochs: The last epoch, counted from the very first one, as in Keras.
+            batch_size: Images a step.
+            callbacks: Keras callbacks.
+            verbose: 0 for silence; otherwise one bar for the whole training.
+            **kwargs: Handed on to `keras.Model.fit`.
+
+        Raises:
+            UserError: `compile` was not called, the images have another size, or there are fewer
+                of them than one batch holds.
+        """
+        from facegen_keras.data.batches import FaceBatches
+        from facegen_keras.data.faces import load_faces
+        from facegen_keras.engine.callbacks import Progress
+
+        if not self.compiled:
+            raise UserError("call compile() before fit(): model.compile() takes the paper's values")
+        if isinstance(faces, keras.utils.PyDataset):
+            batches = faces
+        else:
+            faces = load_faces(faces) if isinstance(faces, np.ndarray) else faces
+            if faces.resolution != self.resolution:
+                raise UserError(
+                    f"the images are {faces.resolution}x{faces.resolution}, the model is "
+                    f"{self.resolution}x{self.resolution}: load them with "
+                    f"resolution={self.resolution}"
+                )
+            if len(faces) < batch_size:
+                raise UserError(
+                    f"batch_size {batch_size} is larger than the data ({len(faces)} images); "
+                    f"choose at most {len(faces)}"
+                )
+            self.data_fingerprint = faces.fingerprint
+            batches = FaceBatches(
+                faces,
+                batch_size,
+                seed=self.seed,
+                start_epoch=self.start_epoch,
+                skip_steps=self.batch_position,
+            )
+        if batch_size != self.batch_size:
+            self.batch_size, self.train_function = batch_size, None
+        self._next_step = self.steps
+        callbacks = list(callbacks or [])
+        if self._metrics_to_restore is not None:
+            callbacks.insert(0, _RestoreMetrics(self._metrics_to_restore))
+            self._metrics_to_restore = None
+        if verbose and not any(isinstance(c, Progress) for c in callbacks):
+            callbacks.append(Progress())
+        return super().fit(
+            batches,
+            epochs=epochs,
+            initial_epoch=self.start_epoch,
+            callbacks=callbacks,
+            verbose=0,
+            shuffle=False,
+            **kwargs,
+        )
+
+
+class _RestoreMetrics(keras.callbacks.Callback):
+    """Gives the first epoch after a resume the running averages it had when it was cut off."""
+
+    def __init__(self, values: list[np.ndarray]):
+        super().__init__()
+        self.values = values
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        for variable, value in zip(self.model.metrics_variables, self.values, strict=True):
+            variable.assign(value)
+        self.on_epoch_begin = lambda epoch, logs=None: None
+
+
+def to_network_range(images: Any) -> Any:
+    """uint8 [0, 255] to float32 [-1, 1], the range of every network here."""
+    return ops.cast(images, "float32") / 127.5 - 1.0
+
+
+def check_resolution(resolution: int, lowest: int = MIN_RESOLUTION, highest: int = 1024) -> None:
+    """Raise a UserError unless the resolution is a power of two within bounds."""
+    if resolution < lowest or resolution > highest or resolution & (resolution - 1):
+        allowed = [2**k for k in range(3, 11) if lowest <= 2**k <= highest]
+        nearest = min(allowed, key=lambda value: abs(value - resolution))
+        raise UserError(
+            f"resolution {resolution}: expected a power of two from {lowest} to {highest}; "
+            f"the nearest is {nearest}"
+        )

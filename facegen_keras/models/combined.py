@@ -1,0 +1,235 @@
+"""The combined model, VAE-GAN: Autoencoding beyond pixels using a learned similarity metric
+(Larsen, Sønderby, Larochelle & Winther 2016, https://arxiv.org/abs/1512.09300).
+
+The VAE's encoder gives a latent, the DCGAN's generator decodes it, and the DCGAN's discriminator
+judges photos, reconstructions and samples from the prior. Reconstructions are compared in the
+discriminator's features instead of pixels.
+"""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from facegen_keras import losses
+from facegen_keras.augment import diff_augment, parse_policy
+from facegen_keras.engine import autodiff
+from facegen_keras.engine.average import untrained_copy, update_average
+from facegen_keras.engine.trainer import FaceModel
+from facegen_keras.errors import UserError
+from facegen_keras.layers import Sampling
+from facegen_keras.models.dcgan import (
+    BETA_1,
+    LEARNING_RATE,
+    build_discriminator,
+    build_generator,
+    check_gan_options,
+    share_above_zero,
+)
+from facegen_keras.models.vae import build_encoder
+
+FEATURES_AT = 8  # the third convolution at 64x64: still knows where things are, figure 3
+
+
+class Combined(FaceModel):
+    """The VAE-GAN as one trainable model.
+
+    Args:
+        resolution: 32, 64, 128 or 256.
+        latent_dim: Length of z.
+        base_channels: Channels next to the image, in all three networks.
+        beta: Weight of the KL divergence in the encoder's loss.
+        feature_weight: Weight of the feature reconstruction in the generator's loss, against the
+            adversarial terms (gamma in the paper's algorithm 1).
+        loss: `"non_saturating"` or `"hinge"`.
+        label_smoothing: How far from 1 the label of a photo is.
+        spectral_norm: In the discriminator, instead of batch normalization.
+        augment: DiffAugment policy, any of `"color,translation,cutout"`.
+        ema_half_life: Of the averaged generator and encoder, in images.
+        ema_rampup: The half-life is at most this part of the images seen.
+        precision: `"float32"`, `"bfloat16"` or `"float16"`.
+        seed: Of everything random in training. Initial weights come from Keras's global stream.
+    """
+
+    family = "combined"
+    loss_names = (
+        "discriminator_loss",
+        "generator_loss",
+        "feature_loss",
+        "kl_loss",
+        "real_accuracy",
+        "fake_accuracy",
+    )
+
+    def __init__(
+        self,
+        resolution: int = 64,
+        latent_dim: int = 128,
+        base_channels: int = 64,
+        beta: float = 1.0,
+        feature_weight: float = 1e-3,
+        loss: str = "non_saturating",
+        label_smoothing: float = 0.0,
+        spectral_norm: bool = False,
+        augment: str = "",
+        ema_half_life: float = 10_000,
+        ema_rampup: float = 0.05,
+        precision: str = "float32",
+        seed: int = 0,
+    ):
+        check_gan_options(loss, label_smoothing, r1_gamma=0.0, r1_interval=1)
+        if beta < 0 or feature_weight < 0:
+            raise UserError(
+                f"beta {beta}, feature_weight {feature_weight}: expected numbers of at least 0"
+            )
+        super().__init__(resolution, latent_dim, precision, seed)
+        self.base_channels = base_channels
+        self.beta = beta
+        self.feature_weight = feature_weight
+        self.loss_name = loss
+        self.label_smoothing = label_smoothing
+        self.spectral_norm = spectral_norm
+        self.augment = augment
+        self.policy = parse_policy(augment)
+        self.ema_half_life = ema_half_life
+        self.ema_rampup = ema_rampup
+        self.encoder = self._build_encoder(self.layer_dtype)
+        self.generator = self._build_generator(self.layer_dtype)
+        self.discriminator = build_discriminator(
+            resolution, base_channels, spectral_norm, self.layer_dtype, FEATURES_AT
+        )
+        self.sampling = Sampling(name="sampling", dtype="float32")
+        self.sampling.built = True
+        self.generator_ema = untrained_copy(
+            lambda: self._build_generator(self.layer_dtype), self.generator
+        )
+        self.encoder_ema = untrained_copy(
+            lambda: self._build_encoder(self.layer_dtype), self.encoder
+        )
+        self.built = True
+
+    def update(self, images: Any, phase: str) -> dict[str, Any]:
+        """Algorithm 1 of the paper; one forward of each network serves all its gradients."""
+        batch = images.shape[0]
+        noise, prior = self.draw_latents(batch), self.draw_latents(batch)
+        statistics, pull_to_encoder = autodiff.pullback(
+            lambda: self.encoder(images, training=True), self.encoder.trainable_variables
+        )
+        latents = self.sampling(statistics, noise)
+        fakes, pull_to_generator = autodiff.pullback(
+            lambda z: self.generator(z, training=True),
+            self.generator.trainable_variables,
+            inputs=[ops.concatenate([latents, prior])],
+        )
+
+        def discriminator_loss() -> tuple[Any, dict[str, Any]]:
+            real_logits, features = self._judge(images)
+            fake_logits, _ = self._judge(fakes)
+            loss = losses.discriminator_loss(
+                self.loss_name, real_logits, fake_logits, self.label_smoothing
+            )
+            report = {
+                "discriminator_loss": loss,
+                "real_accuracy": share_above_zero(real_logits),
+                "fake_accuracy": share_above_zero(-fake_logits),
+            }
+            return self.scaled("discriminator", loss), (report, features)
+
+        _, (report, features), grads = autodiff.gradients(
+            discriminator_loss, self.discriminator.trainable_variables
+        )
+        self.apply_gradients("discriminator", grads)
+        target = ops.stop_gradient(features)
+
+        def adversarial_loss(fakes: Any) -> tuple[Any, Any]:
+            logits, _ = self._judge(fakes)
+            loss = losses.generator_loss(self.loss_name, logits)
+            return self.scaled("generator", loss), loss
+
+        def feature_loss(reconstructions: Any) -> tuple[Any, Any]:
+            _, features = self._judge(reconstructions)
+            loss = 0.5 * ops.mean(ops.sum(ops.square(features - target), axis=(1, 2, 3)))
+            return self.scaled("encoder", loss), loss
+
+        reconstructions = fakes[:batch]
+        _, report["generator_loss"], adversarial = autodiff.input_gradient(adversarial_loss, fakes)
+        _, report["feature_loss"], similarity = autodiff.input_gradient(
+            feature_loss, reconstructions
+        )
+        similarity = ops.pad(similarity, [[0, batch], [0, 0], [0, 0], [0, 0]])
+        *_, to_latents = pull_to_generator(similarity)
+        *generator_grads, _ = pull_to_generator(adversarial + self.feature_weight * similarity)
+        self.apply_gradients("generator", generator_grads)
+
+        def latent_loss(statistics: Any) -> tuple[Any, Any]:
+            kl = ops.mean(ops.sum(losses.kl_divergence(statistics), axis=-1))
+            latents = self.sampling(statistics, noise)
+            carried = ops.sum(latents * to_latents[:batch])  # hands the gradient down the chain
+            return self.scaled("encoder", self.beta * kl) + carried, kl
+
+        _, report["kl_loss"], to_statistics = autodiff.input_gradient(latent_loss, statistics)
+        self.apply_gradients("encoder", pull_to_encoder(to_statistics))
+        for average, network in (
+            (self.generator_ema, self.generator),
+            (self.encoder_ema, self.encoder),
+        ):
+            update_average(
+                average, network, batch, self._images_seen, self.ema_half_life, self.ema_rampup
+            )
+        return report
+
+    def _judge(self, images: Any) -> tuple[Any, Any]:
+        """Logits `(batch, 1)` and features `(batch, 8, 8, channels)` of the discriminator."""
+        augmented = diff_augment(images, self.policy, self.seed_generator)
+        logits, features = self.discriminator(augmented, training=True)
+        return logits, features
+
+    def default_optimizers(
+        self, learning_rate: float = LEARNING_RATE, beta_1: float = BETA_1
+    ) -> dict[str, keras.optimizers.Optimizer]:
+        """The DCGAN's Adam for all three networks."""
+        return {
+            name: keras.optimizers.Adam(learning_rate, beta_1=beta_1) for name in self.networks()
+        }
+
+    def networks(self) -> dict[str, keras.Model]:
+        return {
+            "encoder": self.encoder,
+            "generator": self.generator,
+            "discriminator": self.discriminator,
+        }
+
+    @property
+    def sampling_network(self) -> keras.Model:
+        return self.generator_ema
+
+    def export_parts(self) -> dict[str, keras.Model]:
+        return {
+            "generator": untrained_copy(
+                lambda: self._build_generator("float32"), self.generator_ema
+            ),
+            "encoder": untrained_copy(lambda: self._build_encoder("float32"), self.encoder_ema),
+        }
+
+    def _build_generator(self, dtype: str) -> keras.Model:
+        return build_generator(self.resolution, self.latent_dim, self.base_channels, dtype)
+
+    def _build_encoder(self, dtype: str) -> keras.Model:
+        return build_encoder(self.resolution, self.latent_dim, self.base_channels, dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "resolution": self.resolution,
+            "latent_dim": self.latent_dim,
+            "base_channels": self.base_channels,
+            "beta": self.beta,
+            "feature_weight": self.feature_weight,
+            "loss": self.loss_name,
+            "label_smoothing": self.label_smoothing,
+            "spectral_norm": self.spectral_norm,
+            "augment": self.augment,
+            "ema_half_life": self.ema_half_life,
+            "ema_rampup": self.ema_rampup,
+            "precision": self.precision,
+            "seed": self.seed,
+        }

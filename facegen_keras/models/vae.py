@@ -1,0 +1,225 @@
+"""VAE: Auto-Encoding Variational Bayes (Kingma & Welling 2014, https://arxiv.org/abs/1312.6114),
+with the weight β on the KL divergence of Higgins et al. 2017.
+
+The encoder maps an image to a Gaussian over latents, the decoder a latent to an image; both are
+trained on the negative evidence lower bound, reconstruction error plus β times KL.
+"""
+
+import math
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from facegen_keras import losses
+from facegen_keras.engine import autodiff
+from facegen_keras.engine.average import untrained_copy
+from facegen_keras.engine.trainer import FaceModel, to_network_range
+from facegen_keras.errors import UserError
+from facegen_keras.layers import BatchNormalization, Sampling
+
+KERNEL = 4
+LEAK = 0.2
+LEARNING_RATE = 2e-4
+MAX_CHANNEL_FACTOR = 8
+ACTIVE_VARIANCE = 0.01  # nats-free threshold of Burda et al. 2016, appendix C
+CHUNK = 128  # images at a time outside of training
+
+
+def build_encoder(
+    resolution: int, latent_dim: int, base_channels: int = 64, dtype: str = "float32"
+) -> keras.Model:
+    """Image `(batch, resolution, resolution, 3)` in [-1, 1] to `(batch, 2 * latent_dim)`: the
+    means, then the log-variances, of q(z|x)."""
+    image = keras.Input((resolution, resolution, 3), name="image")
+    x = image
+    for k, width in enumerate(_widths(resolution, base_channels)):
+        size = resolution // 2 ** (k + 1)
+        name = f"{size}x{size}"
+        x = layers.Conv2D(
+            width, KERNEL, 2, "same", use_bias=False, name=f"{name}_down", dtype=dtype
+        )(x)
+        x = BatchNormalization(momentum=0.9, name=f"{name}_norm", dtype=dtype)(x)
+        x = layers.LeakyReLU(LEAK, name=f"{name}_relu", dtype=dtype)(x)
+    x = layers.Flatten(name="flatten", dtype=dtype)(x)
+    statistics = layers.Dense(2 * latent_dim, name="statistics", dtype="float32")(x)
+    return keras.Model(image, statistics, name="encoder")
+
+
+def build_decoder(
+    resolution: int, latent_dim: int, base_channels: int = 64, dtype: str = "float32"
+) -> keras.Model:
+    """Latent `(batch, latent_dim)` to image `(batch, resolution, resolution, 3)` in [-1, 1]."""
+    widths = _widths(resolution, base_channels)[::-1]
+    latent = keras.Input((latent_dim,), name="latent")
+    x = layers.Dense(4 * 4 * widths[0], name="project", dtype=dtype)(latent)
+    x = layers.Reshape((4, 4, widths[0]), name="reshape", dtype=dtype)(x)
+    for k, width in enumerate(widths[1:]):
+        size = 8 * 2**k
+        name = f"{size}x{size}"
+        x = layers.Conv2DTranspose(
+            width, KERNEL, 2, "same", use_bias=False, name=f"{name}_up", dtype=dtype
+        )(x)
+        x = BatchNormalization(momentum=0.9, name=f"{name}_norm", dtype=dtype)(x)
+        x = layers.LeakyReLU(LEAK, name=f"{name}_relu", dtype=dtype)(x)
+    x = layers.Conv2DTranspose(3, KERNEL, 2, "same", name="to_rgb", dtype=dtype)(x)
+    image = layers.Activation("tanh", name="image", dtype="float32")(x)
+    return keras.Model(latent, image, name="decoder")
+
+
+class VAE(FaceModel):
+    """The VAE as one trainable model.
+
+    Args:
+        resolution: 32, 64, 128 or more.
+        latent_dim: Length of z.
+        base_channels: Channels next to the image.
+        beta: Weight of the KL divergence; 1 is the evidence lower bound.
+        kl_warmup: Images over which that weight grows from 0 (Sønderby et al. 2016).
+        reconstruction: `"mse"` or `"bce"`, summed over pixels.
+        precision: `"float32"`, `"bfloat16"` or `"float16"`.
+        seed: Of everything random in training. Initial weights come from Keras's global stream.
+    """
+
+    family = "vae"
+    loss_names = ("loss", "reconstruction_loss", "kl_loss")
+
+    def __init__(
+        self,
+        resolution: int = 64,
+        latent_dim: int = 128,
+        base_channels: int = 64,
+        beta: float = 1.0,
+        kl_warmup: int = 0,
+        reconstruction: str = "mse",
+        precision: str = "float32",
+        seed: int = 0,
+    ):
+        if reconstruction not in losses.RECONSTRUCTION_LOSSES:
+            raise UserError(
+                f"reconstruction {reconstruction!r}: expected one of "
+                f"{', '.join(losses.RECONSTRUCTION_LOSSES)}"
+            )
+        if beta < 0 or kl_warmup < 0:
+            raise UserError(f"beta {beta}, kl_warmup {kl_warmup}: expected numbers of at least 0")
+        super().__init__(resolution, latent_dim, precision, seed)
+        self.base_channels = base_channels
+        self.beta = beta
+        self.kl_warmup = kl_warmup
+        self.reconstruction = reconstruction
+        shape = (resolution, latent_dim, base_channels, self.layer_dtype)
+        self.encoder = build_encoder(*shape)
+        self.decoder = build_decoder(*shape)
+        self.sampling = Sampling(name="sampling", dtype="float32")
+        self.sampling.built = True
+        self.built = True
+
+    def update(self, images: Any, phase: str) -> dict[str, Any]:
+        """One step on the negative evidence lower bound (Kingma & Welling 2014, eq. 10)."""
+
+        def loss() -> tuple[Any, dict[str, Any]]:
+            report = self.evidence_bound(images, training=True)
+            return self.scaled("autoencoder", report["loss"]), report
+
+        network = self.networks()["autoencoder"]
+        _, report, grads = autodiff.gradients(loss, network.trainable_variables)
+        self.apply_gradients("autoencoder", grads)
+        return report
+
+    def evaluate_update(self, images: Any) -> dict[str, Any]:
+        """The losses of held-out images, with β at its full weight."""
+        return self.evidence_bound(images, training=False)
+
+    def evidence_bound(self, images: Any, training: bool) -> dict[str, Any]:
+        """The loss and its two terms, means over the batch, in nats."""
+        statistics = self.encoder(images, training=training)
+        latents = self.sampling(statistics, self.draw_latents(images.shape[0]))
+        reconstructions = self.decoder(latents, training=training)
+        error = ops.mean(losses.reconstruction_loss(self.reconstruction, images, reconstructions))
+        kl = ops.mean(ops.sum(losses.kl_divergence(statistics), axis=-1))
+        weight = self._kl_weight() if training else self.beta
+        return {"loss": error + weight * kl, "reconstruction_loss": error, "kl_loss": kl}
+
+    def _kl_weight(self) -> Any:
+        if not self.kl_warmup:
+            return self.beta
+        seen = ops.cast(self._images_seen.value, "float32")
+        return self.beta * ops.minimum(1.0, seen / self.kl_warmup)
+
+    def latent_statistics(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """How the latent is used.
+
+        Args:
+            images: uint8 `(n, height, width, 3)`.
+
+        Returns:
+            `mean` and `log_variance`, `(n, latent_dim)`; `kl_per_dimension`, `(latent_dim,)`, in
+            nats; `active`, `(latent_dim,)`, whether the mean moves with the image (its variance
+            is above 0.01: Burda et al. 2016).
+        """
+        statistics = np.concatenate(
+            [
+                ops.convert_to_numpy(
+                    self.encoder(to_network_range(images[i : i + CHUNK]), training=False)
+                )
+                for i in range(0, len(images), CHUNK)
+            ]
+        )
+        mean, log_variance = np.split(statistics, 2, axis=-1)
+        kl = ops.convert_to_numpy(losses.kl_divergence(statistics))
+        return {
+            "mean": mean,
+            "log_variance": log_variance,
+            "kl_per_dimension": kl.mean(axis=0),
+            "active": mean.var(axis=0) > ACTIVE_VARIANCE,
+        }
+
+    def default_optimizers(
+        self, learning_rate: float = LEARNING_RATE, beta_1: float = 0.9
+    ) -> dict[str, keras.optimizers.Optimizer]:
+        """Adam(2e-4) for encoder and decoder together."""
+        return {"autoencoder": keras.optimizers.Adam(learning_rate, beta_1=beta_1)}
+
+    def networks(self) -> dict[str, Any]:
+        return {"autoencoder": _Joined(self.encoder, self.decoder)}
+
+    @property
+    def sampling_network(self) -> keras.Model:
+        return self.decoder
+
+    def export_parts(self) -> dict[str, keras.Model]:
+        shape = (self.resolution, self.latent_dim, self.base_channels)
+        return {
+            "decoder": untrained_copy(lambda: build_decoder(*shape), self.decoder),
+            "encoder": untrained_copy(lambda: build_encoder(*shape), self.encoder),
+        }
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "resolution": self.resolution,
+            "latent_dim": self.latent_dim,
+            "base_channels": self.base_channels,
+            "beta": self.beta,
+            "kl_warmup": self.kl_warmup,
+            "reconstruction": self.reconstruction,
+            "precision": self.precision,
+            "seed": self.seed,
+        }
+
+
+class _Joined:
+    """Two networks under one optimizer."""
+
+    def __init__(self, *networks: keras.Model):
+        self.trainable_variables = [v for n in networks for v in n.trainable_variables]
+
+    def count_params(self) -> int:
+        return sum(math.prod(v.shape) for v in self.trainable_variables)
+
+
+def _widths(resolution: int, base_channels: int) -> list[int]:
+    """Channels from the image inwards, doubling down to 4x4 and capped."""
+    return [
+        base_channels * min(2**k, MAX_CHANNEL_FACTOR) for k in range(int(math.log2(resolution)) - 2)
+    ]
