@@ -1,5 +1,8 @@
 """Generative models of human faces in Keras 3."""
 
+import facegen_keras.startup  # noqa: F401 - first: it imports Keras without TensorFlow's notes
+
+# isort: split
 from facegen_keras.data import FaceBatches, Faces, load_faces
 from facegen_keras.errors import UserError
 from facegen_keras.export import load_encoder, load_generator, save_generator

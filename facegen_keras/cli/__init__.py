@@ -1,0 +1,62 @@
+"""The command line: `facegen train ...`, `python -m facegen_keras.cli train ...`."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from facegen_keras.cli.parser import nearest, parse
+from facegen_keras.errors import UserError
+
+# Each is the module `facegen_keras.cli.<name>` with a dataclass `CONFIG` and a function `run`,
+# imported only when it is asked for.
+COMMANDS = {
+    "train": "train a model on a folder of photos",
+    "generate": "faces, grids, interpolations and reconstructions from a trained model",
+    "evaluate": "FID, KID and other measures of a trained model",
+    "data": "look through a folder of photos before training",
+    "sweep": "train several configurations one after the other and compare them",
+    "import": "read official StyleGAN2 weights",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code.
+
+    A user's mistake is one line on stderr and 2; Ctrl-C is 130.
+
+    Args:
+        argv: The command and its flags; by default those of the process.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _dispatch(argv)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except SystemExit as end:  # the parser's --help
+        return end.code if isinstance(end.code, int) else 0
+
+
+def _dispatch(argv: list[str]) -> int:
+    if not argv or argv[0] in ("-h", "--help"):
+        print("usage: facegen COMMAND [--NAME VALUE ...]\n")
+        print("\n".join(f"  {name:<10}{purpose}" for name, purpose in COMMANDS.items()))
+        print("\n`facegen COMMAND --help` shows the flags of a command.")
+        return 0
+    name, *flags = argv
+    if name == "--version":
+        from facegen_keras import __version__
+
+        print(f"facegen-keras {__version__}")
+        return 0
+    if name not in COMMANDS:
+        raise UserError(
+            f"{name!r}: unknown command; expected one of "
+            f"{', '.join(COMMANDS)}{nearest(name, list(COMMANDS))}"
+        )
+    command = importlib.import_module(f"facegen_keras.cli.{name}")
+    config = parse(command.CONFIG, flags, prog=f"facegen {name}", description=COMMANDS[name])
+    return int(command.run(config) or 0)

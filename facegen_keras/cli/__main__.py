@@ -1,0 +1,7 @@
+"""`python -m facegen_keras.cli`."""
+
+import sys
+
+from facegen_keras.cli import main
+
+sys.exit(main())

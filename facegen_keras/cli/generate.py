@@ -1,0 +1,160 @@
+"""`generate`: pictures from a trained model."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from facegen_keras import generate as pictures
+from facegen_keras.data import load_faces
+from facegen_keras.errors import UserError
+from facegen_keras.export import MAIN_PARTS, load_encoder, load_generator
+from facegen_keras.generator import Generator
+
+Family = Literal["vae", "dcgan", "combined", "stylegan2"]
+_AT_A_TIME = 256  # faces in memory between sampling and writing
+
+
+@dataclass
+class GenerateConfig:
+    """What to draw, from which model, and where to put it."""
+
+    model: Family | None = None
+    """Family; read from the file when left out."""
+    model_path: str | None = None
+    """Generator (.h5 or .keras); by default <family>_generator.h5 or _decoder.h5 in
+    saved_models_dir."""
+    num_images: int = 16
+    """Number of faces, or of photos to reconstruct."""
+    seeds: str | None = None
+    """Seeds of the faces, such as 0-35,100; by default num_images of them from `seed` on."""
+    seed: int = 0
+    """First seed when `seeds` is left out."""
+    grid: str | None = None
+    """Columns x rows of grid.png, such as 6x6, or none; by default the squarest."""
+    interpolate: str | None = None
+    """Walk through the faces of these seeds, such as 0,7,12; or through the photos of
+    `reconstruct` with the word photos."""
+    frames: int = 48
+    """Frames of the walk."""
+    format: Literal["gif", "mp4", "png"] = "gif"
+    """File of the walk: a looping gif, an mp4, or a png strip."""
+    reconstruct: str | None = None
+    """A photo, folder or archive to send through encoder and decoder (vae and combined)."""
+    truncation_psi: float | None = None
+    """Pull towards the mean face, 1 for none (stylegan2)."""
+    truncation_cutoff: int | None = None
+    """Number of layers that truncation_psi reaches (stylegan2)."""
+    noise_mode: Literal["const", "random", "none"] | None = None
+    """Noise inputs (stylegan2)."""
+    output_dir: str = "./output"
+    """Folder for the pictures."""
+    saved_models_dir: str = "./saved_models"
+    """Folder of the trained models."""
+
+    def __post_init__(self) -> None:
+        """Refuse impossible values before anything is opened or written."""
+        for name in ("num_images", "frames"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} {getattr(self, name)}: expected 1 or more")
+        if not self.model and not self.model_path:
+            raise UserError("model: say which family (vae, dcgan, ...) or give model_path a file")
+        self.seed_list()
+        if self.grid:
+            pictures.parse_grid(self.grid)
+        if self.interpolate == "photos" and not self.reconstruct:
+            raise UserError("interpolate photos: give reconstruct the photos to walk through")
+        if self.interpolate and self.interpolate != "photos":
+            stops = len(pictures.parse_seeds(self.interpolate))
+            if not 2 <= stops <= self.frames:
+                raise UserError(
+                    f"interpolate {self.interpolate}: expected from 2 seeds to as many as frames "
+                    f"({self.frames})"
+                )
+
+    def seed_list(self) -> list[int]:
+        """The seeds of the faces."""
+        last = self.seed + self.num_images - 1
+        return pictures.parse_seeds(self.seeds or f"{self.seed}-{last}")
+
+    def options(self) -> dict:
+        """What a generator is told at call time: the options that were given."""
+        names = ("truncation_psi", "truncation_cutoff", "noise_mode")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+
+CONFIG = GenerateConfig
+
+
+def run(config: GenerateConfig) -> int:
+    """Draw what the configuration asks for and say where it is."""
+    path = find_model(config)
+    generator = load_generator(path, expected_family=config.model)
+    folder = Path(config.output_dir)
+    if config.reconstruct:
+        _reconstruct(config, generator, path, folder)
+    if config.interpolate and config.interpolate != "photos":
+        frames = pictures.interpolate_seeds(
+            generator,
+            pictures.parse_seeds(config.interpolate),
+            config.frames,
+            loop=config.format != "png",
+            **config.options(),
+        )
+        _save_walk(config, generator, frames, folder)
+    if not config.reconstruct and not config.interpolate:
+        _faces(config, generator, folder)
+    return 0
+
+
+def find_model(config: GenerateConfig) -> Path:
+    """The file to open: `model_path`, or the family's in `saved_models_dir`."""
+    if config.model_path:
+        return Path(config.model_path)
+    folder = Path(config.saved_models_dir)
+    names = [folder / f"{config.model}_{part}.h5" for part in MAIN_PARTS]
+    for path in names:
+        if path.exists():
+            return path
+    raise UserError(
+        f"{config.model}: neither {names[0]} nor {names[1]} exists; "
+        "train it first or give model_path a file"
+    )
+
+
+def _faces(config: GenerateConfig, generator: Generator, folder: Path) -> None:
+    seeds = config.seed_list()
+    shape = pictures.parse_grid(config.grid) if config.grid else pictures.grid_shape(len(seeds))
+    in_grid = shape[0] * shape[1] if shape else 0
+    kept = []
+    for start in range(0, len(seeds), _AT_A_TIME):
+        part = seeds[start : start + _AT_A_TIME]
+        images = generator.sample(part, **config.options())
+        pictures.save_faces(images, part, generator.family, folder)
+        kept.append(images[: max(0, in_grid - start)])
+    print(f"{len(seeds)} faces: {folder / generator.family}_seed*.png")
+    if shape:
+        print(f"grid: {pictures.save_grid(np.concatenate(kept), folder / 'grid.png', shape)}")
+
+
+def _reconstruct(config: GenerateConfig, generator: Generator, path: Path, folder: Path) -> None:
+    encoder = load_encoder(path, expected_family=config.model)
+    source = load_faces(config.reconstruct, generator.resolution, limit=config.num_images)
+    photos = source[:]
+    means = pictures.encode(encoder, photos)
+    if config.interpolate == "photos":
+        z = pictures.walk(means, config.frames, loop=config.format != "png")
+        _save_walk(config, generator, pictures.to_uint8(generator(z)), folder)
+    pairs = pictures.beside(photos, pictures.to_uint8(generator(means)))
+    shape = pictures.parse_grid(config.grid) if config.grid else pictures.grid_shape(len(pairs))
+    target = folder / f"{generator.family}_reconstruction.png"
+    pictures.save_grid(pairs, target, shape)
+    print(f"{len(pairs)} photos, each beside its reconstruction: {target}")
+
+
+def _save_walk(
+    config: GenerateConfig, generator: Generator, frames: np.ndarray, folder: Path
+) -> None:
+    target = folder / f"{generator.family}_interpolation.{config.format}"
+    print(f"{len(frames)} frames: {pictures.save_frames(frames, target)}")

@@ -1,0 +1,49 @@
+"""Import Keras without the notes that TensorFlow writes to stderr; imported before all else.
+
+TensorFlow 2.21 logs a few lines from C++ before its log level is read, so that no setting silences
+them. In a program whose errors are one line on stderr they are noise; a real problem is not.
+"""
+
+import contextlib
+import glob
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+
+_NOTES = re.compile(
+    rb"All log messages before absl::InitializeLog|oneDNN custom operations are on|"
+    rb"Could not find cuda drivers|This TensorFlow binary is optimized|To enable the following inst"
+)
+
+
+@contextlib.contextmanager
+def _without_notes() -> Iterator[None]:
+    """Hold file descriptor 2 back inside the block, then pass on all but the known notes."""
+    if "tensorflow" in sys.modules:
+        yield
+        return
+    if not glob.glob("/dev/nvidia*"):
+        # Or TensorFlow reports, as an error, that a machine without a GPU has none.
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        saved = os.dup(2)
+    except OSError:  # no stderr to hold back
+        yield
+        return
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+            held.seek(0)
+            for line in held:
+                if not _NOTES.search(line):
+                    os.write(2, line)
+
+
+with _without_notes():
+    import keras  # noqa: F401

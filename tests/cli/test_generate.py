@@ -1,0 +1,150 @@
+"""The generate command from its flags to its files."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+import facegen_keras as fg
+from facegen_keras.cli import main
+from facegen_keras.generate import tile
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class TinyVAE:
+    family, resolution, latent_dim, images_seen, data_fingerprint = "vae", 8, 4, 10, None
+
+    def export_parts(self) -> dict[str, keras.Model]:
+        z, image = keras.Input((4,)), keras.Input((8, 8, 3))
+        x = keras.layers.Dense(8 * 8 * 3, activation="tanh")(z)
+        decoder = keras.Model(z, keras.layers.Reshape((8, 8, 3))(x))
+        encoder = keras.Model(image, keras.layers.Dense(8)(keras.layers.Flatten()(image)))
+        return {"decoder": decoder, "encoder": encoder}
+
+    def get_config(self) -> dict:
+        return {}
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    keras.utils.set_random_seed(0)
+    fg.save_generator(TinyVAE(), folder / "vae_decoder.h5")
+    return folder
+
+
+@pytest.fixture
+def generate(models, tmp_path):
+    def call(*flags: str) -> tuple[int, Path]:
+        folders = ["--saved_models_dir", str(models), "--output_dir", str(tmp_path / "out")]
+        return main(["generate", *flags, *folders]), tmp_path / "out"
+
+    return call
+
+
+def picture(path: Path) -> np.ndarray:
+    return np.asarray(Image.open(path))
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+def test_faces_and_grid(generate, models, capsys):
+    code, out = generate("--model", "vae", "--num_images", "3", "--seed", "5")
+    assert code == 0
+    assert names(out) == ["grid.png", *(f"vae_seed000{seed}.png" for seed in (5, 6, 7))]
+    faces = fg.load_generator(models / "vae_decoder.h5").sample([5, 6, 7])
+    np.testing.assert_array_equal(picture(out / "vae_seed0006.png"), faces[1])
+    np.testing.assert_array_equal(picture(out / "grid.png"), tile(faces))
+    assert "3 faces" in capsys.readouterr().out
+
+
+def test_seeds_and_grid_shape(generate, models):
+    code, out = generate("--model_path", str(models / "vae_decoder.h5"), "--seeds=0-3,100",
+                         "--grid", "2x2")  # fmt: skip
+    assert code == 0 and "vae_seed0100.png" in names(out) and len(names(out)) == 6
+    faces = fg.load_generator(models / "vae_decoder.h5").sample([0, 1, 2, 3])
+    np.testing.assert_array_equal(picture(out / "grid.png"), tile(faces, (2, 2)))
+    code, out = generate("--model", "vae", "--seeds", "9", "--grid", "none")
+    assert code == 0 and "vae_seed0009.png" in names(out)
+
+
+@pytest.mark.parametrize("kind", ["gif", "mp4", "png"])
+def test_interpolation(generate, models, kind):
+    flags = ("--model", "vae", "--interpolate", "0,7,12", "--frames", "6", "--format", kind)
+    code, out = generate(*flags)
+    assert code == 0 and names(out) == [f"vae_interpolation.{kind}"]
+    if kind == "png":  # a strip goes from the first seed to the last
+        strip = picture(out / "vae_interpolation.png")
+        ends = fg.load_generator(models / "vae_decoder.h5").sample([0, 12])
+        np.testing.assert_array_equal(strip[:, :8], ends[0])
+        np.testing.assert_array_equal(strip[:, -8:], ends[1])
+
+
+def test_reconstruction_of_a_folder_and_of_one_photo(generate, models, tmp_path, monkeypatch):
+    monkeypatch.setenv("FACEGEN_CACHE", str(tmp_path / "cache"))
+    photos = np.random.RandomState(0).randint(0, 256, (3, 8, 8, 3)).astype("uint8")
+    (tmp_path / "photos").mkdir()
+    for index, photo in enumerate(photos):
+        Image.fromarray(photo).save(tmp_path / "photos" / f"{index}.png")
+    code, out = generate("--model", "vae", "--reconstruct", str(tmp_path / "photos" / "1.png"))
+    assert code == 0 and names(out) == ["vae_reconstruction.png"]
+    pair = picture(out / "vae_reconstruction.png")
+    assert pair.shape == (8, 16, 3)
+    np.testing.assert_array_equal(pair[:, :8], photos[1])
+    folder = ("--model", "vae", "--reconstruct", str(tmp_path / "photos"))
+    code, out = generate(*folder, "--grid", "1x3", "--interpolate", "photos", "--frames", "3",
+                         "--format", "png")  # fmt: skip
+    assert code == 0
+    pairs = picture(out / "vae_reconstruction.png")
+    np.testing.assert_array_equal(pairs[:, :8], photos.reshape(24, 8, 3))
+    np.testing.assert_array_equal(pairs[8:16, 8:], pair[:, 8:])
+    # The walk through the photos starts at the reconstruction of the first.
+    walk = picture(out / "vae_interpolation.png")
+    np.testing.assert_array_equal(walk[:, :8], pairs[:8, 8:])
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--model", "vae", "--num_images", "0"], "num_images 0: expected 1 or more"),
+        (["--model", "vea"], "--model vea: expected one of vae, dcgan, combined, stylegan2"),
+        (["--modle", "vae"], "--modle: unknown flag; did you mean --model?"),
+        ([], "model: say which family"),
+        (["--model", "dcgan"], "dcgan_generator.h5 nor"),
+        (["--model", "dcgan", "--model_path", "VAE"], "holds a vae model, not dcgan"),
+        (["--model_path", "absent.h5"], "absent.h5: no such file"),
+        (["--model", "vae", "--seeds", "5-2"], "seeds '5-2'"),
+        (["--model", "vae", "--grid", "6"], "grid '6'"),
+        (["--model", "vae", "--interpolate", "0"], "interpolate 0: expected from 2 seeds"),
+        (["--model", "vae", "--interpolate", "0,1,2", "--frames", "2"], "as many as frames (2)"),
+        (["--model", "vae", "--interpolate", "photos"], "give reconstruct the photos"),
+        (["--model", "vae", "--format", "avi"], "expected one of gif, mp4, png"),
+        (["--model", "vae", "--truncation_psi", "0.5"], "not an option of a vae generator"),
+        (["--model", "vae", "--reconstruct", "absent"], "absent"),
+    ],
+)
+def test_mistakes_are_one_line_and_write_nothing(generate, models, capsys, flags, message):
+    code, out = generate(*(str(models / "vae_decoder.h5") if f == "VAE" else f for f in flags))
+    error = capsys.readouterr().err
+    assert code == 2 and names(out) == []
+    assert error.startswith("error: ") and message in error and error.count("\n") == 1
+
+
+def test_script_and_module_in_a_fresh_process(models, tmp_path):
+    flags = ["--model", "vae", "--saved_models_dir", str(models), "--output_dir", str(tmp_path)]
+    for program in (["generate.py"], ["-m", "facegen_keras.cli", "generate"]):
+        command = [sys.executable, *program, *flags, "--num_images"]
+        good = subprocess.run([*command, "1"], cwd=ROOT, capture_output=True, text=True)
+        assert good.returncode == 0 and "1 faces" in good.stdout, good.stderr
+    environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
+    bad = subprocess.run([*command, "0"], cwd=ROOT, capture_output=True, text=True, env=environment)
+    assert bad.returncode == 2
+    assert bad.stderr == "error: num_images 0: expected 1 or more\n"

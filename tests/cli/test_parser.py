@@ -1,0 +1,134 @@
+"""Flags and YAML files into a dataclass, and what a mistake is answered with."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import pytest
+
+from facegen_keras import cli
+from facegen_keras.cli.parser import parse
+from facegen_keras.errors import UserError
+
+
+@dataclass
+class Config:
+    """A configuration."""
+
+    model: Literal["vae", "dcgan"] | None = None
+    """The family."""
+    batch_size: int = 128
+    learning_rate: float = 2e-4
+    crop: str = "center"
+    mirror: bool = False
+    betas: tuple[float, float] = (0.5, 0.999)
+    limit: int | None = None
+    rows: list[str] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list, metadata={"positional": True})
+
+
+def parsed(*argv: str) -> Config:
+    return parse(Config, argv, "facegen test", "A test.")
+
+
+def test_defaults_and_flags():
+    assert parsed() == Config()
+    config = parsed("--model", "vae", "--batch_size=8", "--learning_rate", "1e-3", "--limit", "5")
+    expected = Config(model="vae", batch_size=8, learning_rate=1e-3, limit=5)
+    assert config == expected
+    assert parsed("--betas", "[0.1, 0.2]").betas == (0.1, 0.2)
+    assert parsed("--crop", "0,10,20,30").crop == "0,10,20,30"
+
+
+def test_bool_flag_needs_no_value():
+    assert parsed("--mirror").mirror and parsed("--mirror", "--batch_size", "2").mirror
+    assert parsed("--mirror", "true").mirror and not parsed("--mirror", "false").mirror
+    assert not parsed("--mirror=false").mirror
+
+
+def test_lists_and_positional_values():
+    config = parsed("a.yaml", "b c.yaml", "--rows", "x=1,2", "y=3", "--batch_size", "4")
+    assert config.paths == ["a.yaml", "b c.yaml"] and config.rows == ["x=1,2", "y=3"]
+    assert parsed("--paths", "a: b", "[c").paths == ["a: b", "[c"]
+    assert parsed("--rows", "7").rows == ["7"]
+
+
+def test_flag_wins_over_file_wherever_it_stands(tmp_path):
+    file = tmp_path / "c.yaml"
+    file.write_text("model: dcgan\nbatch_size: 64\nlearning_rate: 2e-4\nbetas: [0.7, 0.9]\n")
+    expected = Config(model="dcgan", batch_size=10, learning_rate=2e-4, betas=(0.7, 0.9))
+    assert parsed("--config", str(file), "--batch_size", "10") == expected
+    assert parsed("--batch_size", "10", "--config", str(file)) == expected
+    assert parsed(f"--config={file}").batch_size == 64
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--batchsize", "3"], "--batchsize: unknown flag; did you mean --batch_size?"),
+        (["--batch-size", "3"], "--batch-size: unknown flag; did you mean --batch_size?"),
+        (["--zzzz", "3"], "--zzzz: unknown flag"),
+        (["--batch", "3"], "--batch: unknown flag; did you mean --batch_size?"),
+        (["--batch_size", "many"], "--batch_size many: expected a whole number"),
+        (["--batch_size", "3.5"], "--batch_size 3.5: expected a whole number"),
+        (["--learning_rate", "x"], "--learning_rate x: expected a number"),
+        (["--limit", "x"], "--limit x: expected a whole number"),
+        (["--model", "dcgam"], "--model dcgam: expected one of vae, dcgan; did you mean dcgan?"),
+        (["--batch_size"], "--batch_size: expected a value after it"),
+        (["--batch_size", "--mirror"], "--batch_size: expected a value after it"),
+        (["--mirror=maybe"], "--mirror maybe: expected true or false"),
+        (["--betas", "0.5"], "--betas 0.5: expected 2 values such as [float, float]"),
+        (["--config", "absent.yaml"], "--config absent.yaml: No such file or directory"),
+    ],
+)
+def test_one_line_about_a_mistake(argv, message):
+    with pytest.raises(UserError) as refusal:
+        parsed(*argv)
+    assert str(refusal.value) == message
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("batchsize: 3", "unknown key 'batchsize'; did you mean batch_size?"),
+        ("batch_size: many", "--batch_size many: expected a whole number"),
+        ("- 3", "expected lines of `name: value`"),
+        ("a: [1", "not YAML at line"),
+        ("model: gan", "--model gan: expected one of vae, dcgan; did you mean dcgan?"),
+    ],
+)
+def test_one_line_about_a_mistake_in_a_file(tmp_path, text, message):
+    file = tmp_path / "c.yaml"
+    file.write_text(text)
+    with pytest.raises(UserError) as refusal:
+        parsed("--config", str(file))
+    assert message in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+def test_help_shows_text_and_default(capsys):
+    with pytest.raises(SystemExit) as end:
+        parsed("--help")
+    text = capsys.readouterr().out
+    assert end.value.code == 0
+    assert "The family." in text and "default: 128" in text and "--config" in text
+
+
+class TestMain:
+    def test_mistakes_are_one_line_and_2(self, capsys):
+        assert cli.main(["generat"]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("error: 'generat': unknown command")
+        assert error.endswith("did you mean generate?\n") and error.count("\n") == 1
+
+    def test_help_is_0(self, capsys):
+        assert cli.main([]) == cli.main(["--help"]) == cli.main(["generate", "-h"]) == 0
+        assert "num_images" in capsys.readouterr().out
+
+    def test_ctrl_c_is_130(self, monkeypatch, capsys):
+        def interrupted(config):
+            raise KeyboardInterrupt
+
+        from facegen_keras.cli import generate
+
+        monkeypatch.setattr(generate, "run", interrupted)
+        assert cli.main(["generate", "--model", "vae"]) == 130
+        assert capsys.readouterr().err == "interrupted\n"
