@@ -58,9 +58,9 @@ def cache_errors(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def progress_bar(total: int, shown: bool) -> tqdm:
-    """Return the one bar of a decoding."""
-    return tqdm(total=total, desc="decoding", unit="image", disable=not shown, leave=False)
+def progress_bar(total: int, shown: bool, doing: str = "decoding") -> tqdm:
+    """Return the one bar of a pass over a source."""
+    return tqdm(total=total, desc=doing, unit="image", disable=not shown, leave=False)
 
 
 def _fill(

@@ -20,6 +20,7 @@ from facegen_keras.data.sources import (
     open_folder,
     open_photo,
     open_zip,
+    printable,
 )
 from facegen_keras.errors import UserError
 
@@ -53,7 +54,7 @@ class Report:
             return f"{self.used} images"
         parts = []
         for problem, count in self.counts().items():
-            names = [name for name, kind, _ in self.skipped if kind == problem]
+            names = [printable(name) for name, kind, _ in self.skipped if kind == problem]
             more = ", ..." if count > 3 else ""
             parts.append(f"{count} {problem} ({', '.join(names[:3])}{more})")
         return f"{self.used} of {self.found} images used; skipped {'; '.join(parts)}"

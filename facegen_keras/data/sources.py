@@ -53,10 +53,15 @@ class Source:
         return len(self.names)
 
     def task(
-        self, start: int, stop: int, settings: Settings, output: str | None, offset: int
+        self, start: int, stop: int, settings: Settings, output: str | None = None, offset: int = 0
     ) -> Task:
         """Describe the candidates `start:stop` to a worker; see `worker.Task`."""
         return Task(self.kind, self.path, self.items[start:stop], settings, output, offset)
+
+
+def printable(name: str) -> str:
+    """Return a file name that any terminal can show: bytes that are no text become `\\udcff`."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _verdict(name: str) -> str:

@@ -8,6 +8,7 @@ import pickle
 import struct
 import sys
 import zlib
+from collections.abc import Iterator
 from typing import Any, BinaryIO, NamedTuple
 
 from facegen_keras.data.decode import Record, Settings, Unusable, decode
@@ -48,30 +49,38 @@ class ZipSpan(NamedTuple):
 
 def process(task: Task) -> list[Record]:
     """Decode a chunk, write the usable images' pixels, and return a record per item."""
-    row_bytes = task.settings.resolution**2 * 3
-    blank = bytes(row_bytes)  # keeps the rows of refused files in place until they are closed up
+    blank = bytes(task.settings.resolution**2 * 3)  # a refused image keeps its place for now
     records, rows = [], []
-    archive = open(task.path, "rb") if task.kind == "zip" else None  # noqa: SIM115
-    try:
-        for item in task.items:
-            try:
-                data = _read(task, archive, item)
-            except OSError as error:
-                record, pixels = Record("unreadable", error.strerror or str(error)), None
-            except Unusable as error:
-                record, pixels = Record(*error.args), None
-            else:
-                record, pixels = decode(data, task.settings)
-            records.append(record)
-            rows.append(pixels or blank)
-    finally:
-        if archive:
-            archive.close()
+    for data in read_items(task):
+        if isinstance(data, Unusable):
+            record, pixels = Record(*data.args), None
+        else:
+            record, pixels = decode(data, task.settings)
+        records.append(record)
+        rows.append(pixels or blank)
     if task.output is not None:
         with open(task.output, "r+b", buffering=0) as output:
             output.seek(task.offset)
             write_all(output, b"".join(rows))
     return records
+
+
+def read_items(task: Task) -> Iterator[bytes | Unusable]:
+    """Yield the encoded bytes of every item, or why they cannot be had."""
+    archive = None
+    try:
+        for item in task.items:
+            try:
+                if task.kind == "zip" and archive is None:
+                    archive = open(task.path, "rb")  # noqa: SIM115 - closed below
+                yield _read(task, archive, item)
+            except OSError as error:
+                yield Unusable("unreadable", error.strerror or str(error))
+            except Unusable as error:
+                yield error
+    finally:
+        if archive is not None:
+            archive.close()
 
 
 def write_all(file: BinaryIO, data: bytes) -> None:

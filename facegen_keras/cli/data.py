@@ -1,0 +1,130 @@
+"""`data check`: look through a folder of photos before training."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from facegen_keras.data.contact_sheet import draw_contact_sheet
+from facegen_keras.data.decode import Settings
+from facegen_keras.data.doctor import Diagnosis, examine
+from facegen_keras.data.faces import check_resolution, open_source, parse_crop
+from facegen_keras.data.sources import printable
+from facegen_keras.errors import UserError
+
+NAMES_SHOWN = 3  # per line of the table; the JSON has all of them
+
+
+@dataclass
+class DataConfig:
+    """What to look through, and with which training in mind."""
+
+    action: Literal["check"] = field(default="check", metadata={"positional": True})
+    """What to do; check is all there is."""
+    path: str | None = field(default=None, metadata={"positional": True})
+    """Folder, .zip, .npy, .npz or hf:owner/name[:split]."""
+    output_dir: str = "./output"
+    """Folder for data_check.json and data_check.png (the contact sheet)."""
+    resolution: int = 64
+    """Side of the images of the intended training, in pixels."""
+    crop: str = "center"
+    """none, center or left,upper,right,lower in pixels."""
+    min_size: int | None = None
+    """Shorter side below which an image is too small; by default half the resolution."""
+    workers: int | None = None
+    """Processes that decode; by default one per core."""
+
+
+CONFIG = DataConfig
+
+
+def run(config: DataConfig) -> int:
+    """Check, print, write, and return 0 if everything is usable, else 1."""
+    if config.path is None:
+        raise UserError("data check: give it a folder, a .zip, a .npy or hf:owner/name")
+    return run_check(
+        config.path,
+        config.output_dir,
+        config.resolution,
+        config.crop,
+        config.min_size,
+        config.workers,
+    )
+
+
+def run_check(
+    path: str,
+    output_dir: str = "output",
+    resolution: int = 64,
+    crop: str | tuple[int, int, int, int] = "center",
+    min_size: int | None = None,
+    workers: int | None = None,
+    progress: bool = True,
+) -> int:
+    """Print a table of what is in a source; write `data_check.json` and `data_check.png`.
+
+    Args:
+        path: Anything that `load_faces` takes.
+        output_dir: Folder for the two files.
+        resolution, crop, min_size: As for `load_faces`.
+        workers: Processes that decode.
+        progress: Show a progress bar.
+
+    Returns:
+        1 if a file is unusable, else 0. Duplicates and odd modes are usable.
+
+    Raises:
+        UserError: There is nothing to check, or the files cannot be written.
+    """
+    check_resolution(resolution)
+    least = resolution // 2 if min_size is None else min_size
+    settings = Settings(resolution, parse_crop(crop), least)
+    source = open_source(path)
+    diagnosis = examine(source, settings, workers, progress)
+    print(table(diagnosis))
+    folder = Path(output_dir)
+    report, sheet = folder / "data_check.json", folder / "data_check.png"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        report.write_text(json.dumps(diagnosis.to_json(), indent=1) + "\n", encoding="utf-8")
+        draw_contact_sheet(source, diagnosis, sheet)
+    except OSError as error:
+        raise UserError(
+            f"{folder}: cannot be written ({error.strerror or error}); give another --output_dir"
+        ) from error
+    print(f"full lists: {report}; contact sheet: {sheet}")
+    return 1 if diagnosis.unusable else 0
+
+
+def table(diagnosis: Diagnosis) -> str:
+    """Return a diagnosis as lines for the terminal."""
+    rows = [("files", f"{diagnosis.files:,}", f"{diagnosis.bytes / 2**20:,.1f} MiB")]
+    rows.append(("usable", f"{diagnosis.usable:,}", ""))
+    for problem, findings in diagnosis.unusable.items():
+        examples = [f"{printable(item.name)}: {item.detail}" for item in findings]
+        rows.append((problem, f"{len(findings):,}", _some(examples, "; ")))
+    for mode, findings in diagnosis.odd_modes.items():
+        names = [printable(finding.name) for finding in findings]
+        rows.append((f"mode {mode}", f"{len(findings):,}", f"become RGB: {_some(names)}"))
+    if diagnosis.duplicates:
+        copies = sum(len(group) - 1 for group in diagnosis.duplicates)
+        pairs = [" = ".join(printable(name) for name in group) for group in diagnosis.duplicates]
+        rows.append(("duplicates", f"{copies:,}", _some(pairs, "; ")))
+    formats = [f"{name} {count:,}" for name, count in diagnosis.formats.items()]
+    rows.append(("formats", "", ", ".join(formats)))
+    sizes = [f"{size} ({count:,})" for size, count in diagnosis.sizes.items()]
+    rows.append(("sizes", f"{len(sizes):,}", _some(sizes)))
+    title_width = max(len(title) for title, _, _ in rows)
+    count_width = max(len(count) for _, count, _ in rows)
+    lines = [
+        f"  {title:<{title_width}}  {count:>{count_width}}  {text}".rstrip()
+        for title, count, text in rows
+    ]
+    unusable = diagnosis.files - diagnosis.usable
+    verdict = f"{unusable:,} unusable: training skips them" if unusable else "all usable"
+    return "\n".join([printable(diagnosis.source), *lines, f"  {verdict}"])
+
+
+def _some(items: list[str], separator: str = ", ") -> str:
+    more = [f"and {len(items) - NAMES_SHOWN:,} more"] if len(items) > NAMES_SHOWN else []
+    return separator.join([*items[:NAMES_SHOWN], *more])

@@ -1,0 +1,122 @@
+"""One picture of what the doctor found: a sample of the faces, and the unusual ones by name."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from facegen_keras.data.arrays import ArraySource
+from facegen_keras.data.decode import Settings, decode
+from facegen_keras.data.doctor import Diagnosis
+from facegen_keras.data.sources import Source, printable
+from facegen_keras.data.worker import read_items
+
+SIDE = 64  # of a thumbnail, pixels
+COLUMNS = 12
+SAMPLE = 8 * COLUMNS  # usable images shown
+UNUSUAL = COLUMNS  # images shown of each unusual kind
+TEXT = 14  # height of a line of Pillow's built-in font
+GAP = 4
+LABEL_LETTERS = 10  # of a file name that fit below a thumbnail
+
+
+def draw_contact_sheet(source: Source | ArraySource, diagnosis: Diagnosis, path: Path) -> None:
+    """Write the contact sheet of a diagnosed source as a PNG.
+
+    Shows up to 96 usable images spread evenly over the source, then up to 12 of every odd mode,
+    of the duplicates and of the problems; what cannot be decoded appears by its name.
+    """
+    names = _names(source)
+    bad = {finding.name for group in diagnosis.unusable.values() for finding in group}
+    good = [place for place, name in enumerate(names) if name not in bad]
+    step = max(1, len(good) / SAMPLE)
+    sample = [good[int(number * step)] for number in range(min(SAMPLE, len(good)))]
+    strips = [(f"{diagnosis.source}: {diagnosis.usable:,} usable", _load(source, sample), False)]
+    groups = {f"mode {mode}": findings for mode, findings in diagnosis.odd_modes.items()}
+    groups |= diagnosis.unusable
+    unusual = {title: [finding.name for finding in group] for title, group in groups.items()}
+    if diagnosis.duplicates:
+        unusual["duplicates"] = [name for group in diagnosis.duplicates for name in group]
+    places = {name: place for place, name in enumerate(names)}
+    for title, members in unusual.items():
+        shown = [(name, places.get(name)) for name in members[:UNUSUAL]]
+        tiles = [
+            (name, _load(source, [place])[0][1] if place is not None else None)
+            for name, place in shown
+        ]
+        strips.append((f"{title}: {len(members):,}", tiles, True))
+    _paint(strips).save(path)
+
+
+def _names(source: Source | ArraySource) -> Sequence[str]:
+    if isinstance(source, ArraySource):
+        return [f"row {row:08d}" for row in range(len(source))]
+    return source.names
+
+
+def _load(
+    source: Source | ArraySource, places: Sequence[int]
+) -> list[tuple[str, Image.Image | None]]:
+    """Return (name, thumbnail or None) of some candidates."""
+    names = _names(source)
+    if isinstance(source, ArraySource):
+        images = _rows(source, places)
+        return [(names[place], image) for place, image in zip(places, images, strict=True)]
+    settings = Settings(SIDE)
+    result = []
+    for place in places:
+        (data,) = read_items(source.task(place, place + 1, settings))
+        pixels = decode(data, settings)[1] if isinstance(data, bytes) else None
+        image = Image.frombytes("RGB", (SIDE, SIDE), pixels) if pixels else None
+        result.append((names[place], image))
+    return result
+
+
+def _rows(source: ArraySource, places: Sequence[int]) -> list[Image.Image]:
+    wanted = dict.fromkeys(places)
+    piece = 64
+    for number, images in enumerate(source.chunks(len(source), piece)):
+        for place in range(number * piece, number * piece + len(images)):
+            if place in wanted:
+                image = Image.fromarray(np.ascontiguousarray(images[place - number * piece]))
+                wanted[place] = image.resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+    return [wanted[place] for place in places]
+
+
+def _paint(strips: list[tuple[str, list[tuple[str, Image.Image | None]], bool]]) -> Image.Image:
+    """Stack strips of (title, tiles, whether tiles are labelled) under each other."""
+
+    def rows(tiles: list) -> int:
+        return -(-len(tiles) // COLUMNS)
+
+    def tile_height(labelled: bool) -> int:
+        return SIDE + GAP + (TEXT if labelled else 0)
+
+    height = GAP + sum(
+        TEXT + GAP + rows(tiles) * tile_height(labelled) for _, tiles, labelled in strips
+    )
+    sheet = Image.new("RGB", (GAP + COLUMNS * (SIDE + GAP), height), "white")
+    pen = ImageDraw.Draw(sheet)
+    top = GAP
+    for title, tiles, labelled in strips:
+        pen.text((GAP, top), _latin(title), fill="black")
+        top += TEXT + GAP
+        for number, (name, image) in enumerate(tiles):
+            x = GAP + number % COLUMNS * (SIDE + GAP)
+            y = top + number // COLUMNS * tile_height(labelled)
+            if image is not None:
+                sheet.paste(image, (x, y))
+            else:
+                pen.rectangle((x, y, x + SIDE - 1, y + SIDE - 1), outline="red")
+                pen.line((x, y, x + SIDE - 1, y + SIDE - 1), fill="red")
+            if labelled:
+                label = _latin(name.rpartition("/")[2])[-LABEL_LETTERS:]
+                pen.text((x, y + SIDE), label, fill="black")
+        top += rows(tiles) * tile_height(labelled)
+    return sheet
+
+
+def _latin(text: str) -> str:
+    """Keep to the letters that Pillow's built-in font has."""
+    return printable(text).encode("latin-1", "replace").decode("latin-1")

@@ -1,0 +1,160 @@
+"""The data set doctor: what is in a source, and what training would skip."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+
+from facegen_keras.data import build, pool
+from facegen_keras.data.arrays import ArraySource
+from facegen_keras.data.decode import Record, Settings
+from facegen_keras.data.sources import Source
+from facegen_keras.data.worker import read_items
+
+USUAL_MODE = "RGB"
+PIECE_BYTES = 32 * 2**20  # of an array that are in memory at a time
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One file that has something to it.
+
+    Attributes:
+        name: Relative name inside the source.
+        detail: One line about it.
+        width, height: Size in pixels, 0 if unknown.
+        size: Encoded bytes.
+        mode: Pillow's mode, `""` if unknown.
+    """
+
+    name: str
+    detail: str
+    width: int
+    height: int
+    size: int
+    mode: str
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What the doctor found.
+
+    Attributes:
+        source: What the user named.
+        files: Number of files looked at.
+        usable: Number of images that training uses.
+        unusable: Findings by problem: unreadable, truncated, not an image, too small, outside the
+            crop. Training skips all of them.
+        odd_modes: Usable images that are not plain RGB, by mode; they are converted.
+        duplicates: Groups of names with byte for byte the same content; training uses them all.
+        modes, formats: Number of readable images by mode and by format.
+        sizes: Number of readable images by `"WIDTHxHEIGHT"`, the most frequent first.
+        bytes: Encoded size of all candidates together.
+    """
+
+    source: str
+    files: int
+    usable: int
+    unusable: dict[str, list[Finding]]
+    odd_modes: dict[str, list[Finding]]
+    duplicates: list[list[str]]
+    modes: dict[str, int]
+    formats: dict[str, int]
+    sizes: dict[str, int]
+    bytes: int
+
+    def to_json(self) -> dict:
+        """Return everything as plain lists and dictionaries."""
+        return asdict(self)
+
+
+def examine(
+    source: Source | ArraySource,
+    settings: Settings,
+    workers: int | None = None,
+    progress: bool = True,
+) -> Diagnosis:
+    """Decode every file of a source as training would, and say what was found.
+
+    Args:
+        source: What `open_source` returned.
+        settings: Resolution, crop and least size of the intended training.
+        workers: Processes that decode; one per usable core by default.
+        progress: Show a progress bar.
+    """
+    with build.progress_bar(len(source), progress, "checking") as bar:
+        if isinstance(source, ArraySource):
+            names, ignored = [f"row {row:08d}" for row in range(len(source))], []
+            records = _array_records(source, bar.update)
+        else:
+            names, ignored = source.names, source.ignored
+            crew = workers or pool.default_workers()
+            records = pool.decode_range(source, 0, len(source), settings, None, 0, crew, bar.update)
+    unusable: dict[str, list[Finding]] = {}
+    odd: dict[str, list[Finding]] = {}
+    for name, record in zip(names, records, strict=True):
+        if record.problem:
+            unusable.setdefault(record.problem, []).append(_finding(name, record))
+        elif record.mode != USUAL_MODE:
+            odd.setdefault(record.mode, []).append(_finding(name, record))
+    if ignored:
+        by_extension = Record("not an image", "by its extension")
+        unusable.setdefault(by_extension.problem, []).extend(
+            _finding(name, by_extension) for name in ignored
+        )
+    return Diagnosis(
+        source=source.name,
+        files=len(records) + len(ignored),
+        usable=sum(not record.problem for record in records),
+        unusable=unusable,
+        odd_modes=odd,
+        duplicates=_duplicates(source, names, records),
+        modes=_count(record.mode for record in records),
+        formats=_count(record.format for record in records),
+        sizes=_count(f"{r.width}x{r.height}" if r.width else "" for r in records),
+        bytes=sum(record.size for record in records),
+    )
+
+
+def _finding(name: str, record: Record) -> Finding:
+    return Finding(name, record.detail, record.width, record.height, record.size, record.mode)
+
+
+def _count(values: Iterable[str]) -> dict[str, int]:
+    return dict(Counter(value for value in values if value).most_common())
+
+
+def _array_records(source: ArraySource, advance: Callable[[int], None]) -> list[Record]:
+    _, height, width, _ = source.shape
+    records = []
+    for images in source.chunks(len(source), max(1, PIECE_BYTES // (height * width * 3))):
+        for image in images:
+            # Rows have no file to hash again, so the check is long enough to stand alone.
+            check = int.from_bytes(hashlib.sha256(image).digest()[:16])
+            records.append(Record("", "", width, height, USUAL_MODE, "array", check, image.nbytes))
+        advance(len(images))
+    return records
+
+
+def _duplicates(
+    source: Source | ArraySource, names: Sequence[str], records: Sequence[Record]
+) -> list[list[str]]:
+    """Group the names of files with the same content; empty files are no duplicates."""
+    alike: dict[tuple[int, int], list[int]] = {}
+    for position, record in enumerate(records):
+        if record.size:
+            alike.setdefault((record.size, record.crc), []).append(position)
+    groups = []
+    for positions in alike.values():
+        if len(positions) == 1:
+            continue
+        same: dict[object, list[str]] = {}
+        for position in positions:
+            if isinstance(source, ArraySource):
+                content = records[position].crc
+            else:  # CRC-32 and size can agree by chance
+                (data,) = read_items(source.task(position, position + 1, Settings(1)))
+                content = hashlib.sha256(data).digest() if isinstance(data, bytes) else position
+            same.setdefault(content, []).append(names[position])
+        groups += [group for group in same.values() if len(group) > 1]
+    return groups
