@@ -10,9 +10,10 @@ import numpy as np
 from PIL import Image
 
 from facegen_keras.errors import UserError
-from facegen_keras.generator import Generator, latents, to_uint8
+from facegen_keras.generator import Generator, in_chunks, infer, latents, to_uint8
 
 FRAMES_PER_SECOND = 24
+ENCODED_AT_A_TIME = 16  # photos
 # A typing mistake such as 0-99999999999 must not fill the memory.
 _MAX_SEEDS = 1_000_000
 
@@ -157,13 +158,12 @@ def interpolate_seeds(
     return to_uint8(generator(z, **options))
 
 
-def encode(encoder: keras.Model, faces: np.ndarray, batch_size: int = 32) -> np.ndarray:
+def encode(encoder: keras.Model, faces: np.ndarray) -> np.ndarray:
     """The mean latents of photos: float32 (n, latent_dim).
 
     Args:
         encoder: As from `load_encoder`.
         faces: uint8 (n, height, width, 3).
-        batch_size: Photos at a time.
 
     Raises:
         UserError: The photos have another size than the encoder takes.
@@ -173,12 +173,10 @@ def encode(encoder: keras.Model, faces: np.ndarray, batch_size: int = 32) -> np.
         raise UserError(
             f"photos of shape {faces.shape}: the encoder takes (n, *{encoder.input_shape[1:]})"
         )
-    means = []
-    for start in range(0, len(faces), batch_size):
-        batch = faces[start : start + batch_size].astype("float32") / 127.5 - 1.0
-        both = np.asarray(encoder.predict_on_batch(batch), dtype="float32")
-        means.append(both[:, : both.shape[1] // 2])
-    return np.concatenate(means)
+    statistics = in_chunks(
+        lambda part: infer(encoder, part.astype("float32") / 127.5 - 1.0), faces, ENCODED_AT_A_TIME
+    )
+    return statistics[:, : statistics.shape[1] // 2]
 
 
 def reconstruct(generator: Generator, encoder: keras.Model, faces: np.ndarray) -> np.ndarray:

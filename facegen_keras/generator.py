@@ -1,6 +1,6 @@
 """A trained generator, ready to be asked for faces."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import keras
@@ -34,6 +34,31 @@ def to_uint8(images: np.ndarray) -> np.ndarray:
     return np.clip(np.rint((images + 1.0) * 127.5), 0, 255).astype("uint8")
 
 
+def infer(model: keras.Model, inputs: np.ndarray) -> np.ndarray:
+    """One forward pass in inference mode, as float32 NumPy."""
+    if keras.backend.backend() == "tensorflow":
+        # Not `predict_on_batch`: tracing costs more than it saves in a program that draws a few
+        # faces, and TensorFlow warns about tracing once several models are in use.
+        return keras.ops.convert_to_numpy(model(inputs, training=False)).astype("float32")
+    return np.asarray(model.predict_on_batch(inputs), dtype="float32")
+
+
+def in_chunks(
+    function: Callable[[np.ndarray], np.ndarray], inputs: np.ndarray, size: int
+) -> np.ndarray:
+    """Apply a function to rows in chunks of one size, the last one padded with zeros.
+
+    Kernels may choose another order of summation for another batch size; with one size, a row's
+    result does not depend on its company.
+    """
+    results = []
+    for start in range(0, len(inputs), size):
+        part = inputs[start : start + size]
+        padding = [(0, size - len(part))] + [(0, 0)] * (inputs.ndim - 1)
+        results.append(function(np.pad(part, padding))[: len(part)])
+    return np.concatenate(results)
+
+
 class Generator:
     """A generator with what is known about it.
 
@@ -46,9 +71,7 @@ class Generator:
         path: The file it was read from, or None.
     """
 
-    # Every forward pass has exactly this many rows (the last one is padded): kernels may choose
-    # another order of summation for another batch size, and then a seed would not be one face.
-    chunk = 16
+    chunk = 16  # rows of every forward pass, see `in_chunks`; larger ones were not faster on a CPU
 
     def __init__(
         self,
@@ -77,26 +100,17 @@ class Generator:
         z = np.asarray(z, dtype="float32")
         if z.ndim != 2 or z.shape[1] != self.latent_dim or not len(z):
             raise UserError(f"latents of shape {z.shape}: expected (n, {self.latent_dim}), n >= 1")
-        return self._in_chunks(z, **options)
+        return in_chunks(lambda part: self.forward(part, **options), z, self.chunk)
 
     def sample(self, seeds: Iterable[int] = range(16), **options) -> np.ndarray:
         """Faces of seeds: uint8 (n, height, width, 3), the same for a seed in any company."""
         return to_uint8(self(latents(seeds, self.latent_dim), **options))
 
-    def _in_chunks(self, inputs: np.ndarray, **options) -> np.ndarray:
-        """Run `forward` over rows in chunks of one size and cut the padding off."""
-        images = []
-        for start in range(0, len(inputs), self.chunk):
-            part = inputs[start : start + self.chunk]
-            padding = [(0, self.chunk - len(part))] + [(0, 0)] * (inputs.ndim - 1)
-            images.append(self.forward(np.pad(part, padding), **options)[: len(part)])
-        return np.concatenate(images)
-
     def forward(self, z: np.ndarray, **options) -> np.ndarray:
         """One pass in inference mode over exactly `chunk` latents."""
         if options:
             raise UserError(f"{', '.join(options)}: not an option of a {self.family} generator")
-        return np.asarray(self.model.predict_on_batch(z), dtype="float32")
+        return infer(self.model, z)
 
     def _latent_shape(self) -> tuple:
         shape = self.model.input_shape

@@ -135,7 +135,7 @@ def test_reconstruction_decodes_the_mean(generator):
     photos = np.random.RandomState(0).randint(0, 256, (5, 2, 2, 3)).astype("uint8")
     kernel, bias = (np.asarray(weight) for weight in encoder.get_weights())
     mean = ((photos.reshape(5, 12) / 127.5 - 1) @ kernel + bias)[:, :12]
-    np.testing.assert_allclose(encode(encoder, photos, batch_size=2), mean, atol=1e-5)
+    np.testing.assert_allclose(encode(encoder, photos), mean, atol=1e-5)
     decoded = np.tanh(mean @ generator.model.get_weights()[0] + generator.model.get_weights()[1])
     expected = (decoded.reshape(photos.shape) + 1) * 127.5
     rebuilt = reconstruct(generator, encoder, photos)
