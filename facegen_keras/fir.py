@@ -1,0 +1,94 @@
+"""The [1, 3, 3, 1] low-pass filter of StyleGAN2 and the resampling built on it.
+
+The same numbers are computed in the form that is fastest on each backend. Measured on 2 CPU cores
+on a (16, 64, 64, 64) batch, forward and the gradient with respect to the input:
+
+- TensorFlow: depthwise convolution 1.3 and 1.5 ms, separable shifted sums 13.6 and 163 ms
+  (the gradient of a strided slice is slow);
+- PyTorch: depthwise 12 and 4 ms, shifted sums 39 and 51 ms;
+- JAX: depthwise 112 and 172 ms, shifted sums, which XLA fuses, 4 and 19 ms.
+
+All forms are differentiable any number of times; none resizes.
+"""
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+Tensor = Any
+
+# Karras et al. 2020 (StyleGAN2), section 4.1 and the official code: a binomial filter, sum 1.
+TAPS = np.array([1, 3, 3, 1], "float32") / 8
+
+
+def is_standard_filter(kernel: np.ndarray) -> bool:
+    """Whether a (4, 4) kernel is the outer product of the standard taps."""
+    return kernel.shape == (4, 4) and np.allclose(kernel, np.outer(TAPS, TAPS), atol=1e-6)
+
+
+def smooth(x: Tensor, padding: int, stride: int = 1, gain: float = 1.0) -> Tensor:
+    """Pad with zeros, filter each channel, keep every `stride`-th pixel.
+
+    Args:
+        x: `(batch, height, width, channels)`.
+        padding: Zeros added on every side.
+        stride: Step between the pixels kept, along height and width.
+        gain: Factor on the result.
+
+    Returns:
+        `(batch, (height + 2 * padding - 4) // stride + 1, ..., channels)`.
+    """
+    x = ops.pad(x, [[0, 0], [padding, padding], [padding, padding], [0, 0]])
+    if keras.backend.backend() == "jax":
+        return _shifted_sums(_shifted_sums(x, 1, stride, gain), 2, stride, 1.0)
+    kernel = np.outer(TAPS, TAPS)[:, :, None, None] * gain
+    kernel = np.tile(kernel, (1, 1, x.shape[-1], 1)).astype("float32")
+    kernel = ops.convert_to_tensor(kernel, dtype=x.dtype)
+    return ops.depthwise_conv(x, kernel, stride, "valid", data_format="channels_last")
+
+
+def downsample(x: Tensor) -> Tensor:
+    """Filter and halve: `(batch, 2h, 2w, channels)` to `(batch, h, w, channels)`."""
+    return smooth(x, padding=1, stride=2)
+
+
+def upsample(x: Tensor) -> Tensor:
+    """Insert zeros and filter: `(batch, h, w, channels)` to `(batch, 2h, 2w, channels)`.
+
+    Meant for few channels (the RGB skip): elsewhere a transposed convolution comes first.
+    """
+    if keras.backend.backend() == "jax":
+        return _interleaved(_interleaved(x, 1), 2)
+    # A transposed convolution that keeps the channels apart inserts the zeros and filters in one.
+    kernel = np.outer(TAPS, TAPS)[:, :, None, None] * 4 * np.eye(x.shape[-1], dtype="float32")
+    kernel = ops.convert_to_tensor(kernel.astype("float32"), dtype=x.dtype)
+    return ops.conv_transpose(x, kernel, 2, "same", data_format="channels_last")
+
+
+def _shifted_sums(x: Tensor, axis: int, stride: int, gain: float) -> Tensor:
+    count = (x.shape[axis] - len(TAPS)) // stride + 1
+    total = 0.0
+    for shift, tap in enumerate(TAPS * gain):
+        index = [slice(None)] * 4
+        index[axis] = slice(shift, shift + stride * (count - 1) + 1, stride)
+        total = total + x[tuple(index)] * float(tap)
+    return total
+
+
+def _interleaved(x: Tensor, axis: int) -> Tensor:
+    """Twice the pixels along an axis: even ones lean to the left neighbour, odd ones right."""
+    size = x.shape[axis]
+    pads = [[0, 0]] * 4
+    pads[axis] = [1, 1]
+    padded = ops.pad(x, pads)
+    index = [slice(None)] * 4
+    index[axis] = slice(0, size)
+    left = padded[tuple(index)]
+    index[axis] = slice(2, size + 2)
+    right = padded[tuple(index)]
+    both = ops.stack([(left + 3 * x) / 4, (3 * x + right) / 4], axis=axis + 1)
+    shape = list(ops.shape(x))
+    shape[axis] = 2 * size
+    return ops.reshape(both, shape)
