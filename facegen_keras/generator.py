@@ -71,7 +71,7 @@ class Generator:
         path: The file it was read from, or None.
     """
 
-    chunk = 16  # rows of every forward pass, see `in_chunks`; larger ones were not faster on a CPU
+    chunk = 16  # rows of every forward pass (see `in_chunks`): one face costs as much as these
 
     def __init__(
         self,

@@ -1,0 +1,92 @@
+"""Figures hold the pixels and numbers they are given."""
+
+import json
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from facegen_keras.errors import UserError
+from facegen_keras.figures import image_grid, loss_curves, read_log, reconstruction_pairs
+from facegen_keras.generate import tile
+
+IMAGES = np.random.RandomState(0).randint(0, 256, (5, 4, 6, 3)).astype("uint8")
+LOG = [
+    {"epoch": 1, "images_seen": 100, "generator_loss": 2.0, "kl_loss": 5.0, "memory": 9},
+    {"epoch": 2, "images_seen": 200, "generator_loss": 1.5, "memory": 9},
+    {"epoch": 3, "images_seen": 300, "generator_loss": None, "kl_loss": 4.0},
+]
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_open():
+    yield
+    assert plt.get_fignums() == []
+
+
+def shown(ax) -> np.ndarray:
+    (picture,) = ax.get_images()
+    return np.asarray(picture.get_array())
+
+
+def lines(figure) -> dict[str, list[tuple[float, float]]]:
+    (ax,) = figure.axes
+    return {line.get_label(): line.get_xydata().tolist() for line in ax.get_lines()}
+
+
+def test_grid_is_one_picture_of_all_images():
+    figure = image_grid(IMAGES, columns=2, title="five")
+    (ax,) = figure.axes
+    np.testing.assert_array_equal(shown(ax), tile(IMAGES, (2, 3)))
+    assert ax.get_title() == "five"
+    figure.canvas.draw()
+
+
+def test_grid_with_a_title_each():
+    figure = image_grid(IMAGES, titles=list("abcde"))
+    assert [ax.get_title() for ax in figure.axes] == ["a", "b", "c", "d", "e", ""]
+    np.testing.assert_array_equal(shown(figure.axes[4]), IMAGES[4])
+    figure.canvas.draw()
+    with pytest.raises(UserError, match="2 titles for 5 images"):
+        image_grid(IMAGES, titles=["a", "b"])
+
+
+def test_axes_of_the_caller_are_used():
+    figure, (left, middle, right) = plt.subplots(1, 3)
+    assert image_grid(IMAGES, ax=left) is figure
+    assert reconstruction_pairs(IMAGES, IMAGES, ax=middle) is figure
+    assert loss_curves(LOG, ax=right) is figure
+    np.testing.assert_array_equal(shown(left), tile(IMAGES))
+    assert len(right.get_lines()) == 2
+    plt.close(figure)
+
+
+def test_reconstructions_stand_below_their_photos():
+    figure = reconstruction_pairs(IMAGES, 255 - IMAGES)
+    sheet = shown(figure.axes[0])
+    np.testing.assert_array_equal(sheet[:4, 6:12], IMAGES[1])
+    np.testing.assert_array_equal(sheet[4:, 6:12], 255 - IMAGES[1])
+    with pytest.raises(UserError, match="beside"):
+        reconstruction_pairs(IMAGES, IMAGES[:2])
+
+
+def test_loss_curves_hold_the_numbers_of_the_log(tmp_path):
+    (tmp_path / "log.jsonl").write_text("\n".join(map(json.dumps, LOG)) + '\n{"epoch": 4, "im')
+    for source in (LOG, tmp_path, str(tmp_path / "log.jsonl")):
+        assert lines(loss_curves(source)) == {
+            "generator loss": [[100, 2.0], [200, 1.5]],
+            "kl loss": [[100, 5.0], [300, 4.0]],
+        }
+    figure = loss_curves([{"a": 3.0}, {"a": 2.0}], names=["a"])
+    assert lines(figure) == {"a": [[1, 3.0], [2, 2.0]]}
+    assert figure.axes[0].get_xlabel() == "epoch"
+
+
+def test_refused_logs(tmp_path):
+    with pytest.raises(UserError, match="no such log"):
+        read_log(tmp_path)
+    (tmp_path / "log.jsonl").write_text('{"a": 1}\nbroken\n{"a": 2}\n')
+    with pytest.raises(UserError, match="line 2 is not JSON"):
+        read_log(tmp_path)
+    with pytest.raises(UserError, match="no loss to draw"):
+        loss_curves([{"epoch": 1}])
