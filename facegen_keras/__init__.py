@@ -8,6 +8,8 @@ from facegen_keras.errors import UserError
 from facegen_keras.export import load_encoder, load_generator, save_generator
 from facegen_keras.generate import save_grid
 from facegen_keras.generator import Generator
+from facegen_keras.models import stylegan2
+from facegen_keras.stylegan2_generator import StyleGAN2Generator
 
 __version__ = "0.1.0"
 
@@ -15,10 +17,12 @@ __all__ = [
     "FaceBatches",
     "Faces",
     "Generator",
+    "StyleGAN2Generator",
     "UserError",
     "load_encoder",
     "load_faces",
     "load_generator",
     "save_generator",
     "save_grid",
+    "stylegan2",
 ]
