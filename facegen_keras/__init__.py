@@ -22,7 +22,17 @@ __all__ = [
     "load_encoder",
     "load_faces",
     "load_generator",
+    "metrics",
     "save_generator",
     "save_grid",
     "stylegan2",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import `facegen_keras.metrics` when it is first asked for: SciPy takes a second."""
+    if name == "metrics":
+        import facegen_keras.metrics as metrics
+
+        return metrics
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,304 @@
+"""From images to features: what every extractor shares.
+
+The images go to the device as uint8 and are resized there, by two matrix products whose matrices
+hold the filter of the protocol. A thread prepares the next batch while the network runs. Every run
+has the same shape (the last batch is padded), so an image's features do not depend on its company.
+"""
+
+import contextlib
+import hashlib
+import json
+import queue
+import threading
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from facegen_keras.errors import UserError
+
+
+def resize_matrix(source: int, target: int, filter: str) -> np.ndarray:
+    """The linear map of a one-dimensional resize, float32 `(target, source)`.
+
+    Args:
+        source, target: Lengths in pixels.
+        filter: `"bicubic"` is Pillow's antialiased bicubic, read off Pillow itself by resizing the
+            unit vectors; `"bilinear"` is bilinear at half-pixel centres without antialiasing
+            (PyTorch's `interpolate(mode="bilinear", align_corners=False)`).
+    """
+    if filter == "bicubic":
+        unit = Image.fromarray(np.eye(source, dtype=np.float32))
+        return np.asarray(unit.resize((source, target), Image.Resampling.BICUBIC), np.float32)
+    if filter != "bilinear":
+        raise ValueError(f"unknown filter {filter!r}")
+    centre = np.maximum((np.arange(target) + 0.5) * source / target - 0.5, 0.0)
+    low = np.floor(centre).astype(int)
+    high = np.minimum(low + 1, source - 1)
+    matrix = np.zeros((target, source))
+    rows = np.arange(target)
+    np.add.at(matrix, (rows, low), 1.0 - (centre - low))
+    np.add.at(matrix, (rows, high), centre - low)
+    return matrix.astype(np.float32)
+
+
+class Preprocess(keras.layers.Layer):
+    """Pixels in [0, 255] of any size to the normalised square input of a network.
+
+    Args:
+        size: Side of the square, in pixels.
+        filter: See `resize_matrix`.
+        offset, scale: The network sees `(x - offset) / scale`.
+        quantize: Round to whole pixel values after each pass, as Pillow does on 8-bit images.
+    """
+
+    def __init__(
+        self, size: int, filter: str, offset: float, scale: float, quantize: bool, **kwargs: Any
+    ) -> None:
+        super().__init__(dtype="float32", trainable=False, **kwargs)
+        self.size, self.filter, self.quantize = size, filter, quantize
+        self.offset, self.scale = offset, scale
+
+    def build(self, input_shape: tuple) -> None:
+        _, height, width, _ = input_shape
+        self.vertical = resize_matrix(height, self.size, self.filter)
+        self.horizontal = resize_matrix(width, self.size, self.filter).T
+        self.built = True
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        return (input_shape[0], self.size, self.size, 3)
+
+    def call(self, images):
+        _, height, width, _ = images.shape
+        x = keras.ops.cast(images, "float32")
+        if (height, width) != (self.size, self.size):
+            # Horizontally first, like Pillow; at the small height the transpositions cost little.
+            x = keras.ops.transpose(x, (0, 1, 3, 2))
+            x = self._settle(keras.ops.matmul(x, keras.ops.convert_to_tensor(self.horizontal)))
+            x = keras.ops.transpose(x, (0, 1, 3, 2))
+            x = keras.ops.reshape(x, (-1, height, self.size * 3))
+            x = keras.ops.matmul(keras.ops.convert_to_tensor(self.vertical), x)
+            x = self._settle(keras.ops.reshape(x, (-1, self.size, self.size, 3)))
+            x = keras.ops.clip(x, 0.0, 255.0)  # bicubic overshoots at edges
+        return (x - self.offset) / self.scale
+
+    def _settle(self, x):
+        return keras.ops.clip(keras.ops.round(x), 0.0, 255.0) if self.quantize else x
+
+
+class FeatureExtractor:
+    """A frozen network and its protocol; see `InceptionFeatures` and `EfficientNetLite0Features`.
+
+    Attributes:
+        name: The network and its vintage.
+        dim: Features per image.
+        resize: Name of the resize protocol.
+        weights_sha256: Hex sha256 of the weights.
+        canonical: Whether the distance on these features is the FID of the literature.
+    """
+
+    name: str
+    dim: int
+
+    def __init__(
+        self,
+        network: keras.Model,
+        *,
+        weights_sha256: str,
+        filter: str,
+        offset: float,
+        scale: float,
+        resize: str,
+        batch_size: int,
+        quantize: bool = False,
+    ) -> None:
+        if batch_size < 1:
+            raise UserError(f"batch_size={batch_size}; give at least 1")
+        self.weights_sha256 = weights_sha256
+        self.resize = resize
+        self.batch_size = batch_size
+        self._network = network
+        self._preprocessing = {
+            "size": network.input_shape[1],
+            "filter": filter,
+            "offset": offset,
+            "scale": scale,
+            "quantize": quantize,
+        }
+        self._compiled: dict[tuple, keras.Model] = {}
+
+    @property
+    def canonical(self) -> bool:
+        return False
+
+    @property
+    def label(self) -> str:
+        """What stands in brackets behind a number that is not the canonical one."""
+        return f"{self.name}, weights {self.weights_sha256[:8]}"
+
+    @property
+    def protocol(self) -> dict[str, str]:
+        """What a number needs to be comparable: network, sha256 of its weights, resize."""
+        return {
+            "extractor": self.name,
+            "weights_sha256": self.weights_sha256,
+            "resize": self.resize,
+        }
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex sha256 of the protocol; part of the name of cached statistics."""
+        return hashlib.sha256(json.dumps(self.protocol, sort_keys=True).encode()).hexdigest()
+
+    def __call__(self, images: Any, progress: bool = False) -> np.ndarray:
+        """Features of images, float32 `(n, dim)`.
+
+        Args:
+            images: uint8 `(n, height, width, 3)`, or `Faces`, or an iterable of uint8 batches.
+            progress: Show a progress bar.
+
+        Raises:
+            UserError: The images are not uint8 RGB.
+        """
+        parts = list(self.stream(images, progress))
+        return np.concatenate(parts) if parts else np.zeros((0, self.dim), np.float32)
+
+    def stream(self, images: Any, progress: bool = False) -> Iterator[np.ndarray]:
+        """Features batch by batch, float32 `(batch, dim)`, in the order of the images.
+
+        While the network works on one batch, the next is decoded or generated in a thread. No more
+        than a few batches are in memory at a time.
+        """
+        total = (
+            len(images) if hasattr(images, "__len__") and hasattr(images, "__getitem__") else None
+        )
+        with (
+            contextlib.closing(_ahead(_chunks(images, self.batch_size))) as batches,
+            tqdm(total=total, unit="img", desc=self.name, disable=not progress, leave=False) as bar,
+        ):
+            for batch in batches:
+                yield self._run(batch)
+                bar.update(len(batch))
+
+    def from_floats(self, pixels: np.ndarray) -> np.ndarray:
+        """Features of unrounded images: float32 `(n, height, width, 3)` in [0, 255].
+
+        For differences smaller than one grey level (perceptual path length).
+        """
+        parts = [
+            self._run(np.asarray(pixels[i : i + self.batch_size], np.float32))
+            for i in range(0, len(pixels), self.batch_size)
+        ]
+        return np.concatenate(parts)
+
+    def _run(self, batch: np.ndarray) -> np.ndarray:
+        count = len(batch)
+        if count < self.batch_size:
+            padding = np.zeros((self.batch_size - count, *batch.shape[1:]), batch.dtype)
+            batch = np.concatenate([batch, padding])
+        model = self._model(batch.shape[1:], batch.dtype.name)
+        with _exact_float32():
+            return np.asarray(model.predict_on_batch(batch), np.float32)[:count]
+
+    def _model(self, shape: tuple, dtype: str) -> keras.Model:
+        if (shape, dtype) not in self._compiled:
+            inputs = keras.Input(shape, dtype=dtype)
+            model = keras.Model(inputs, self._network(Preprocess(**self._preprocessing)(inputs)))
+            # XLA on a CPU makes TensorFlow's convolutions several times slower; JAX is only XLA.
+            model.jit_compile = keras.backend.backend() == "jax"
+            self._compiled[shape, dtype] = model
+        return self._compiled[shape, dtype]
+
+
+def _chunks(images: Any, size: int) -> Iterator[np.ndarray]:
+    """Cut any source of images into uint8 batches of `size` (the last may be shorter)."""
+    if hasattr(images, "__len__") and hasattr(images, "__getitem__"):
+        for start in range(0, len(images), size):
+            yield _checked(images[start : min(start + size, len(images))])
+        return
+    rest: list[np.ndarray] = []
+    for part in images:
+        rest.append(_checked(part))
+        while sum(map(len, rest)) >= size:
+            joined = np.concatenate(rest) if len(rest) > 1 else rest[0]
+            yield joined[:size]
+            rest = [joined[size:]] if len(joined) > size else []
+    if rest:
+        yield np.concatenate(rest)
+
+
+def _checked(batch: Any) -> np.ndarray:
+    batch = np.asarray(batch)
+    if batch.dtype != np.uint8 or batch.ndim != 4 or batch.shape[-1] != 3:
+        raise UserError(
+            f"images of {batch.dtype} {batch.shape}; expected uint8 (n, height, width, 3) in RGB"
+        )
+    return batch
+
+
+def _ahead(batches: Iterable[np.ndarray], depth: int = 2) -> Iterator[np.ndarray]:
+    """Run an iterator in a thread, at most `depth` batches ahead of its consumer."""
+    ready: queue.Queue = queue.Queue(maxsize=depth)
+    stopped = threading.Event()
+
+    def put(item: Any) -> bool:
+        while not stopped.is_set():
+            with contextlib.suppress(queue.Full):
+                ready.put(item, timeout=0.1)
+                return True
+        return False
+
+    def work() -> None:
+        try:
+            for batch in batches:
+                if not put((batch, None)):
+                    return
+            put((None, None))
+        except BaseException as error:  # it belongs to the consumer, whatever it is
+            put((None, error))
+
+    thread = threading.Thread(target=work, daemon=True, name="facegen-images")
+    thread.start()
+    try:
+        while True:
+            batch, error = ready.get()
+            if error is not None:
+                raise error
+            if batch is None:
+                return
+            yield batch
+    finally:
+        stopped.set()
+        thread.join()
+
+
+@contextlib.contextmanager
+def _exact_float32() -> Iterator[None]:
+    """Keep accelerators from rounding float32 products to TF32, which moves features by 1e-3."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        before = tf.config.experimental.tensor_float_32_execution_enabled()
+        tf.config.experimental.enable_tensor_float_32_execution(False)
+        try:
+            yield
+        finally:
+            tf.config.experimental.enable_tensor_float_32_execution(before)
+    elif backend == "torch":
+        import torch
+
+        flags = (torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32)
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+        try:
+            yield
+        finally:
+            torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = flags
+    else:
+        import jax
+
+        with jax.default_matmul_precision("float32"):
+            yield

@@ -1,0 +1,276 @@
+"""Mean and covariance of features: streamed, mergeable, and kept under the name of their source."""
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facegen_keras.data.cache import cache_folder
+from facegen_keras.errors import UserError
+
+# Rows gathered before one outer product: fewer make the matrix product inefficient, more cost
+# memory (8 MB at 2048 features in float64).
+GATHER = 512
+
+
+@dataclass
+class Statistics:
+    """Gaussian summary of a set of features, in float64.
+
+    Attributes:
+        mean: `(dim,)`.
+        covariance: `(dim, dim)`, unbiased (divided by n - 1).
+        n: Number of images; None where a file does not say (pytorch-fid's files do not).
+        protocol: Extractor, sha256 of its weights, resize, and what else is known of the source.
+    """
+
+    mean: np.ndarray
+    covariance: np.ndarray
+    n: int | None = None
+    protocol: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.mean = np.asarray(self.mean, np.float64)
+        self.covariance = np.asarray(self.covariance, np.float64)
+        dim = self.mean.shape[0] if self.mean.ndim == 1 else -1
+        if self.covariance.shape != (dim, dim):
+            raise UserError(
+                f"statistics with a mean of {self.mean.shape} and a covariance of "
+                f"{self.covariance.shape}; expected (dim,) and (dim, dim)"
+            )
+        if not (np.isfinite(self.mean).all() and np.isfinite(self.covariance).all()):
+            raise UserError(
+                "statistics hold values that are not finite; extract the features again"
+            )
+
+    @property
+    def dim(self) -> int:
+        return len(self.mean)
+
+    @classmethod
+    def from_features(
+        cls, features: np.ndarray | Iterable[np.ndarray], protocol: dict[str, Any] | None = None
+    ) -> "Statistics":
+        """Statistics of features.
+
+        Args:
+            features: `(n, dim)`, or an iterable of such batches.
+            protocol: Stored with the numbers.
+
+        Raises:
+            UserError: Fewer than two images.
+        """
+        moments = Moments()
+        for batch in [features] if isinstance(features, np.ndarray) else features:
+            moments.update(batch)
+        return moments.statistics(protocol)
+
+    @classmethod
+    def from_images(
+        cls,
+        extractor: Any,
+        images: Any,
+        *,
+        cache_dir: str | Path | None = None,
+        progress: bool = False,
+    ) -> "Statistics":
+        """Statistics of images, without keeping their features.
+
+        Args:
+            extractor: An `InceptionFeatures` or `EfficientNetLite0Features`.
+            images: `Faces`, uint8 `(n, height, width, 3)`, or an iterable of uint8 batches.
+            cache_dir: Keep the result here under the fingerprints of images and extractor, and
+                take it from here the next time. Only for images that have a `fingerprint`.
+            progress: Show a progress bar.
+
+        Raises:
+            UserError: Fewer than two images.
+        """
+        fingerprint = getattr(images, "fingerprint", None)
+        path = None
+        if cache_dir is not None and fingerprint is not None:
+            path = cached_path(extractor, fingerprint, cache_dir)
+            if path.is_file():
+                with contextlib.suppress(UserError):  # a damaged cache is written anew
+                    return cls.load(path)
+        protocol = dict(extractor.protocol)
+        if fingerprint is not None:
+            protocol["fingerprint"] = fingerprint
+        if getattr(images, "resolution", None) is not None:
+            protocol["resolution"] = int(images.resolution)
+        elif isinstance(images, np.ndarray) and images.ndim == 4:
+            protocol["resolution"] = int(images.shape[1])
+        stats = cls.from_features(extractor.stream(images, progress), protocol)
+        if path is not None:
+            stats.save(path)
+        return stats
+
+    def __add__(self, other: "Statistics") -> "Statistics":
+        """Statistics of both sets together (Chan, Golub & LeVeque 1979, eq. 2.1)."""
+        if not isinstance(other, Statistics):
+            return NotImplemented
+        check_comparable(self, other)
+        if self.n is None or other.n is None:
+            raise UserError("statistics that do not say their number of images cannot be merged")
+        moments = Moments.of(self)
+        moments.merge(Moments.of(other))
+        same = {k: v for k, v in self.protocol.items() if other.protocol.get(k) == v}
+        return moments.statistics(same)
+
+    def save(self, path: str | Path) -> None:
+        """Write an `.npz` that pytorch-fid reads too (`mu`, `sigma`), all at once or not at all."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                np.savez(
+                    file,
+                    mu=self.mean,
+                    sigma=self.covariance,
+                    n=np.int64(-1 if self.n is None else self.n),
+                    protocol=np.array(json.dumps(self.protocol, sort_keys=True)),
+                )
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(name, path)
+        finally:
+            Path(name).unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Statistics":
+        """Read an `.npz` with `mu` and `sigma`: ours, pytorch-fid's, or any like it.
+
+        Raises:
+            UserError: No such file, or no statistics inside.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise UserError(f"{path}: no such file; expected an .npz with mu and sigma")
+        try:
+            with np.load(path, allow_pickle=False) as data:
+                if "mu" not in data or "sigma" not in data:
+                    raise UserError(
+                        f"{path}: holds {', '.join(data.files) or 'nothing'}; expected mu and sigma"
+                    )
+                n = int(data["n"]) if "n" in data and data["n"].ndim == 0 else -1
+                protocol = {}
+                if "protocol" in data and data["protocol"].dtype.kind == "U":
+                    protocol = json.loads(str(data["protocol"]))
+                return cls(data["mu"], data["sigma"], n if n > 0 else None, protocol)
+        except UserError:
+            raise
+        except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+            raise UserError(f"{path}: not an .npz of statistics with mu and sigma") from error
+
+
+class Moments:
+    """Running count, mean and scatter matrix; memory does not grow with the number of images."""
+
+    def __init__(self) -> None:
+        self.n = 0
+        self.mean: np.ndarray | None = None
+        self.scatter: np.ndarray | None = None  # sum of outer products about the mean
+        self._waiting: list[np.ndarray] = []
+
+    @classmethod
+    def of(cls, stats: Statistics) -> "Moments":
+        moments = cls()
+        moments.n, moments.mean = stats.n, stats.mean.copy()
+        moments.scatter = stats.covariance * (stats.n - 1)
+        return moments
+
+    def update(self, features: np.ndarray) -> None:
+        """Take in features `(batch, dim)`."""
+        features = np.array(features, np.float64)
+        if features.ndim != 2:
+            raise UserError(f"features of shape {features.shape}; expected (n, dim)")
+        self._waiting.append(features)
+        if sum(map(len, self._waiting)) >= GATHER:
+            self._fold()
+
+    def merge(self, other: "Moments") -> None:
+        """Take in another set (Chan, Golub & LeVeque 1979, eq. 2.1: the pairwise update)."""
+        self._fold()
+        other._fold()
+        if other.n == 0:
+            return
+        if self.n == 0:
+            self.n, self.mean, self.scatter = other.n, other.mean.copy(), other.scatter.copy()
+            return
+        total = self.n + other.n
+        delta = other.mean - self.mean
+        self.scatter = self.scatter + other.scatter
+        self.scatter += np.outer(delta, delta * (self.n * other.n / total))
+        self.mean = self.mean + delta * (other.n / total)
+        self.n = total
+
+    def statistics(self, protocol: dict[str, Any] | None = None) -> Statistics:
+        """The summary so far.
+
+        Raises:
+            UserError: Fewer than two images.
+        """
+        self._fold()
+        if self.n < 2:
+            raise UserError(
+                f"{self.n} image{'s' * (self.n != 1)}; a distance needs at least 2 on each side"
+            )
+        return Statistics(self.mean, self.scatter / (self.n - 1), self.n, dict(protocol or {}))
+
+    def _fold(self) -> None:
+        if not self._waiting:
+            return
+        rows = np.concatenate(self._waiting)
+        self._waiting = []
+        if not len(rows):
+            return
+        part = Moments()
+        part.n = len(rows)
+        part.mean = rows.mean(0)
+        rows -= part.mean
+        part.scatter = rows.T @ rows
+        self.merge(part)
+
+
+def check_comparable(a: Statistics, b: Statistics) -> None:
+    """Refuse statistics of different extractors, weights or resize protocols, naming what differs.
+
+    What a file does not say cannot be checked (pytorch-fid's files hold only numbers).
+
+    Raises:
+        UserError: The two cannot be compared.
+    """
+    if a.dim != b.dim:
+        raise UserError(
+            f"statistics of {a.dim} and of {b.dim} features do not compare; extract both with the "
+            "same extractor"
+        )
+    for key, words in (
+        ("extractor", "the extractor"),
+        ("weights_sha256", "the weights (sha256)"),
+        ("resize", "the resize protocol"),
+    ):
+        if key in a.protocol and key in b.protocol and a.protocol[key] != b.protocol[key]:
+            raise UserError(
+                f"statistics do not compare: {words} is {a.protocol[key]!r} in one and "
+                f"{b.protocol[key]!r} in the other; extract both with the same"
+            )
+
+
+def cached_path(extractor: Any, fingerprint: str, cache_dir: str | Path | None = None) -> Path:
+    """Where the statistics of a source under an extractor are kept."""
+    key = hashlib.sha256(f"{fingerprint} {extractor.fingerprint}".encode()).hexdigest()
+    return (
+        cache_folder(cache_dir)
+        / "statistics"
+        / f"{extractor.name}-{extractor.resize}-{key[:20]}.npz"
+    )

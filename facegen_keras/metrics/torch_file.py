@@ -1,0 +1,220 @@
+"""Reads the tensors of a PyTorch `.pth` file without PyTorch and without running what is inside it.
+
+A `.pth` is a pickle, and unpickling an untrusted file can run any program. This reader knows the
+few names a file of tensors needs, rebuilds those as NumPy arrays, and refuses everything else
+before anything is called. Both containers are read: the zip of torch >= 1.6 and the older stream.
+"""
+
+import math
+import pickle
+import struct
+import sys
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from facegen_keras.errors import UserError
+
+# First value of the older container (torch/serialization.py, `MAGIC_NUMBER`).
+LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+
+STORAGE_DTYPES = {
+    "DoubleStorage": "<f8",
+    "FloatStorage": "<f4",
+    "HalfStorage": "<f2",
+    "BFloat16Storage": "bfloat16",
+    "LongStorage": "<i8",
+    "IntStorage": "<i4",
+    "ShortStorage": "<i2",
+    "CharStorage": "i1",
+    "ByteStorage": "u1",
+    "BoolStorage": "?",
+}
+
+
+class _Storage:
+    """The flat memory that tensors are views of; filled once the bytes have been reached."""
+
+    def __init__(self, dtype: str, count: int) -> None:
+        self.dtype = dtype
+        self.count = count
+        self.data: np.ndarray | None = None
+
+    @property
+    def itemsize(self) -> int:
+        return 2 if self.dtype == "bfloat16" else np.dtype(self.dtype).itemsize
+
+    def fill(self, raw: bytes) -> None:
+        if len(raw) != self.count * self.itemsize:
+            raise pickle.UnpicklingError("a tensor is cut short")
+        if self.dtype == "bfloat16":  # the upper half of a float32; NumPy has no such type
+            upper = np.frombuffer(raw, "<u2").astype("<u4")
+            self.data = (upper << 16).view("<f4")
+        else:
+            self.data = np.frombuffer(raw, self.dtype)
+
+
+class _Tensor:
+    """A view to be taken once its storage is filled (the older container stores data last)."""
+
+    def __init__(self, storage: _Storage, offset: int, size: tuple, stride: tuple) -> None:
+        self.storage, self.offset, self.size, self.stride = storage, offset, size, stride
+
+    def array(self) -> np.ndarray:
+        data = self.storage.data
+        if data is None:
+            raise pickle.UnpicklingError("a tensor has no data")
+        size, stride = self.size, self.stride
+        if len(size) != len(stride) or any(type(v) is not int or v < 0 for v in size + stride):
+            raise pickle.UnpicklingError("a tensor has an impossible shape")
+        if math.prod(size) > len(data):  # an expanded view could ask for any amount of memory
+            raise pickle.UnpicklingError("a tensor is larger than its storage")
+        last = self.offset + sum((n - 1) * s for n, s in zip(size, stride, strict=True))
+        if self.offset < 0 or (0 not in size and last >= len(data)):
+            raise pickle.UnpicklingError("a tensor reaches outside its storage")
+        steps = tuple(s * data.itemsize for s in stride)
+        view = np.lib.stride_tricks.as_strided(data[self.offset :], size, steps, writeable=False)
+        return np.ascontiguousarray(view).reshape(size)
+
+
+def _rebuild_tensor(storage: Any, offset: int, size: tuple, stride: tuple, *_: Any) -> _Tensor:
+    if not isinstance(storage, _Storage):
+        raise pickle.UnpicklingError("a tensor without storage")
+    return _Tensor(storage, offset, tuple(size), tuple(stride))
+
+
+def _rebuild_parameter(tensor: Any, *_: Any) -> _Tensor:
+    if not isinstance(tensor, _Tensor):
+        raise pickle.UnpicklingError("a parameter without a tensor")
+    return tensor
+
+
+class _StorageType:
+    """Stands for `torch.FloatStorage` and its like: a name to look up, not something to call."""
+
+    def __init__(self, dtype: str) -> None:
+        self.dtype = dtype
+
+
+class _Reader(pickle.Unpickler):
+    """An unpickler whose whole world is the names below."""
+
+    def __init__(self, file: BinaryIO, load: Callable[[str, _Storage], None]) -> None:
+        super().__init__(file, encoding="utf-8")
+        self._load = load
+        self.storages: dict[str, _Storage] = {}
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("collections", "OrderedDict"):
+            return OrderedDict
+        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
+            return _rebuild_tensor
+        if (module, name) == ("torch._utils", "_rebuild_parameter"):
+            return _rebuild_parameter
+        if module in ("torch", "torch.storage") and name in STORAGE_DTYPES:
+            return _StorageType(STORAGE_DTYPES[name])
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is no tensor")
+
+    def persistent_load(self, pid: Any) -> _Storage:
+        # ("storage", type, key, device, element count[, view]) in both containers
+        if not isinstance(pid, tuple) or len(pid) < 5 or pid[0] != "storage":
+            raise pickle.UnpicklingError("it refers to something that is not a storage")
+        kind, key, count = pid[1], str(pid[2]), pid[4]
+        if not isinstance(kind, _StorageType) or type(count) is not int or count < 0:
+            raise pickle.UnpicklingError("a storage of an unknown kind")
+        if len(pid) > 5 and pid[5] is not None:
+            raise pickle.UnpicklingError("views of storages (torch < 0.4) are not read")
+        if key not in self.storages:
+            self.storages[key] = _Storage(kind.dtype, count)
+            self._load(key, self.storages[key])
+        return self.storages[key]
+
+
+def _read_zip(path: Path) -> Any:
+    with zipfile.ZipFile(path) as archive:
+        pickles = [name for name in archive.namelist() if name.split("/")[-1] == "data.pkl"]
+        if len(pickles) != 1:
+            raise pickle.UnpicklingError("no data.pkl inside")
+        root = pickles[0][: -len("data.pkl")]
+        names = set(archive.namelist())
+        if root + "byteorder" in names and archive.read(root + "byteorder") != b"little":
+            raise pickle.UnpicklingError("it was written on a big-endian machine")
+
+        def load(key: str, storage: _Storage) -> None:
+            name = f"{root}data/{key}"
+            if archive.getinfo(name).file_size != storage.count * storage.itemsize:
+                raise pickle.UnpicklingError("a tensor is cut short")
+            storage.fill(archive.read(name))
+
+        with archive.open(pickles[0]) as file:
+            return _Reader(file, load).load()
+
+
+def _read_legacy(path: Path) -> Any:
+    def nothing_yet(key: str, storage: _Storage) -> None:
+        """The data comes after the pickle in this container."""
+
+    with open(path, "rb") as file:
+
+        def unpickle() -> tuple[Any, dict[str, _Storage]]:
+            reader = _Reader(file, nothing_yet)
+            return reader.load(), reader.storages
+
+        if unpickle()[0] != LEGACY_MAGIC:
+            raise pickle.UnpicklingError("it does not start like a file of torch.save")
+        unpickle()  # protocol version
+        machine, _ = unpickle()
+        if not isinstance(machine, dict) or machine.get("little_endian") is not True:
+            raise pickle.UnpicklingError("it was written on a big-endian machine")
+        content, storages = unpickle()
+        keys, _ = unpickle()
+        if not isinstance(keys, list) or any(str(key) not in storages for key in keys):
+            raise pickle.UnpicklingError("its list of storages does not match its tensors")
+        for key in keys:
+            storage = storages[str(key)]
+            (count,) = struct.unpack("<q", file.read(8))
+            if count != storage.count or count * storage.itemsize > path.stat().st_size:
+                raise pickle.UnpicklingError("a tensor is cut short")
+            storage.fill(file.read(count * storage.itemsize))
+        return content
+
+
+def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
+    """Read a state dict written by `torch.save`, in either container, without torch.
+
+    Args:
+        path: A `.pth` or `.pt` file holding a flat mapping from names to tensors, or one under the
+            key `"state_dict"`.
+
+    Returns:
+        Tensor name to array, in PyTorch's layout (`(out, in, height, width)` for a convolution)
+        and the file's dtype (bfloat16 as float32).
+
+    Raises:
+        UserError: The file is missing, damaged, or holds anything but tensors.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; expected a .pth of tensors written by torch.save")
+    try:
+        content = _read_zip(path) if zipfile.is_zipfile(path) else _read_legacy(path)
+        if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
+            content = content["state_dict"]
+        if not isinstance(content, dict) or not content:
+            raise pickle.UnpicklingError("it holds no mapping from names to tensors")
+        arrays = {}
+        for name, value in content.items():
+            if not isinstance(name, str) or not isinstance(value, _Tensor):
+                raise pickle.UnpicklingError(f"its entry {name!r} is no tensor")
+            arrays[sys.intern(name)] = value.array()
+        return arrays
+    except Exception as error:
+        # A hostile pickle can fail in any way; all of them mean that this is no table of tensors.
+        reason = str(error) or type(error).__name__
+        raise UserError(
+            f"{path}: refused ({reason}); only plain tensors written by torch.save are read"
+        ) from error
