@@ -5,6 +5,7 @@ the package: importing Keras would cost each worker seconds, numpy a tenth of on
 """
 
 import io
+import math
 import struct
 import warnings
 import zlib
@@ -24,7 +25,7 @@ DRAFT_MARGIN = 4
 # is still at least 4 times the target, Lanczos decides the result: `tests/data/test_decode.py`
 # holds the difference to the full decode below half a grey level on average.
 
-PLAIN_MODES = ("RGB", "L")
+PNG_END = b"IEND\xaeB`\x82"  # the last chunk, which is always the same
 
 
 class Settings(NamedTuple):
@@ -91,6 +92,8 @@ def decode(data: bytes, settings: Settings) -> tuple[Record, bytes | None]:
 
 def _decode(data: bytes, settings: Settings, seen: dict) -> bytes:
     image = Image.open(io.BytesIO(data), formats=FORMATS)
+    if image.format == "PNG" and PNG_END not in data:  # Pillow does not mind
+        raise Unusable("truncated", "the end of the file is missing")
     seen["width"], seen["height"] = width, height = image.size
     seen["format"] = image.format
     seen["mode"] = image.mode
@@ -114,9 +117,14 @@ def _decode(data: bytes, settings: Settings, seen: dict) -> bytes:
         if image.size != (side, side):
             image = image.resize((side, side), Image.Resampling.LANCZOS)
     else:
-        factors = (image.width / width, image.height / height) * 2
-        box = tuple(edge * factor for edge, factor in zip(box, factors, strict=True))
-        image = to_rgb(image).resize((side, side), Image.Resampling.LANCZOS, box=box)
+        factors = (image.width / width, image.height / height)
+        left, upper = box[0] * factors[0], box[1] * factors[1]
+        right, lower = box[2] * factors[0], box[3] * factors[1]
+        # Cropping first keeps Lanczos from looking beyond the crop, as in the other branch.
+        x, y = math.floor(left), math.floor(upper)
+        image = to_rgb(image.crop((x, y, math.ceil(right), math.ceil(lower))))
+        part = (left - x, upper - y, right - x, lower - y)
+        image = image.resize((side, side), Image.Resampling.LANCZOS, box=part)
     return image.tobytes()
 
 

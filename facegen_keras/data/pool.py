@@ -7,13 +7,14 @@ in every worker (or fork a process that has TensorFlow's threads in it). So each
 the worker into the cache file.
 """
 
+import contextlib
 import os
 import pickle
 import queue
 import subprocess
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from facegen_keras.data.decode import Record, Settings
@@ -47,36 +48,56 @@ class _Worker:
     """One worker process, restarted after a decoder has taken it down."""
 
     def __init__(self):
-        self.process: subprocess.Popen | None = None
+        self._process: subprocess.Popen | None = None
+        self._stopped = False
 
     def ask(self, task: Task) -> list[Record]:
-        """Return the records of a task; `EOFError` if the worker died over it."""
-        if self.process is None:
+        """Return the records of a task.
+
+        Raises:
+            EOFError: The worker died over it.
+            CancelledError: `stop` was called meanwhile.
+            OSError: The worker could not write the pixels.
+        """
+        if self._stopped:
+            raise CancelledError
+        if self._process is None:
             here = Path(__file__).parent
-            self.process = subprocess.Popen(
+            self._process = subprocess.Popen(
                 [sys.executable, "-c", BOOTSTRAP, str(here.parent), str(here)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,  # libpng and libjpeg complain there about odd files
             )
         try:
-            pickle.dump(task, self.process.stdin, protocol=pickle.HIGHEST_PROTOCOL)
-            self.process.stdin.flush()
-            answer = pickle.load(self.process.stdout)
+            pickle.dump(task, self._process.stdin, protocol=pickle.HIGHEST_PROTOCOL)
+            self._process.stdin.flush()
+            answer = pickle.load(self._process.stdout)
         except (EOFError, BrokenPipeError, pickle.UnpicklingError):
+            if self._stopped:
+                raise CancelledError from None
             self.close()
             raise EOFError from None
         if isinstance(answer, OSError):
             raise answer
         return answer
 
+    def stop(self) -> None:
+        """End a task that another thread is waiting for, and all later ones."""
+        self._stopped = True
+        if self._process is not None:
+            self._process.kill()
+
     def close(self) -> None:
-        if self.process is not None:
-            self.process.kill()
-            self.process.stdin.close()
-            self.process.stdout.close()
-            self.process.wait()
-            self.process = None
+        """End the process and its pipes."""
+        if self._process is None:
+            return
+        self._process.kill()
+        with contextlib.suppress(BrokenPipeError):  # of a task that was still in the buffer
+            self._process.stdin.close()
+        self._process.stdout.close()
+        self._process.wait()
+        self._process = None
 
 
 def _ask_safely(worker: _Worker, task: Task) -> list[Record]:
@@ -154,8 +175,9 @@ def decode_range(
             chunks[jobs[done]] = done.result()
             advance(len(chunks[jobs[done]]))
     finally:
-        threads.shutdown(wait=False, cancel_futures=True)
+        for worker in crew:
+            worker.stop()
+        threads.shutdown(wait=True, cancel_futures=True)
         for worker in crew:
             worker.close()
-        threads.shutdown(wait=True)
     return [record for first in firsts for record in chunks[first]]

@@ -1,0 +1,183 @@
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from facegen_keras.data.decode import Settings, decode
+
+WHOLE = Settings(8, "none")
+
+
+def pixels(data: bytes, settings: Settings = WHOLE) -> np.ndarray:
+    record, raw = decode(data, settings)
+    assert record.problem == "", record
+    return np.frombuffer(raw, np.uint8).reshape(settings.resolution, settings.resolution, 3)
+
+
+def flat(mode: str, colour, side: int = 8) -> Image.Image:
+    return Image.new(mode, (side, side), colour)
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        (flat("RGB", (10, 20, 30)), (10, 20, 30)),
+        (flat("L", 77), (77, 77, 77)),
+        (flat("1", 1), (255, 255, 255)),
+        (flat("LA", (50, 255)), (50, 50, 50)),
+        (flat("LA", (50, 0)), (255, 255, 255)),  # transparent: the white behind it
+        (flat("RGBA", (200, 0, 0, 255)), (200, 0, 0)),
+        (flat("RGBA", (0, 0, 0, 51)), (204, 204, 204)),  # a fifth of black on white
+        (flat("I;16", 128 * 257), (128, 128, 128)),
+        (flat("I;16", 65535), (255, 255, 255)),
+        (flat("I;16", 300), (1, 1, 1)),  # and not the 255 that clipping would give
+    ],
+)
+def test_every_mode_becomes_rgb(image, expected, encode):
+    assert (pixels(encode(image)) == expected).all()
+
+
+def test_palette_with_and_without_transparency(encode):
+    image = Image.new("P", (8, 8), 1)
+    image.putpalette([0, 0, 0, 10, 200, 30, 9, 9, 9])
+    assert (pixels(encode(image)) == (10, 200, 30)).all()
+    assert (pixels(encode(image, transparency=1)) == 255).all()
+    assert (pixels(encode(image, transparency=bytes([255, 51]))) == (206, 244, 210)).all()
+    record, _ = decode(encode(image, transparency=1), WHOLE)
+    assert (record.mode, record.format) == ("P+alpha", "PNG")
+
+
+def test_rgb_and_grey_with_a_transparent_colour(encode):
+    assert (pixels(encode(flat("RGB", (1, 2, 3)), transparency=(1, 2, 3))) == 255).all()
+    assert (pixels(encode(flat("L", 9), transparency=9)) == 255).all()
+
+
+def test_cmyk_jpeg(encode):
+    cyan = pixels(encode(flat("CMYK", (255, 0, 0, 0)), "JPEG", quality=100))
+    assert np.abs(cyan.astype(int) - (0, 255, 255)).max() <= 3
+
+
+def test_sixteen_bit_colour_png():
+    row = b"\0" + struct.pack(">HHH", 65535, 128 * 257, 0) * 8
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    header = struct.pack(">IIBBBBB", 8, 8, 16, 2, 0, 0, 0)
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(row * 8)) + chunk(b"IEND", b"")
+    assert (pixels(b"\x89PNG\r\n\x1a\n" + body) == (255, 128, 0)).all()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "WEBP"])
+def test_lossless_formats_are_exact(kind, photo, encode):
+    image = photo(3, 16, 16)
+    options = {"lossless": True} if kind == "WEBP" else {}
+    assert (pixels(encode(image, kind, **options), Settings(16)) == np.asarray(image)).all()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation(orientation, photo, encode):
+    upright = photo(5, 16, 32)
+    undo = {
+        1: None,
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }[orientation]
+    stored = upright if undo is None else upright.transpose(undo)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    settings = Settings(16, (0, 8, 16, 24))
+    expected = np.asarray(upright)[8:24]
+    record, _ = decode(encode(stored, exif=exif), settings)
+    assert (record.width, record.height) == (16, 32)
+    assert (pixels(encode(stored, exif=exif), settings) == expected).all()
+    jpeg = pixels(encode(stored, "JPEG", exif=exif, quality=100, subsampling=0), settings)
+    assert np.abs(jpeg.astype(int) - expected).max() <= 6
+
+
+def test_crops(photo, encode):
+    image = photo(1, 32, 48)
+    array = np.asarray(image)
+    data = encode(image)
+    assert (pixels(data, Settings(32)) == array[8:40]).all()
+    assert (pixels(data, Settings(8, (3, 5, 11, 13))) == array[5:13, 3:11]).all()
+    squeezed = np.asarray(image.resize((16, 16), Image.Resampling.LANCZOS))
+    assert (pixels(data, Settings(16, "none")) == squeezed).all()
+    cropped = image.crop((0, 8, 32, 40)).resize((8, 8), Image.Resampling.LANCZOS)
+    assert (pixels(data, Settings(8)) == np.asarray(cropped)).all()
+
+
+def test_large_jpeg_is_decoded_reduced_without_a_visible_difference(encode):
+    rng = np.random.default_rng(0)
+    scene = np.zeros((1100, 900, 3))
+    for side in (4, 16, 64, 256):  # structure at every scale, as in a photo
+        noise = Image.fromarray(rng.integers(0, 256, (side, side, 3), dtype=np.uint8))
+        scene += np.asarray(noise.resize((900, 1100), Image.Resampling.BICUBIC), float) / 4
+    data = encode(Image.fromarray(scene.astype(np.uint8)), "JPEG", quality=90)
+    for crop in ("center", "none", (100, 101, 880, 1000)):
+        ours = pixels(data, Settings(32, crop)).astype(float)
+        whole = Image.open(io.BytesIO(data))
+        box = {"center": (0, 100, 900, 1000), "none": (0, 0, 900, 1100)}.get(crop, crop)
+        exact = whole.crop(box).resize((32, 32), Image.Resampling.LANCZOS)
+        difference = np.abs(ours - np.asarray(exact, float))
+        assert 0 < difference.mean() < 0.5, crop  # 0 would mean that nothing was reduced
+        assert difference.max() <= 4, crop
+
+
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        (lambda data: b"", "truncated"),
+        (lambda data: data[: len(data) // 2], "truncated"),
+        (lambda data: data[:-20], "truncated"),
+        (lambda data: data[:12], "truncated unreadable"),
+        (lambda data: b"<html>404</html>" * 20, "not an image"),
+        (lambda data: b"GIF89a" + data, "not an image"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_damaged_files_are_named(damage, problem, kind, photo, encode):
+    record, raw = decode(damage(encode(photo(0), kind)), WHOLE)
+    assert record.problem and record.problem in problem
+    assert raw is None
+    assert record.detail and "\n" not in record.detail
+
+
+def test_flipped_bytes_in_a_png_are_noticed(photo, encode):
+    data = bytearray(encode(photo(0)))
+    data[len(data) // 2] ^= 255
+    assert decode(bytes(data), WHOLE)[0].problem in ("unreadable", "truncated")
+
+
+def test_too_small_and_outside_the_crop(photo, encode):
+    data = encode(photo(0, 20, 30))
+    record, _ = decode(data, Settings(64, min_size=21))
+    assert record.problem == "too small" and "20x30" in record.detail and "21" in record.detail
+    assert decode(data, Settings(64, min_size=20))[0].problem == ""
+    record, _ = decode(data, Settings(8, (0, 0, 21, 21)))
+    assert record.problem == "outside the crop" and "0,0,21,21" in record.detail
+
+
+def test_decompression_bomb_is_refused_unopened():
+    image = Image.new("1", (20000, 20000))
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    record, _ = decode(buffer.getvalue(), WHOLE)
+    assert record.problem == "unreadable" and record.format in ("", "PNG")
+
+
+def test_large_image_below_the_bound_warns_nobody():
+    image = Image.new("L", (10000, 9500), 40)  # Pillow warns from 89 million pixels on
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    assert (pixels(buffer.getvalue()) == 40).all()

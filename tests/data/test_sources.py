@@ -1,0 +1,160 @@
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from facegen_keras.data import load_faces
+from facegen_keras.errors import UserError
+
+
+def load(source, **options):
+    return load_faces(source, resolution=32, progress=False, **options)
+
+
+def pack(folder: Path, target: Path, method: int = zipfile.ZIP_STORED) -> Path:
+    with zipfile.ZipFile(target, "w", method) as archive:
+        for path in folder.rglob("*"):
+            archive.write(path, path.relative_to(folder))
+    return target
+
+
+def test_nested_folder_in_the_order_of_names(folder, photo):
+    faces = load(folder)
+    assert len(faces) == 12
+    assert faces.report.found == faces.report.used == 12
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.png"))
+    for index, name in enumerate(names):
+        expected = (
+            photo(int(Path(name).stem))
+            .crop((0, 4, 40, 44))
+            .resize((32, 32), Image.Resampling.LANCZOS)
+        )
+        assert (faces[index] == np.asarray(expected)).all()
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_zip_gives_the_same_faces_and_fingerprint_as_its_folder(folder, tmp_path, method):
+    faces, zipped = load(folder), load(pack(folder, tmp_path / "faces.zip", method))
+    assert (faces[:] == zipped[:]).all()
+    assert faces.fingerprint == zipped.fingerprint
+
+
+def test_folder_that_holds_only_a_zip_stands_for_it(folder, tmp_path):
+    dataset = tmp_path / "dataset"
+    dataset.mkdir()
+    pack(folder, dataset / "sample_faces.zip")
+    (dataset / "README.md").write_text("about the sample")
+    faces = load(dataset)
+    assert len(faces) == 12 and not faces.report.skipped
+    (dataset / "mine.png").write_bytes((folder / "00.png").read_bytes())
+    assert len(load(dataset)) == 1  # photos of one's own come first
+
+
+def test_several_zips_and_no_image_are_ambiguous(folder, tmp_path):
+    dataset = tmp_path / "dataset"
+    dataset.mkdir()
+    pack(folder, dataset / "a.zip")
+    pack(folder, dataset / "b.zip")
+    with pytest.raises(UserError, match=r"several zips \(a.zip, b.zip\)"):
+        load(dataset)
+
+
+def test_company_of_images_is_judged_by_its_name(folder):
+    for name in ("README.md", ".DS_Store", "Thumbs.db", "LICENSE", "__MACOSX/x.png", ".git/y.png"):
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("not a face")
+    assert not load(folder).report.skipped
+    (folder / "notes.txt").write_text("not a face")
+    (folder / "page.jpg").write_text("not a face")
+    assert {(name, problem) for name, problem, _ in load(folder).report.skipped} == {
+        ("notes.txt", "not an image"),
+        ("page.jpg", "not an image"),
+    }
+
+
+def test_extension_does_not_decide_what_a_photo_is(folder, photo, encode):
+    (folder / "00.png").write_bytes(encode(photo(0), "WEBP", lossless=True))
+    (folder / "no_extension").write_bytes(encode(photo(0), "BMP"))
+    (folder / "CAPITALS.JPEG").write_bytes(encode(photo(0), "JPEG"))
+    assert load(folder).report.used == 14
+
+
+def test_link_back_up_does_not_go_round(folder):
+    os.symlink(folder, folder / "more" / "loop")
+    assert len(load(folder)) == 12
+
+
+def test_single_photo(folder, photo):
+    expected = photo(0).crop((0, 4, 40, 44)).resize((32, 32), Image.Resampling.LANCZOS)
+    assert (load(folder / "00.png")[0] == np.asarray(expected)).all()
+
+
+def test_zip_with_a_damaged_member_loses_only_that(folder, tmp_path):
+    path = pack(folder, tmp_path / "faces.zip")
+    with zipfile.ZipFile(path) as archive:
+        member = archive.getinfo("more/deep/03.png")
+    data = bytearray(path.read_bytes())
+    data[member.header_offset + 30 + len(member.filename) + 40] ^= 255
+    path.write_bytes(data)
+    faces = load(path)
+    assert len(faces) == 11
+    assert faces.report.skipped[0][:2] == ("more/deep/03.png", "unreadable")
+    assert "checksum" in faces.report.skipped[0][2]
+
+
+def test_encrypted_member_is_named(folder, tmp_path):
+    path = pack(folder, tmp_path / "faces.zip")
+    data = bytearray(path.read_bytes())
+    place = data.index(b"PK\x01\x02")
+    data[place + 8] |= 1
+    path.write_bytes(data)
+    faces = load(path)
+    assert len(faces) == 11 and "encrypted" in faces.report.skipped[0][2]
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty", "text only", "empty zip"])
+def test_nothing_there_names_the_three_ways(kind, tmp_path):
+    source = tmp_path / "source"
+    if kind == "empty zip":
+        source = tmp_path / "source.zip"
+        zipfile.ZipFile(source, "w").close()
+    elif kind != "missing":
+        source.mkdir()
+    if kind == "text only":
+        (source / "notes.txt").write_text("no face")
+    with pytest.raises(UserError) as error:
+        load(source)
+    message = str(error.value)
+    assert message.startswith(str(source)) and "\n" not in message
+    for way in ("folder or .zip of your own photos", "hf:owner/name", "dataset/sample_faces.zip"):
+        assert way in message
+
+
+def test_broken_zip(tmp_path, folder):
+    path = pack(folder, tmp_path / "faces.zip")
+    path.write_bytes(path.read_bytes()[:-300])
+    with pytest.raises(UserError, match=r"faces\.zip: not a readable zip"):
+        load(path)
+
+
+def test_only_unusable_files(tmp_path, photo):
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "a.jpg").write_text("no face")
+    with pytest.raises(UserError, match=r"none of 1 files is a usable image.*a\.jpg: not an image"):
+        load(tmp_path / "x")
+    photo(0, 15, 15).save(tmp_path / "x" / "a.jpg")
+    with pytest.raises(UserError, match="all 1 images are too small for resolution 32"):
+        load(tmp_path / "x")
+    assert len(load(tmp_path / "x", min_size=15)) == 1
+
+
+def test_name_that_is_not_text(folder, tmp_path, capsys):
+    (Path(os.fsdecode(os.fsencode(folder) + b"/\xff.jpg"))).write_text("no face")
+    faces = load_faces(folder, resolution=32)
+    assert len(faces) == 12
+    assert r"\udcff.jpg" in capsys.readouterr().out
+    assert load(folder).report == faces.report  # from the cache
