@@ -11,14 +11,16 @@ from facegen_keras.errors import UserError
 class FaceBatches(keras.utils.PyDataset):
     """Batches of uint8 `(batch, height, width, 3)` images in an order fixed by (seed, epoch).
 
-    The last partial batch of an epoch is dropped. Pass `shuffle=False` to `fit()`: the images are
-    shuffled here, and Keras would otherwise reorder the batches from an unseeded stream.
+    The last partial batch of an epoch is dropped. `epoch` is the number of the current one; it
+    goes up when an epoch that was begun has been read to its last batch and ends. Pass
+    `shuffle=False` to `fit()`: the images are shuffled here, and Keras would otherwise reorder the
+    batches from an unseeded stream.
 
     Args:
         faces: What `load_faces` returned.
         batch_size: Images in a batch.
         seed: Seed of the order and of the flips, 0 or more.
-        start_epoch: Epoch of the first pass, from 0; `on_epoch_end` goes to the next.
+        start_epoch: Epoch of the first pass, from 0.
         skip_steps: Batches of the first epoch that were already trained on before a resume. They
             come back as zeros that cost neither reading nor memory, and the caller skips them.
 
@@ -51,6 +53,7 @@ class FaceBatches(keras.utils.PyDataset):
         self.start_epoch = start_epoch
         self.skip_steps = skip_steps
         self.epoch = start_epoch
+        self._begun = self._read_to_the_end = False
 
     @property
     def num_batches(self) -> int:
@@ -61,11 +64,22 @@ class FaceBatches(keras.utils.PyDataset):
         return self.num_batches
 
     def __getitem__(self, step: int) -> np.ndarray:
+        if self._begun and step == self.num_batches - 1:
+            self._read_to_the_end = True
         if self.epoch == self.start_epoch and step < self.skip_steps:
             side = self.faces.resolution
             return np.broadcast_to(np.zeros((), np.uint8), (self.batch_size, side, side, 3))
         return order.batch(self.faces, self.seed, self.epoch, step, self.batch_size)
 
+    # `fit` calls `on_epoch_end` once before its first epoch, and reads a batch or two beforehand
+    # to learn their shape. Neither is an epoch.
+
+    def on_epoch_begin(self) -> None:
+        """Start counting what is read."""
+        self._begun = True
+
     def on_epoch_end(self) -> None:
-        """Go to the next epoch's order."""
-        self.epoch += 1
+        """Go to the next epoch's order if this one was read to the end."""
+        if self._read_to_the_end:
+            self.epoch += 1
+        self._begun = self._read_to_the_end = False
