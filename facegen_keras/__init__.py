@@ -3,21 +3,31 @@
 import facegen_keras.startup  # noqa: F401 - first: it imports Keras without TensorFlow's notes
 
 # isort: split
+from facegen_keras.config import TrainConfig
 from facegen_keras.data import FaceBatches, Faces, load_faces
+from facegen_keras.engine.callbacks import ImageGrid
 from facegen_keras.errors import UserError
 from facegen_keras.export import load_encoder, load_generator, save_generator
 from facegen_keras.generate import save_grid
 from facegen_keras.generator import Generator
 from facegen_keras.models import stylegan2
+from facegen_keras.models.combined import Combined
+from facegen_keras.models.dcgan import DCGAN
+from facegen_keras.models.vae import VAE
 from facegen_keras.stylegan2_generator import StyleGAN2Generator
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "DCGAN",
+    "VAE",
+    "Combined",
     "FaceBatches",
     "Faces",
     "Generator",
+    "ImageGrid",
     "StyleGAN2Generator",
+    "TrainConfig",
     "UserError",
     "load_encoder",
     "load_faces",

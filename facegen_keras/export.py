@@ -141,6 +141,35 @@ def encoder_path(path: str | os.PathLike, family: str) -> Path:
     return path.with_stem(f"{family}_encoder")
 
 
+def publish(source: str | os.PathLike, target: str | os.PathLike) -> Path:
+    """Copy an exported generator, and the encoder beside it, to their final names.
+
+    A file that stood there stays beside the new one (see `keep_existing`), unless it is an earlier
+    export of the same run.
+
+    Args:
+        source: As written by `save_generator`.
+        target: The generator's new name.
+
+    Returns:
+        `target`.
+
+    Raises:
+        UserError: A file cannot be read or written.
+    """
+    source, target = Path(source), Path(target)
+    family = _family(_read(source), None)
+    pairs = [(encoder_path(source, family), encoder_path(target, family)), (source, target)]
+    for here, there in pairs:
+        if not here.exists():
+            continue
+        if _run_of(there) != _run_of(here):
+            keep_existing(there)
+        with _replacing(there) as temporary:
+            shutil.copyfile(here, temporary)
+    return target
+
+
 def keep_existing(path: str | os.PathLike) -> Path | None:
     """Give the file at `path` a second name, `<stem>.<run><suffix>`, before it is replaced.
 
@@ -209,6 +238,7 @@ def _describe(model, run: str | None, metrics: list[dict] | None, licence: str) 
         "data_fingerprint": getattr(model, "data_fingerprint", None),
         "images_seen": int(model.images_seen),
         "config": model.get_config(),
+        "training": getattr(model, "training_config", None),
         "metrics": metrics or [],
         "licence": licence,
         "run": run,

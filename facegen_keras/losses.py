@@ -11,6 +11,7 @@ from keras import ops
 Tensor = Any
 GAN_LOSSES = ("non_saturating", "hinge")
 RECONSTRUCTION_LOSSES = ("mse", "bce")
+PATH_EPSILON = 1e-8  # under a root whose gradient at zero would not be finite
 PROBABILITY_EPSILON = 1e-6  # keeps the logarithms of a saturated pixel finite in float32
 
 
@@ -81,3 +82,16 @@ def r1_penalty(gradient: Tensor) -> Tensor:
         gradient: Of the summed logits with respect to the images, `(batch, height, width, 3)`.
     """
     return ops.sum(ops.square(gradient), axis=(1, 2, 3))
+
+
+def path_lengths(gradient: Tensor) -> Tensor:
+    """Lengths of the Jacobian's projections, `(batch,)` (Karras et al. 2020, eq. 4).
+
+    As the official code has it: squares are summed over w, averaged over layers, then the root.
+
+    Args:
+        gradient: Of the images projected on N(0, 1) / sqrt(height * width), with respect to the
+            styles `(batch, layers, w_dim)`.
+    """
+    squares = ops.mean(ops.sum(ops.square(gradient), axis=2), axis=1)
+    return ops.sqrt(squares + PATH_EPSILON)

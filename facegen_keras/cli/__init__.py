@@ -58,5 +58,7 @@ def _dispatch(argv: list[str]) -> int:
             f"{', '.join(COMMANDS)}{nearest(name, list(COMMANDS))}"
         )
     command = importlib.import_module(f"facegen_keras.cli.{name}")
+    if hasattr(command, "expand"):  # flags that stand for others, such as --resume
+        flags = command.expand(flags)
     config = parse(command.CONFIG, flags, prog=f"facegen {name}", description=COMMANDS[name])
     return int(command.run(config) or 0)

@@ -1,4 +1,4 @@
-"""Gradients on every Keras backend: the only file that imports TensorFlow, JAX or PyTorch to differentiate.
+"""Gradients on every Keras backend: the one file that imports TensorFlow, JAX or PyTorch.
 
 Three functions are all a GAN needs, written for a stateful style (layers own their variables and
 may update them during a forward pass, as BatchNormalization and seed generators do):

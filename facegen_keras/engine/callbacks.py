@@ -1,28 +1,237 @@
-"""The callbacks of a training: progress, pictures, logs, guards."""
+"""What a training shows and records: progress, pictures, log, exports."""
 
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
+from PIL import Image
 from tqdm.auto import tqdm
+
+from facegen_keras.export import save_generator
+from facegen_keras.generate import save_frames, save_grid, tile
+
+GRID_SEEDS = range(64)
+TIMELAPSE_SIDE = 512  # pixels; a film of full grids at 256x256 would be hundreds of megabytes
 
 
 class Progress(keras.callbacks.Callback):
     """One bar with an ETA over the whole training, in a terminal and in a notebook."""
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        steps, epochs = self.params["steps"], self.params["epochs"]
-        self.bar = tqdm(
-            total=steps * epochs, initial=steps * self.model.start_epoch, unit="step", mininterval=1
-        )
+        steps, epochs = self.model.steps_per_epoch, self.params["epochs"]
+        # The batches that a resumed epoch skips pass through in no time; they are not counted.
+        done = steps * self.model.start_epoch + self.model.start_position
+        self.to_skip = self.model.start_position
+        self.bar = tqdm(total=steps * epochs, initial=done, unit="step", mininterval=0.5)
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self.bar.set_description(f"epoch {epoch + 1}/{self.params['epochs']}", refresh=False)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        self.bar.update(1)
+        if self.to_skip:
+            self.to_skip -= 1
+        else:
+            self.bar.update(1)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self.bar.set_postfix({k: f"{v:.3g}" for k, v in (logs or {}).items()})
+        losses = {k: f"{v:.3g}" for k, v in (logs or {}).items() if isinstance(v, float)}
+        self.bar.set_postfix(losses, refresh=False)
 
     def on_train_end(self, logs: dict | None = None) -> None:
         self.bar.close()
+
+
+class ImageGrid(keras.callbacks.Callback):
+    """Faces of the same seeds through training: `fakes_init.png`, `fakes_epoch0050.png`, ...,
+    and a film of them, `timelapse.gif`.
+
+    Args:
+        folder: Where the pictures go; made if it is missing.
+        every: Epochs from one picture to the next; the last epoch always gets one.
+        seeds: Seeds of the faces, one per place in the grid.
+        show: Also show each picture in the notebook.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike,
+        every: int = 1,
+        seeds: Sequence[int] = GRID_SEEDS,
+        show: bool = False,
+    ):
+        super().__init__()
+        self.folder = Path(folder)
+        self.every = every
+        self.seeds = list(seeds)
+        self.show = show
+        self.latest: np.ndarray | None = None
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        if self.model.steps == 0:
+            self._draw("fakes_init.png")
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if self.model.epoch_is_complete and is_due(epoch, self.every, self.params["epochs"]):
+            self._draw(f"fakes_epoch{epoch + 1:04d}.png")
+
+    def on_train_end(self, logs: dict | None = None) -> None:
+        pictures = [self.folder / "fakes_init.png", *sorted(self.folder.glob("fakes_epoch*.png"))]
+        pictures = [path for path in pictures if path.exists()]
+        if len(pictures) > 1:
+            save_frames(np.stack([_thumbnail(path) for path in pictures]), self._film)
+
+    @property
+    def _film(self) -> Path:
+        return self.folder / "timelapse.gif"
+
+    def _draw(self, name: str) -> None:
+        self.latest = self.model.sample(self.seeds)
+        save_grid(self.latest, self.folder / name)
+        if self.show:
+            from IPython.display import clear_output, display
+
+            clear_output(wait=True)
+            display(Image.fromarray(tile(self.latest)))
+
+
+class RunLog(keras.callbacks.Callback):
+    """A line of JSON per epoch in `log.jsonl`: losses, images seen, images per second, memory."""
+
+    def __init__(self, path: str | os.PathLike):
+        super().__init__()
+        self.path = Path(path)
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        # A resumed run trains the epochs after its checkpoint again: their lines go.
+        if self.path.exists():
+            lines = self.path.read_text(encoding="utf-8").splitlines()
+            kept = [line for line in lines if _epoch_of(line) <= self.model.start_epoch]
+            self.path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        self.began, self.images_before = time.monotonic(), self.model.images_seen
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if not self.model.epoch_is_complete:
+            return
+        images_seen, seconds = self.model.images_seen, time.monotonic() - self.began
+        line = {
+            "epoch": epoch + 1,
+            "images_seen": images_seen,
+            "step": self.model.steps,
+            **{name: _plain(value) for name, value in (logs or {}).items()},
+            "images_per_second": round((images_seen - self.images_before) / seconds, 2),
+            "peak_memory_mib": round(peak_memory_mib(), 1),
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        }
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+class Export(keras.callbacks.Callback):
+    """The generator as it is now, in the run's folder, every so many epochs."""
+
+    def __init__(self, path: str | os.PathLike, every: int, run: str):
+        super().__init__()
+        self.path, self.every, self.run = Path(path), every, run
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if self.model.epoch_is_complete and is_due(epoch, self.every, self.params["epochs"]):
+            save_generator(self.model, self.path, run=self.run)
+
+
+class LatentReport(keras.callbacks.Callback):
+    """KL divergence per latent dimension and the number of active units, into the epoch's log.
+
+    Args:
+        images: uint8 `(n, height, width, 3)`, better not trained on.
+    """
+
+    def __init__(self, images: np.ndarray):
+        super().__init__()
+        self.images = images
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if self.model.epoch_is_complete and logs is not None:
+            statistics = self.model.latent_statistics(self.images)
+            logs["active_units"] = int(statistics["active"].sum())
+            logs["kl_per_dimension"] = [round(float(k), 4) for k in statistics["kl_per_dimension"]]
+
+
+class BestModel(keras.callbacks.Callback):
+    """Watch the loss of held-out photos: keep the best model, and stop when it gets no better.
+
+    Its memory is part of every checkpoint (`get_state`, `set_state`).
+
+    Args:
+        faces: Held-out `Faces`.
+        path: Where the best generator is exported to.
+        run: Name of the run, for the export's metadata.
+        patience: Epochs without improvement after which training stops; None never stops.
+    """
+
+    def __init__(self, faces: Any, path: str | os.PathLike, run: str, patience: int | None = None):
+        super().__init__()
+        self.faces, self.path, self.run, self.patience = faces, Path(path), run, patience
+        self.best, self.best_epoch = float("inf"), 0
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if not self.model.epoch_is_complete:
+            return
+        losses = self.model.validate(self.faces)
+        if logs is not None:
+            logs.update({f"val_{name}": value for name, value in losses.items()})
+        if losses["loss"] < self.best:
+            self.best, self.best_epoch = losses["loss"], epoch + 1
+            save_generator(self.model, self.path, run=self.run)
+        elif self.patience is not None and epoch + 1 - self.best_epoch >= self.patience:
+            tqdm.write(
+                f"validation loss no better than {self.best:.4g} for {self.patience} epochs: "
+                f"stopping; the best model is that of epoch {self.best_epoch}"
+            )
+            self.model.stop_training = True
+
+    def get_state(self) -> dict[str, Any]:
+        return {"best": self.best, "best_epoch": self.best_epoch}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self.best, self.best_epoch = state["best"], state["best_epoch"]
+
+
+def is_due(epoch: int, every: int, epochs: int) -> bool:
+    """Whether something that happens every so many epochs happens after this one (from 0)."""
+    return (epoch + 1) % every == 0 or epoch + 1 == epochs
+
+
+def peak_memory_mib() -> float:
+    """The most resident memory this process has had, in MiB (NaN where nobody can tell)."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return float("nan")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, list | int | str) else float(value)
+
+
+def _epoch_of(line: str) -> float:
+    try:
+        return json.loads(line)["epoch"]
+    except (ValueError, KeyError, TypeError):  # the half line of a killed process
+        return float("inf")
+
+
+def _thumbnail(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        image = image.convert("RGB")
+        image.thumbnail((TIMELAPSE_SIDE, TIMELAPSE_SIDE))
+        return np.asarray(image)

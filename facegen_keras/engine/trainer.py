@@ -12,7 +12,7 @@ functions of `autodiff`. This class turns it into Keras's training step:
 - Everything that a resumed run needs is a variable of this object: see `checkpoint`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
 import keras
@@ -21,6 +21,7 @@ from keras import ops
 
 from facegen_keras.engine import autodiff
 from facegen_keras.errors import UserError
+from facegen_keras.generator import in_chunks, infer, latents, to_uint8
 
 PRECISIONS = {
     "float32": "float32",
@@ -28,6 +29,7 @@ PRECISIONS = {
     "float16": "mixed_float16",  # every optimizer gets a dynamic loss scale
 }
 MIN_RESOLUTION = 32
+SAMPLES_AT_A_TIME = 16
 
 
 class OptimizerGroup(keras.optimizers.Optimizer):
@@ -88,9 +90,12 @@ class FaceModel(keras.Model):
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.data_fingerprint: str | None = None
+        self.training_config: dict[str, Any] | None = None  # recorded in exports
         self.batch_size: int | None = None
-        self.batch_position = 0  # batches of the current epoch that are already trained
-        self.start_epoch = 0
+        self.start_epoch = 0  # where the next `fit` begins: so many epochs and batches are done
+        self.start_position = 0
+        self.steps_per_epoch = 0
+        self.position = 0  # batches done in the epoch under way
         counter = {"initializer": "zeros", "trainable": False, "dtype": "int32"}
         self._steps = self.add_weight(name="steps", **counter)
         self._images_seen = self.add_weight(name="images_seen", **counter)
@@ -98,6 +103,7 @@ class FaceModel(keras.Model):
         self._broken_term = self.add_weight(name="broken_term", **counter)
         self._trackers = {name: keras.metrics.Mean(name=name) for name in self.loss_names}
         self._next_step = 0
+        self._to_skip = 0
         self._metrics_to_restore: list[np.ndarray] | None = None
 
     @property
@@ -207,10 +213,31 @@ class FaceModel(keras.Model):
             return None
         return step, self.loss_names[int(ops.convert_to_numpy(self._broken_term.value))]
 
+    @property
+    def epoch_is_complete(self) -> bool:
+        """Whether the epoch under way is trained to its end; false when it was cut off."""
+        return self.position == self.steps_per_epoch
+
+    def sample(self, seeds: Iterable[int] = range(16)) -> np.ndarray:
+        """Faces of seeds, uint8 `(n, height, width, 3)`, from `sampling_network`."""
+        network = self.sampling_network
+        z = latents(seeds, self.latent_dim)
+        return to_uint8(in_chunks(lambda part: infer(network, part), z, SAMPLES_AT_A_TIME))
+
     def sync(self) -> None:
         """Bring the variables up to date in the middle of an epoch (JAX keeps them aside)."""
         if hasattr(self, "jax_state_sync"):
             self.jax_state_sync()
+
+    def keep_metrics_in_first_epoch(self, wanted: bool) -> None:
+        """Keep the running means as they are now through the reset at the next epoch's start."""
+        values = [ops.convert_to_numpy(v.value) for v in self.metrics_variables]
+        self._metrics_to_restore = values if wanted else None
+
+    def draw_other_numbers(self, offset: int) -> None:
+        """Move the random stream aside, so that a repeated step is not the same step."""
+        state = ops.convert_to_numpy(self.seed_generator.state.value)
+        self.seed_generator.state.assign(state + np.array([0, 7919 * offset], state.dtype))
 
     def scaled(self, name: str, loss: Any) -> Any:
         """A loss multiplied by the loss scale of an optimizer, for float16."""
@@ -283,8 +310,9 @@ class FaceModel(keras.Model):
             functions[phase] = self.train_function
 
         def train_function(*args: Any) -> Any:
-            if self.batch_position:  # a resumed epoch: these batches are trained already
-                self.batch_position -= 1
+            self.position = self.position % self.steps_per_epoch + 1
+            if self._to_skip:  # a resumed epoch: these batches are trained already
+                self._to_skip -= 1
                 *state, iterator = args
                 if keras.backend.backend() != "torch":
                     next(iterator)
@@ -305,12 +333,12 @@ class FaceModel(keras.Model):
         verbose: str | int = "auto",
         **kwargs: Any,
     ) -> keras.callbacks.History:
-        """Train; goes on where a restored checkpoint ended.
+        """Train; the first call after `checkpoint.restore` goes on where the checkpoint ended.
 
         Args:
             faces: What `load_faces` returns, or uint8 images `(n, height, width, 3)`, or a
                 `keras.utils.PyDataset` of such batches.
-            epochs: The last epoch, counted from the very first one, as in Keras.
+            epochs: Passes over the data, the restored ones counted.
             batch_size: Images a step.
             callbacks: Keras callbacks.
             verbose: 0 for silence; otherwise one bar for the whole training.
@@ -347,18 +375,21 @@ class FaceModel(keras.Model):
                 batch_size,
                 seed=self.seed,
                 start_epoch=self.start_epoch,
-                skip_steps=self.batch_position,
+                skip_steps=self.start_position,
             )
         if batch_size != self.batch_size:
             self.batch_size, self.train_function = batch_size, None
         self._next_step = self.steps
+        self._to_skip = self.start_position
+        self.position = 0
+        self.steps_per_epoch = kwargs.get("steps_per_epoch") or len(batches)
         callbacks = list(callbacks or [])
         if self._metrics_to_restore is not None:
             callbacks.insert(0, _RestoreMetrics(self._metrics_to_restore))
             self._metrics_to_restore = None
         if verbose and not any(isinstance(c, Progress) for c in callbacks):
             callbacks.append(Progress())
-        return super().fit(
+        history = super().fit(
             batches,
             epochs=epochs,
             initial_epoch=self.start_epoch,
@@ -367,19 +398,21 @@ class FaceModel(keras.Model):
             shuffle=False,
             **kwargs,
         )
+        self.start_epoch = self.start_position = 0
+        return history
 
 
 class _RestoreMetrics(keras.callbacks.Callback):
-    """Gives the first epoch after a resume the running averages it had when it was cut off."""
+    """Gives the first epoch after a resume the running means it had when it was cut off."""
 
     def __init__(self, values: list[np.ndarray]):
         super().__init__()
         self.values = values
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        for variable, value in zip(self.model.metrics_variables, self.values, strict=True):
-            variable.assign(value)
-        self.on_epoch_begin = lambda epoch, logs=None: None
+        if epoch == self.model.start_epoch:
+            for variable, value in zip(self.model.metrics_variables, self.values, strict=True):
+                variable.assign(value)
 
 
 def to_network_range(images: Any) -> Any:

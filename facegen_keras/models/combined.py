@@ -109,11 +109,17 @@ class Combined(FaceModel):
         self.built = True
 
     def update(self, images: Any, phase: str) -> dict[str, Any]:
-        """Algorithm 1 of the paper; one forward of each network serves all its gradients."""
+        """Algorithm 1 of the paper, with one generator forward for all three losses.
+
+        Half of the fakes are reconstructions (of the batch's first half; batches are shuffled),
+        half are samples, so that the discriminator sees as many fakes as photos.
+        """
         batch = images.shape[0]
-        noise, prior = self.draw_latents(batch), self.draw_latents(batch)
+        encoded = (batch + 1) // 2
+        photos = images[:encoded]
+        noise, prior = self.draw_latents(encoded), self.draw_latents(batch - encoded)
         statistics, pull_to_encoder = autodiff.pullback(
-            lambda: self.encoder(images, training=True), self.encoder.trainable_variables
+            lambda: self.encoder(photos, training=True), self.encoder.trainable_variables
         )
         latents = self.sampling(statistics, noise)
         fakes, pull_to_generator = autodiff.pullback(
@@ -139,7 +145,7 @@ class Combined(FaceModel):
             discriminator_loss, self.discriminator.trainable_variables
         )
         self.apply_gradients("discriminator", grads)
-        target = ops.stop_gradient(features)
+        target = ops.stop_gradient(features[:encoded])
 
         def adversarial_loss(fakes: Any) -> tuple[Any, Any]:
             logits, _ = self._judge(fakes)
@@ -151,12 +157,12 @@ class Combined(FaceModel):
             loss = 0.5 * ops.mean(ops.sum(ops.square(features - target), axis=(1, 2, 3)))
             return self.scaled("encoder", loss), loss
 
-        reconstructions = fakes[:batch]
+        reconstructions = fakes[:encoded]
         _, report["generator_loss"], adversarial = autodiff.input_gradient(adversarial_loss, fakes)
         _, report["feature_loss"], similarity = autodiff.input_gradient(
             feature_loss, reconstructions
         )
-        similarity = ops.pad(similarity, [[0, batch], [0, 0], [0, 0], [0, 0]])
+        similarity = ops.pad(similarity, [[0, batch - encoded], [0, 0], [0, 0], [0, 0]])
         *_, to_latents = pull_to_generator(similarity)
         *generator_grads, _ = pull_to_generator(adversarial + self.feature_weight * similarity)
         self.apply_gradients("generator", generator_grads)
@@ -164,7 +170,7 @@ class Combined(FaceModel):
         def latent_loss(statistics: Any) -> tuple[Any, Any]:
             kl = ops.mean(ops.sum(losses.kl_divergence(statistics), axis=-1))
             latents = self.sampling(statistics, noise)
-            carried = ops.sum(latents * to_latents[:batch])  # hands the gradient down the chain
+            carried = ops.sum(latents * to_latents[:encoded])  # hands the gradient down the chain
             return self.scaled("encoder", self.beta * kl) + carried, kl
 
         _, report["kl_loss"], to_statistics = autodiff.input_gradient(latent_loss, statistics)

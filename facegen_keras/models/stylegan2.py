@@ -30,7 +30,7 @@ from facegen_keras.stylegan2_layers import (
 
 LOWEST = 4  # pixels along one side of the learned constant
 MAPPING_LR = 0.01  # Karras et al. 2019, appendix C
-MAX_16_BIT_BLOCKS = 4  # Karras et al. 2020 (ADA), appendix B: the four highest resolutions
+LOW_PRECISION_BLOCKS = 4  # Karras et al. 2020 (ADA), appendix B: the four highest resolutions
 
 
 def channel_counts(
@@ -87,7 +87,7 @@ def build_synthesis(
     noise_mode: str = "const",
     clamp: float | None = None,
     low_precision: str = "float32",
-    low_precision_blocks: int = MAX_16_BIT_BLOCKS,
+    low_precision_blocks: int = LOW_PRECISION_BLOCKS,
 ) -> keras.Model:
     """The synthesis network: w `(batch, layers, w_dim)` to images `(batch, height, width, 3)`.
 
@@ -139,21 +139,33 @@ def build_generator(
     channels: Mapping[int, int] | None = None,
     noise_mode: str = "const",
     clamp: float | None = None,
+    low_precision: str = "float32",
+    low_precision_blocks: int = LOW_PRECISION_BLOCKS,
 ) -> keras.Model:
     """The whole generator: z `(batch, latent_dim)` to images `(batch, height, width, 3)`.
 
     Its parts are the layers `mapping`, `truncation` (with w_avg) and `synthesis`.
     """
     mapping = build_mapping(latent_dim, w_dim, mapping_layers)
-    synthesis = build_synthesis(resolution, w_dim, channels, noise_mode, clamp)
+    synthesis = build_synthesis(
+        resolution, w_dim, channels, noise_mode, clamp, low_precision, low_precision_blocks
+    )
     return join_generator(mapping, synthesis)
 
 
-def join_generator(mapping: keras.Model, synthesis: keras.Model) -> keras.Model:
-    """One functional model of a mapping and a synthesis network, sharing their weights."""
+def join_generator(
+    mapping: keras.Model, synthesis: keras.Model, truncation: TruncatedStyles | None = None
+) -> keras.Model:
+    """One functional model of a mapping and a synthesis network, sharing their weights.
+
+    Args:
+        mapping: From `build_mapping`.
+        synthesis: From `build_synthesis`.
+        truncation: The layer between them, with w_avg; a new one by default.
+    """
     z = keras.Input((mapping.input_shape[-1],), name="z")
-    w_shape = synthesis.inputs[0].shape
-    styles = TruncatedStyles(w_shape[1], name="truncation")(mapping(z))
+    layers = synthesis.inputs[0].shape[1]
+    styles = (truncation or TruncatedStyles(layers, name="truncation"))(mapping(z))
     if len(synthesis.inputs) == 1:
         return keras.Model(z, synthesis(styles), name="generator")
     noise = keras.Input(synthesis.inputs[1].shape[1:], name="noise")
@@ -167,7 +179,7 @@ def build_discriminator(
     statistics: int = 1,
     clamp: float | None = None,
     low_precision: str = "float32",
-    low_precision_blocks: int = MAX_16_BIT_BLOCKS,
+    low_precision_blocks: int = LOW_PRECISION_BLOCKS,
 ) -> keras.Model:
     """The residual discriminator: images `(batch, height, width, 3)` to logits `(batch, 1)`.
 
@@ -213,6 +225,27 @@ def build_discriminator(
     x = keras.layers.Flatten(name="b4_flatten")(x)
     logits = EqualizedDense(1, name="b4_out")(x)
     return keras.Model(images, logits, name="discriminator")
+
+
+def copy_weights(source: keras.Model, target: keras.Model) -> list[str]:
+    """Copy the weights of all layers of `target` that `source` has by name and shape.
+
+    Returns:
+        The names of the layers of `target`, such as `synthesis/b64_conv0`, that kept their own.
+    """
+    kept = []
+    there = {layer.name: layer for layer in source.layers}
+    for layer in target.layers:
+        twin = there.get(layer.name)
+        if isinstance(layer, keras.Model) and isinstance(twin, keras.Model):
+            kept += [f"{layer.name}/{name}" for name in copy_weights(twin, layer)]
+        elif layer.weights:
+            shapes = [tuple(v.shape) for v in layer.weights]
+            if twin is not None and shapes == [tuple(v.shape) for v in twin.weights]:
+                layer.set_weights(twin.get_weights())
+            else:
+                kept.append(layer.name)
+    return kept
 
 
 def load_official(model: keras.Model, state: Mapping[str, Any]) -> None:

@@ -23,7 +23,8 @@ KERNEL = 4
 LEAK = 0.2
 LEARNING_RATE = 2e-4
 MAX_CHANNEL_FACTOR = 8
-ACTIVE_VARIANCE = 0.01  # nats-free threshold of Burda et al. 2016, appendix C
+ACTIVE_VARIANCE = 0.01  # of the mean, above which a unit is active: Burda et al. 2016, appendix C
+VALIDATION_SEED = 0
 CHUNK = 128  # images at a time outside of training
 
 
@@ -118,8 +119,10 @@ class VAE(FaceModel):
     def update(self, images: Any, phase: str) -> dict[str, Any]:
         """One step on the negative evidence lower bound (Kingma & Welling 2014, eq. 10)."""
 
+        noise = self.draw_latents(images.shape[0])
+
         def loss() -> tuple[Any, dict[str, Any]]:
-            report = self.evidence_bound(images, training=True)
+            report = self.evidence_bound(images, noise, training=True)
             return self.scaled("autoencoder", report["loss"]), report
 
         network = self.networks()["autoencoder"]
@@ -127,15 +130,26 @@ class VAE(FaceModel):
         self.apply_gradients("autoencoder", grads)
         return report
 
-    def evaluate_update(self, images: Any) -> dict[str, Any]:
-        """The losses of held-out images, with β at its full weight."""
-        return self.evidence_bound(images, training=False)
+    def validate(self, faces: Any) -> dict[str, float]:
+        """The losses of held-out photos with β at its full weight, from fixed noise.
 
-    def evidence_bound(self, images: Any, training: bool) -> dict[str, Any]:
+        Args:
+            faces: `Faces`, or uint8 `(n, height, width, 3)`.
+        """
+        noise = keras.random.SeedGenerator(VALIDATION_SEED)
+        sums: dict[str, float] = {}
+        for start in range(0, len(faces), CHUNK):
+            images = to_network_range(faces[start : start + CHUNK])
+            shape = (images.shape[0], self.latent_dim)
+            drawn = keras.random.normal(shape, seed=noise)
+            for name, value in self.evidence_bound(images, drawn, training=False).items():
+                sums[name] = sums.get(name, 0.0) + float(value) * images.shape[0]
+        return {name: value / len(faces) for name, value in sums.items()}
+
+    def evidence_bound(self, images: Any, noise: Any, training: bool) -> dict[str, Any]:
         """The loss and its two terms, means over the batch, in nats."""
         statistics = self.encoder(images, training=training)
-        latents = self.sampling(statistics, self.draw_latents(images.shape[0]))
-        reconstructions = self.decoder(latents, training=training)
+        reconstructions = self.decoder(self.sampling(statistics, noise), training=training)
         error = ops.mean(losses.reconstruction_loss(self.reconstruction, images, reconstructions))
         kl = ops.mean(ops.sum(losses.kl_divergence(statistics), axis=-1))
         weight = self._kl_weight() if training else self.beta

@@ -1,0 +1,178 @@
+"""Checkpoints: everything a training needs to go on exactly where it was.
+
+Another thing than the exported `.h5`: weights of all networks, the states of all optimizers,
+averages, counters, seeds of random streams, the running means of the current epoch, the position
+in the order of the data, and what the callbacks remember. One HDF5 file per checkpoint, written to
+a temporary name, flushed to the disk, then renamed: a power cut leaves the previous one.
+"""
+
+import contextlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+import numpy as np
+from keras import ops
+
+from facegen_keras.engine.trainer import FaceModel
+from facegen_keras.errors import UserError
+
+KEEP = 2  # the last one, and one in case that one is damaged
+PATTERN = "checkpoint-*.h5"
+
+
+def save(model: FaceModel, folder: str | Path, epoch: int, position: int, **extra: Any) -> Path:
+    """Write `checkpoint-<step>.h5` and delete all but the last two.
+
+    Args:
+        model: A compiled model.
+        folder: Where to; made if it is missing.
+        epoch: Finished epochs.
+        position: Finished batches of the epoch that is under way.
+        **extra: JSON values to keep beside the weights, such as the states of callbacks.
+
+    Raises:
+        UserError: The disk is full or cannot be written; the previous checkpoint is untouched.
+    """
+    folder = Path(folder)
+    model.sync()
+    state = {
+        "family": model.family,
+        "epoch": epoch,
+        "position": position,
+        "batch_size": model.batch_size,
+        "step": model.steps,
+        "images_seen": model.images_seen,
+        "data_fingerprint": model.data_fingerprint,
+        "backend": keras.backend.backend(),
+        **extra,
+    }
+    path = folder / f"checkpoint-{model.steps:09d}.h5"
+    temporary = path.with_suffix(".h5.tmp")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "wb") as raw:
+            with h5py.File(raw, "w") as file:
+                file.attrs["state"] = json.dumps(state)
+                for name, variable in _variables(model).items():
+                    file[name] = ops.convert_to_numpy(variable.value)
+            raw.flush()
+            os.fsync(raw.fileno())
+        os.replace(temporary, path)
+        _sync_folder(folder)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise UserError(
+            f"{path}: the checkpoint could not be written ({error.strerror or error}); the one "
+            "before it is kept; free some space, then --resume"
+        ) from error
+    for old in find(folder)[:-KEEP]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def find(folder: str | Path) -> list[Path]:
+    """The finished checkpoints in a folder, oldest first."""
+    return sorted(Path(folder).glob(PATTERN))
+
+
+def restore(model: FaceModel, folder: str | Path) -> dict[str, Any]:
+    """Bring a compiled model to its latest readable checkpoint; `fit` then goes on from there.
+
+    Args:
+        model: Of the same family and configuration, compiled.
+        folder: Holds `checkpoint-<step>.h5`; a damaged one is passed over for the one before.
+
+    Returns:
+        The state that was saved beside the weights: `epoch`, `position`, `step`, `batch_size`,
+        `data_fingerprint`, and what `save` was given as `extra`.
+
+    Raises:
+        UserError: There is no checkpoint that can be read, or it belongs to another model.
+    """
+    damaged = []
+    for path in reversed(find(folder)):
+        try:
+            state, values = _read(path)
+        except (OSError, KeyError, ValueError) as error:
+            damaged.append(f"{path.name}: {error}")
+            continue
+        _assign(model, values, path)
+        model.start_epoch, model.start_position = state["epoch"], state["position"]
+        model.batch_size = state["batch_size"]
+        model.data_fingerprint = state["data_fingerprint"]
+        model.keep_metrics_in_first_epoch(state["position"] > 0)
+        return state
+    detail = f" ({'; '.join(damaged)})" if damaged else ""
+    raise UserError(f"{folder}: no checkpoint to go on from{detail}; start the run anew")
+
+
+def read_state(folder: str | Path) -> dict[str, Any] | None:
+    """The state beside the weights of the latest readable checkpoint, or None."""
+    for path in reversed(find(folder)):
+        with contextlib.suppress(OSError, KeyError, ValueError), h5py.File(path, "r") as file:
+            return json.loads(file.attrs["state"])
+    return None
+
+
+def _variables(model: FaceModel) -> dict[str, keras.Variable]:
+    """Every variable under a name that two models of one configuration share.
+
+    Keras's own paths are not unique (two seed generators, two optimizers of one class), so the
+    group and the position in it come first.
+    """
+    groups: Mapping[str, list[keras.Variable]] = {
+        "model": model.variables,
+        "optimizer": model.optimizer.variables,
+        "metric": model.metrics_variables,
+    }
+    metrics = {id(v) for v in groups["metric"]}
+    return {
+        f"{group}/{k:04d}": variable
+        for group, variables in groups.items()
+        for k, variable in enumerate(
+            v for v in variables if group == "metric" or id(v) not in metrics
+        )
+    }
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    with h5py.File(path, "r") as file:
+        state = json.loads(file.attrs["state"])
+        values: dict[str, np.ndarray] = {}
+        file.visititems(
+            lambda name, item: (
+                values.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
+            )
+        )
+    return state, values
+
+
+def _assign(model: FaceModel, values: dict[str, np.ndarray], path: Path) -> None:
+    variables = _variables(model)
+    same = variables.keys() == values.keys() and all(
+        tuple(variable.shape) == values[name].shape for name, variable in variables.items()
+    )
+    if not same:
+        raise UserError(
+            f"{path}: written by a model of another shape ({len(values)} variables; this "
+            f"{model.family} has {len(variables)}); resume with the configuration it was trained "
+            "with"
+        )
+    for name, variable in variables.items():
+        variable.assign(values[name])
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename survive a power cut; not every system can."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,361 @@
+"""A whole training: from a configuration to a run folder and the final models.
+
+The run folder `output/<name>/` holds `config.yaml` (resolved), `environment.json`, `log.jsonl`,
+`reals.png`, `fakes_init.png`, `fakes_epoch0050.png` ..., `losses.png`, `timelapse.gif`,
+`checkpoints/` (the last two) and the exports.
+"""
+
+import dataclasses
+import inspect
+import json
+import platform
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from tqdm.auto import tqdm
+
+from facegen_keras import figures, tracking
+from facegen_keras.config import MAY_CHANGE, TrainConfig, load_config, to_yaml
+from facegen_keras.data import FaceBatches, Faces, load_faces
+from facegen_keras.engine import autodiff, checkpoint
+from facegen_keras.engine.callbacks import (
+    BestModel,
+    Export,
+    ImageGrid,
+    LatentReport,
+    Progress,
+    RunLog,
+)
+from facegen_keras.engine.guards import Autosave, CollapseAlarm, GracefulStop, NanGuard
+from facegen_keras.engine.trainer import FaceModel, check_resolution
+from facegen_keras.errors import UserError
+from facegen_keras.export import publish, save_generator
+from facegen_keras.generate import save_grid
+from facegen_keras.models import FAMILIES
+
+PHOTOS_SHOWN = 64
+PHOTOS_MEASURED = 512  # for the collapse alarm and the latent report
+MAX_ROLLBACKS = 3  # a run that breaks more often has another problem
+MAIN_PART = {"vae": "decoder"}  # the others call theirs a generator
+PACKAGES = ("facegen-keras", "keras", "tensorflow", "jax", "torch", "numpy", "pillow", "h5py")
+
+
+def train(config: TrainConfig) -> Path:
+    """Train as configured, or go on with `config.resume`; returns the run's folder.
+
+    Raises:
+        UserError: The configuration, the data or the run to resume cannot be used, or a loss
+            stopped being a number (unless `on_nan` is `"rollback"`).
+    """
+    stop = GracefulStop(config.time_limit_seconds)
+    folder = find_run(config.resume, config.output_dir) if config.resume else None
+    if folder:
+        check_same_run(config, folder)
+    check_resolution(config.resolution)
+    faces, held_out = _load(config)
+    last = checkpoint.read_state(folder / "checkpoints") if folder else None
+    if last and last["data_fingerprint"] != faces.fingerprint:
+        raise UserError(
+            f"{folder}: its data changed (fingerprint {faces.fingerprint[:12]} of "
+            f"{config.data_path}, {last['data_fingerprint'][:12]} when it was trained); "
+            "give the same photos, or start a new run"
+        )
+    model = build(config)
+    if folder is None:
+        folder = _make_run(config, model, faces)
+    checkpoints = folder / "checkpoints"
+    if checkpoint.find(checkpoints):
+        state = checkpoint.restore(model, checkpoints)
+        print(
+            f"resuming {folder} after step {state['step']} (epoch {state['epoch'] + 1}, "
+            f"{state['images_seen']} images seen)"
+        )
+        if state["epoch"] >= config.epochs:
+            print(f"nothing to do: all {config.epochs} epochs are trained")
+            _finish(config, model, folder, best=None)
+            return folder
+    else:
+        state = {}
+    callbacks, best = _callbacks(config, model, faces, held_out, folder, stop, state)
+    _fit(config, model, faces, folder, callbacks, stop)
+    if stop.reason:
+        print(f"stopped: {stop.reason}. Go on with: python train.py --resume {folder}")
+    else:
+        _finish(config, model, folder, best)
+    return folder
+
+
+def build(config: TrainConfig) -> FaceModel:
+    """The compiled model of a configuration; its initial weights depend on `seed` alone."""
+    keras.utils.set_random_seed(config.seed)
+    if config.deterministic:
+        autodiff.make_deterministic()
+    model = FAMILIES[config.model](**config.model_options())
+    rates = {
+        name: getattr(config, name)
+        for name in ("learning_rate", "beta_1")
+        if getattr(config, name) is not None
+    }
+    model.compile(model.default_optimizers(**rates))
+    model.training_config = dataclasses.asdict(resolved(config, model))
+    return model
+
+
+def resolved(config: TrainConfig, model: FaceModel) -> TrainConfig:
+    """The configuration with every option of the family filled in."""
+    defaults = inspect.signature(model.default_optimizers).parameters
+    own = {name: defaults[name].default for name in ("learning_rate", "beta_1")}
+    own = {name: value for name, value in own.items() if getattr(config, name) is None}
+    own |= model.get_config()
+    names = {field.name for field in dataclasses.fields(config)}
+    return dataclasses.replace(config, **{k: v for k, v in own.items() if k in names})
+
+
+def dry_run(config: TrainConfig) -> str:
+    """What a training would be: configuration, sizes, and the time of an epoch.
+
+    Two steps are timed after the first, which also compiles. Writes nothing but the data cache.
+    """
+    check_resolution(config.resolution)
+    faces, _ = _load(config)
+    model = build(config)
+    batches = FaceBatches(faces, config.batch_size, seed=config.seed)
+    clock = _Clock()
+    model.fit(
+        faces,
+        batch_size=config.batch_size,
+        steps_per_epoch=min(3, len(batches)),
+        callbacks=[clock],
+        verbose=0,
+    )
+    seconds = clock.seconds_per_step * len(batches)
+    sizes = [f"  {name}: {n.count_params():,}" for name, n in model.networks().items()]
+    return "\n".join(
+        [
+            to_yaml(dataclasses.asdict(resolved(config, model))).rstrip(),
+            "parameters:",
+            *sizes,
+            f"images: {len(faces)} ({faces.report})",
+            f"steps per epoch: {len(batches)}",
+            f"time per epoch: {_duration(seconds)} "
+            f"({config.batch_size / clock.seconds_per_step:.1f} images per second)",
+            f"time for {config.epochs} epochs: {_duration(seconds * config.epochs)}",
+        ]
+    )
+
+
+def find_run(resume: str, output_dir: str | Path) -> Path:
+    """The folder of a run to resume: a path, or `"latest"` for the newest in `output_dir`.
+
+    Raises:
+        UserError: There is no such run.
+    """
+    if resume != "latest":
+        folder = Path(resume)
+        if not (folder / "config.yaml").is_file():
+            raise UserError(f"--resume {resume}: not the folder of a run (no config.yaml in it)")
+        return folder
+    runs = [path.parent for path in Path(output_dir).glob("*/config.yaml")]
+    if not runs:
+        raise UserError(f"--resume latest: no run in {output_dir}; start one first")
+    return max(runs, key=_last_sign_of_life)
+
+
+def check_same_run(config: TrainConfig, folder: Path) -> None:
+    """Refuse to go on with a run under another configuration than the one it began with."""
+    stored = load_config(folder / "config.yaml")
+    for field in dataclasses.fields(config):
+        given, before = getattr(config, field.name), getattr(stored, field.name)
+        if field.name not in MAY_CHANGE and given != before:
+            raise UserError(
+                f"--{field.name} {given}: {folder} was trained with {before}, which cannot change "
+                "when it goes on; leave the flag out, or start a new run"
+            )
+
+
+def _load(config: TrainConfig) -> tuple[Faces, Faces | None]:
+    faces = load_faces(
+        config.data_path,
+        resolution=config.resolution,
+        crop=config.crop,
+        mirror=config.mirror,
+        limit=config.limit,
+        cache_dir=config.cache_dir,
+    )
+    if config.validation_split:
+        return faces.split(config.validation_split, seed=config.seed)
+    return faces, None
+
+
+def _make_run(config: TrainConfig, model: FaceModel, faces: Faces) -> Path:
+    """A new folder with the record of what is about to be trained."""
+    if len(faces) < config.batch_size:
+        raise UserError(
+            f"batch_size {config.batch_size} is larger than the data ({len(faces)} images); "
+            f"give --batch_size {len(faces)} or less, or more photos"
+        )
+    when = time.strftime("%Y%m%d-%H%M%S")
+    name = config.name or f"{config.model}_{config.resolution}_{when}"
+    folder = Path(config.output_dir) / name
+    if config.name and (folder / "config.yaml").exists():
+        raise UserError(
+            f"name {name}: {folder} exists; go on with it by --resume {folder}, or choose another"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"output_dir {config.output_dir}: {error.strerror}") from error
+    config = dataclasses.replace(resolved(config, model), name=name, resume=None)
+    config.save(folder / "config.yaml")
+    save_grid(faces[:PHOTOS_SHOWN], folder / "reals.png")
+    print(f"training {config.model} in {folder}: {len(faces)} images, seed {config.seed}")
+    return folder
+
+
+def _record_environment(folder: Path, step: int) -> None:
+    """Add this start of the run, and what it runs on, to `environment.json`."""
+    path = folder / "environment.json"
+    sessions = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    sessions.append(
+        {
+            "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "from_step": step,
+            "python": platform.python_version(),
+            "system": platform.platform(),
+            "backend": keras.backend.backend(),
+            "accelerator": autodiff.has_accelerator(),
+            "versions": versions,
+        }
+    )
+    path.write_text(json.dumps(sessions, indent=2) + "\n", encoding="utf-8")
+
+
+def _callbacks(
+    config: TrainConfig,
+    model: FaceModel,
+    faces: Faces,
+    held_out: Faces | None,
+    folder: Path,
+    stop: GracefulStop,
+    state: dict[str, Any],
+) -> tuple[list[keras.callbacks.Callback], BestModel | None]:
+    """All callbacks, in the order they act: those that add to an epoch's log come first."""
+    every, run = config.save_interval, folder.name
+    callbacks: list[keras.callbacks.Callback] = [NanGuard()]
+    best = None
+    if hasattr(model, "latent_statistics"):
+        callbacks.append(LatentReport((held_out or faces)[:PHOTOS_MEASURED]))
+    if held_out is not None:
+        best = BestModel(held_out, _main_file(model, folder, "best_"), run, config.patience)
+        callbacks.append(best)
+    callbacks.append(CollapseAlarm(faces[:PHOTOS_MEASURED], every))
+    grid = ImageGrid(folder, every)
+    callbacks += [grid, Export(_main_file(model, folder), every, run), RunLog(folder / "log.jsonl")]
+    extra: dict[str, Any] = {}
+    if config.wandb:
+        tracker = tracking.WandbLog(config, folder, grid, state.get("wandb_id"))
+        callbacks.append(tracker)
+        extra["wandb_id"] = tracker.run_id
+    if config.tensorboard:
+        callbacks.append(tracking.tensorboard(folder))
+    remember = [c for c in callbacks if hasattr(c, "get_state")]
+    for callback in remember:
+        memory = state.get("callbacks", {}).get(type(callback).__name__)
+        if memory:
+            callback.set_state(memory)
+    callbacks += [
+        stop,
+        Autosave(folder / "checkpoints", every, config.save_minutes, remember, extra),
+        Progress(),
+    ]
+    return callbacks, best
+
+
+def _fit(
+    config: TrainConfig,
+    model: FaceModel,
+    faces: Faces,
+    folder: Path,
+    callbacks: list[keras.callbacks.Callback],
+    stop: GracefulStop,
+) -> None:
+    """`fit`, again from the last checkpoint where a loss broke and `on_nan` is `"rollback"`."""
+    _record_environment(folder, model.steps)
+    for attempt in range(1, MAX_ROLLBACKS + 2):
+        try:
+            model.fit(
+                faces, epochs=config.epochs, batch_size=config.batch_size, callbacks=callbacks
+            )
+        finally:
+            stop.release()
+        if not model.broken:
+            return
+        step, term = model.broken
+        what = f"{term} is not a number at step {step}"
+        if not checkpoint.find(folder / "checkpoints"):
+            raise UserError(f"{what}; no checkpoint is older; lower learning_rate and start again")
+        if config.on_nan != "rollback" or attempt > MAX_ROLLBACKS:
+            raise UserError(
+                f"{what}; the last checkpoint in {folder} is from before: go on with a lower "
+                "learning_rate in a new run, or with --on_nan rollback"
+            )
+        state = checkpoint.restore(model, folder / "checkpoints")
+        model.draw_other_numbers(attempt)
+        tqdm.write(f"{what}; back to step {state['step']} ({attempt} of {MAX_ROLLBACKS} times)")
+
+
+def _finish(config: TrainConfig, model: FaceModel, folder: Path, best: BestModel | None) -> None:
+    """Export, publish to `saved_models_dir`, and draw the curves."""
+    path = save_generator(model, _main_file(model, folder), run=folder.name)
+    if best is not None and best.path.exists():
+        path = best.path
+    if (folder / "log.jsonl").exists():
+        figure = figures.loss_curves(folder)
+        figure.savefig(folder / "losses.png")
+    target = publish(path, Path(config.saved_models_dir) / _main_file(model, folder).name)
+    print(f"{model.images_seen} images seen; model: {target}; pictures and log: {folder}")
+
+
+def _main_file(model: FaceModel, folder: Path, prefix: str = "") -> Path:
+    return folder / f"{prefix}{model.family}_{MAIN_PART.get(model.family, 'generator')}.h5"
+
+
+def _last_sign_of_life(folder: Path) -> float:
+    paths = [folder / "config.yaml", *checkpoint.find(folder / "checkpoints")]
+    return max(path.stat().st_mtime for path in paths)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.1f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+class _Clock(keras.callbacks.Callback):
+    """Seconds per step, the first step (which compiles) left out where there are more."""
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        self.times = [time.perf_counter()]
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self.model.sync()
+        self.model.images_seen  # noqa: B018 - waits for the step to be done
+        self.times.append(time.perf_counter())
+
+    @property
+    def seconds_per_step(self) -> float:
+        return float(
+            np.mean(np.diff(self.times)[1:] if len(self.times) > 2 else np.diff(self.times))
+        )
