@@ -1,0 +1,42 @@
+# `make faces`: the main job on a fresh machine. `make test`: all tests. Both make their own
+# environment in .venv first, with Python 3.11 or newer.
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+PIP := $(RUN) -m pip install --quiet --disable-pip-version-check
+
+.PHONY: faces test lint clean
+
+faces: $(VENV)/installed
+	$(RUN) train.py --model dcgan --data_path dataset/sample_faces.zip --epochs 2 \
+	  --batch_size 64 --base_channels 16 --saved_models_dir output/first_training
+	@for model in saved_models/*_generator.h5 saved_models/*_decoder.h5; do \
+	  [ -e "$$model" ] || continue; \
+	  family=$$(basename $$model .h5); family=$${family%_*}; \
+	  $(RUN) generate.py --model_path $$model --num_images 36 --grid 6x6 \
+	    --output_dir output/$$family || exit 1; \
+	done
+
+# Two workers of one thread each: most of a test's time is a start-up that no thread helps with.
+test: $(VENV)/installed-test lint
+	OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 \
+	  $(RUN) -m pytest -n 2 --dist loadgroup
+
+lint: $(VENV)/installed-test
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+
+$(VENV)/installed: requirements.txt pyproject.toml
+	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "needs Python 3.11 or newer"'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) -r requirements.txt
+	$(PIP) --no-deps --editable .
+	touch $@
+
+$(VENV)/installed-test: $(VENV)/installed
+	$(PIP) --editable '.[test]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info
