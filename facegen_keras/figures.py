@@ -167,6 +167,39 @@ def loss_curves(
     return ax.figure
 
 
+def compare_runs(
+    folders: Iterable[str | os.PathLike], name: str | None = None, ax: Axes | None = None
+) -> Figure:
+    """One loss of several runs over the images they saw.
+
+    Args:
+        folders: Run folders.
+        name: Key of their logs; by default the first that all of them have of `val_loss`, `loss`
+            and `generator_loss`.
+        ax: Where to draw.
+
+    Raises:
+        UserError: A folder has no log, or the runs have no such key in common.
+    """
+    logs = {Path(folder).name: read_log(folder) for folder in folders}
+    shared = set.intersection(*({k for line in log for k in line} for log in logs.values()))
+    wanted = [name] if name else ["val_loss", "loss", "generator_loss"]
+    key = next((key for key in wanted if key in shared), None)
+    if key is None:
+        raise UserError(f"the runs have none of {', '.join(wanted)} in common; they share {shared}")
+    ax = ax or _axes(6, 3.5)
+    for run, log in logs.items():
+        lines = [line for line in log if key in line]
+        ax.plot(
+            [x["images_seen"] for x in lines], [x[key] for x in lines], label=run, linewidth=1.2
+        )
+    ax.set_xlabel("images seen")
+    ax.set_ylabel(key.replace("_", " "))
+    ax.grid(alpha=0.3)
+    ax.legend(frameon=False)
+    return ax.figure
+
+
 def _axes(width: float, height: float) -> Axes:
     """Axes of a figure of their own, sizes in inches."""
     figure, ax = plt.subplots(figsize=(width, height), dpi=DOTS, layout="constrained")

@@ -37,6 +37,7 @@ from facegen_keras.export import publish, save_generator
 from facegen_keras.generate import save_grid
 from facegen_keras.models import FAMILIES
 
+RESULT = "result.json"  # in the folder of a run that came to its end
 PHOTOS_SHOWN = 64
 PHOTOS_MEASURED = 512  # for the collapse alarm and the latent report
 MAX_ROLLBACKS = 3  # a run that breaks more often has another problem
@@ -322,7 +323,17 @@ def _finish(config: TrainConfig, model: FaceModel, folder: Path, best: BestModel
     if (folder / "log.jsonl").exists():
         figure = figures.loss_curves(folder)
         figure.savefig(folder / "losses.png")
-    target = publish(path, Path(config.saved_models_dir) / _main_file(model, folder).name)
+    target = Path(config.saved_models_dir) / _main_file(model, folder).name
+    if target.resolve() != path.resolve():
+        publish(path, target)
+    result = {
+        "epochs": config.epochs,  # asked for; with patience fewer may have been trained
+        "images_seen": model.images_seen,
+        "best_epoch": best.best_epoch if best else None,
+        "best_val_loss": best.best if best else None,
+        "model": str(target),
+    }
+    (folder / RESULT).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(f"{model.images_seen} images seen; model: {target}; pictures and log: {folder}")
 
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from facegen_keras.cli.parser import nearest, parse
 from facegen_keras.errors import UserError
 
-# Each is the module `facegen_keras.cli.<name>` with a dataclass `CONFIG` and a function `run`,
-# imported only when it is asked for.
+# Each is the module `facegen_keras.cli.<name>` with a dataclass `CONFIG` and a function `run`, or
+# with a function `main` that reads the flags itself; imported only when it is asked for.
 COMMANDS = {
     "train": "train a model on a folder of photos",
     "generate": "faces, grids, interpolations and reconstructions from a trained model",
@@ -58,6 +58,8 @@ def _dispatch(argv: list[str]) -> int:
             f"{', '.join(COMMANDS)}{nearest(name, list(COMMANDS))}"
         )
     command = importlib.import_module(f"facegen_keras.cli.{name}")
+    if hasattr(command, "main"):  # a command with a line of its own kind
+        return int(command.main(flags) or 0)
     if hasattr(command, "expand"):  # flags that stand for others, such as --resume
         flags = command.expand(flags)
     config = parse(command.CONFIG, flags, prog=f"facegen {name}", description=COMMANDS[name])

@@ -1,0 +1,99 @@
+"""`sweep`: several configurations one after the other, and one table and figure of the results."""
+
+import csv
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+
+from facegen_keras import figures, training
+from facegen_keras.cli.parser import parse
+from facegen_keras.config import TrainConfig, load_config
+from facegen_keras.errors import UserError
+
+USAGE = (
+    "usage: facegen sweep FILE.yaml [FILE.yaml ...] [--NAME VALUE ...]\n\n"
+    "Trains each configuration in turn; the flags are those of `facegen train` and win over the\n"
+    "files. What is finished is skipped and what was cut off is resumed, so the same line again\n"
+    "goes on. Writes sweep.csv and sweep.png to output_dir."
+)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Train every configuration named before the first flag, then compare them."""
+    argv = list(argv)
+    if not argv or argv[0] in ("-h", "--help"):
+        print(USAGE)
+        return 0
+    first_flag = next((k for k, word in enumerate(argv) if word.startswith("--")), len(argv))
+    files, flags = argv[:first_flag], argv[first_flag:]
+    if not files:
+        raise UserError("sweep: name the configuration files first, then the flags")
+    names = [Path(file).stem for file in files]
+    if len(set(names)) < len(names):
+        raise UserError("sweep: two of the files have the same name, which names their runs")
+    # All of them are read before the first is trained: a misspelt key must not wait for hours.
+    configs = [_configuration(file, name, flags) for file, name in zip(files, names, strict=True)]
+    folders = [_train(config) for config in configs]
+    return _compare(folders, Path(configs[0].output_dir))
+
+
+def _configuration(file: str, name: str, flags: Sequence[str]) -> TrainConfig:
+    config = parse(TrainConfig, ["--config", file, *flags], "facegen sweep", "A sweep.")
+    config.model_options()
+    return dataclasses.replace(
+        config,
+        name=name,
+        saved_models_dir=str(Path(config.output_dir) / name),  # not over the pretrained models
+        wandb_group=config.wandb_group or "sweep",
+    )
+
+
+def _train(config: TrainConfig) -> Path:
+    folder = Path(config.output_dir) / config.name
+    result = folder / training.RESULT
+    if result.exists():
+        done = json.loads(result.read_text(encoding="utf-8"))["epochs"]
+        if done >= config.epochs:
+            print(f"{config.name}: finished")
+            return folder
+    if (folder / "config.yaml").exists():
+        stored = load_config(folder / "config.yaml")
+        changes = {name: getattr(config, name) for name in ("epochs", "time_limit", "data_path")}
+        config = dataclasses.replace(stored, **changes, resume=str(folder))
+    folder = training.train(config)
+    keras.backend.clear_session()
+    if not result.exists():
+        raise UserError(f"{config.name}: stopped before its end; the same line again goes on")
+    return folder
+
+
+def _compare(folders: Sequence[Path], output: Path) -> int:
+    rows = []
+    for folder in folders:
+        last = figures.read_log(folder)[-1]
+        result = json.loads((folder / training.RESULT).read_text(encoding="utf-8"))
+        config = load_config(folder / "config.yaml")
+        rows.append(
+            {
+                "run": folder.name,
+                "family": config.model,
+                "latent_dim": config.latent_dim,
+                "beta": config.beta,
+                "beta_1": config.beta_1,
+                "epochs": last["epoch"],
+                "images_seen": last["images_seen"],
+                "best_val_loss": result["best_val_loss"],
+                **{name: value for name, value in last.items() if name.endswith("loss")},
+            }
+        )
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    with open(output / "sweep.csv", "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+    figures.compare_runs(folders).savefig(output / "sweep.png")
+    print(f"{len(rows)} runs compared: {output / 'sweep.csv'}, {output / 'sweep.png'}")
+    return 0
