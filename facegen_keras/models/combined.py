@@ -164,7 +164,11 @@ class Combined(FaceModel):
         )
         similarity = ops.pad(similarity, [[0, batch - encoded], [0, 0], [0, 0], [0, 0]])
         *_, to_latents = pull_to_generator(similarity)
-        *generator_grads, _ = pull_to_generator(adversarial + self.feature_weight * similarity)
+        one = ops.ones(())
+        rescale = self.scaled("generator", one) / self.scaled("encoder", one)  # 1 but for float16
+        *generator_grads, _ = pull_to_generator(
+            adversarial + self.feature_weight * rescale * similarity
+        )
         self.apply_gradients("generator", generator_grads)
 
         def latent_loss(statistics: Any) -> tuple[Any, Any]:
