@@ -1,18 +1,57 @@
-"""What every test shares: a quiet TensorFlow and a way to run code on another Keras backend."""
+"""What every test shares: a quiet TensorFlow, made-up faces, and a way to run code on another
+Keras backend."""
 
+import io
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
+import numpy as np
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 BACKENDS = ("tensorflow", "jax", "torch")
+
+
+def made_up_faces(count: int, resolution: int = 32, seed: int = 0) -> np.ndarray:
+    """Colour gradients that differ from each other, uint8 `(count, resolution, resolution, 3)`."""
+    corners = np.random.RandomState(seed).randint(0, 256, (count, 2, 2, 3), dtype=np.uint8)
+    size = (resolution, resolution)
+    return np.stack(
+        [np.asarray(Image.fromarray(c).resize(size, Image.Resampling.BICUBIC)) for c in corners]
+    )
+
+
+@pytest.fixture(scope="session")
+def made_up() -> Callable[..., np.ndarray]:
+    return made_up_faces
+
+
+@pytest.fixture(scope="session")
+def faces_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """48 made-up faces of 32x32 as a zip of PNGs."""
+    path = tmp_path_factory.mktemp("faces") / "faces.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for number, image in enumerate(made_up_faces(48)):
+            buffer = io.BytesIO()
+            Image.fromarray(image).save(buffer, "PNG")
+            archive.writestr(f"{number:02d}.png", buffer.getvalue())
+    return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_cache_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Decoded photos go to a cache of this session, also those of the processes it starts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FACEGEN_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture

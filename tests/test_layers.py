@@ -1,0 +1,103 @@
+"""BatchNormalization against Keras's own, and the reparameterization."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from facegen_keras.engine import autodiff
+from facegen_keras.layers import BatchNormalization, Sampling
+
+RNG = np.random.RandomState(0)
+X = (RNG.randn(6, 5, 7, 4) * [1, 3, 0.5, 10] + [0, 2, -4, 50]).astype("float32")
+
+
+def pair(dtype="float32"):
+    """Ours and Keras's, with the same parameters."""
+    layers = [
+        kind(momentum=0.9, epsilon=1e-5, dtype=dtype)
+        for kind in (BatchNormalization, keras.layers.BatchNormalization)
+    ]
+    weights = [RNG.randn(4) + 2, RNG.randn(4), RNG.randn(4), RNG.rand(4) + 0.5]
+    for layer in layers:
+        layer.build(X.shape)
+        layer.set_weights(weights)
+    return layers
+
+
+def numbers(tensors):
+    return [ops.convert_to_numpy(ops.cast(t, "float32")) for t in tensors]
+
+
+def test_training_is_keras_own():
+    ours, keras_own = pair()
+    weight = RNG.randn(*X.shape).astype("float32")
+    results = []
+    for layer in (ours, keras_own):
+
+        def loss(layer=layer):
+            y = layer(X, training=True)
+            return ops.sum(y * weight), y
+
+        _, y, grads = autodiff.gradients(loss, layer.trainable_variables)
+        _, _, to_input = autodiff.input_gradient(
+            lambda x, layer=layer: (ops.sum(layer(x, training=True) * weight), None),
+            ops.convert_to_tensor(X),
+        )
+        results.append(numbers([y, *grads, to_input, layer.moving_mean, layer.moving_variance]))
+    for ours, expected in zip(*results, strict=True):
+        scale = np.abs(expected).max()
+        np.testing.assert_allclose(ours, expected, atol=2e-5 * scale, rtol=1e-4)
+    # Moving statistics after two passes, by hand: momentum 0.9, biased variance.
+    layer = pair()[0]
+    before = numbers([layer.moving_mean, layer.moving_variance])
+    layer(X, training=True)
+    for value, start, batch in zip(
+        numbers([layer.moving_mean, layer.moving_variance]),
+        before,
+        [X.mean((0, 1, 2)), X.var((0, 1, 2))],
+        strict=True,
+    ):
+        np.testing.assert_allclose(value, 0.9 * start + 0.1 * batch, rtol=1e-4)
+
+
+def test_inference_is_keras_own_and_changes_nothing():
+    ours, keras_own = pair()
+    before = ours.get_weights()
+    np.testing.assert_array_equal(*numbers([ours(X), keras_own(X)]))
+    for old, new in zip(before, ours.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16"])
+def test_sixteen_bits(dtype):
+    ours, keras_own = pair(dtype)
+    x = ops.cast(X / 10, ours.compute_dtype)
+    y, expected = ours(x, training=True), keras_own(x, training=True)
+    assert keras.backend.standardize_dtype(y.dtype) == ours.compute_dtype
+    np.testing.assert_allclose(*numbers([y, expected]), atol=0.1)
+    np.testing.assert_allclose(*numbers([ours.moving_mean, keras_own.moving_mean]), rtol=1e-3)
+    assert keras.backend.standardize_dtype(ours.moving_variance.dtype) == "float32"
+
+
+def test_two_dimensional_input_falls_back_to_keras():
+    ours, keras_own = BatchNormalization(), keras.layers.BatchNormalization()
+    x = RNG.randn(8, 4).astype("float32")
+    np.testing.assert_array_equal(*numbers([ours(x, training=True), keras_own(x, training=True)]))
+
+
+def test_it_loads_by_its_registered_name(tmp_path):
+    inputs = keras.Input((5, 7, 4))
+    model = keras.Model(inputs, BatchNormalization(momentum=0.7)(inputs))
+    model.layers[1].set_weights(pair()[0].get_weights())
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert type(loaded.layers[1]) is BatchNormalization and loaded.layers[1].momentum == 0.7
+    np.testing.assert_array_equal(*numbers([model(X), loaded(X)]))
+
+
+def test_sampling_is_the_reparameterization():
+    mean, log_variance = RNG.randn(2, 3, 4).astype("float32")
+    noise = RNG.randn(3, 4).astype("float32")
+    z = Sampling()(np.concatenate([mean, log_variance], axis=1), noise)
+    np.testing.assert_allclose(numbers([z])[0], mean + np.exp(log_variance / 2) * noise, rtol=1e-5)
