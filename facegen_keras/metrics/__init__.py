@@ -1,7 +1,39 @@
 """Features, statistics, number: how close generated faces are to photos."""
 
+from facegen_keras.metrics.callback import MetricEvery
+from facegen_keras.metrics.efficientnet_lite import EfficientNetLite0Features
+from facegen_keras.metrics.estimate import Estimate
+from facegen_keras.metrics.evaluate import evaluate
+from facegen_keras.metrics.extractor import FeatureExtractor
 from facegen_keras.metrics.frechet import frechet_distance
 from facegen_keras.metrics.inception import InceptionFeatures
+from facegen_keras.metrics.inception_score import inception_score
+from facegen_keras.metrics.kernel import kernel_distance
+from facegen_keras.metrics.memorisation import Memorisation, memorisation
+from facegen_keras.metrics.path_length import perceptual_path_length
+from facegen_keras.metrics.precision_recall import PrecisionRecall, precision_recall
+from facegen_keras.metrics.reference import Reference
+from facegen_keras.metrics.result import Evaluation, Number, Report
 from facegen_keras.metrics.statistics import Statistics
 
-__all__ = ["InceptionFeatures", "Statistics", "frechet_distance"]
+__all__ = [
+    "EfficientNetLite0Features",
+    "Estimate",
+    "Evaluation",
+    "FeatureExtractor",
+    "InceptionFeatures",
+    "Memorisation",
+    "MetricEvery",
+    "Number",
+    "PrecisionRecall",
+    "Reference",
+    "Report",
+    "Statistics",
+    "evaluate",
+    "frechet_distance",
+    "inception_score",
+    "kernel_distance",
+    "memorisation",
+    "perceptual_path_length",
+    "precision_recall",
+]

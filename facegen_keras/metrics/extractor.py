@@ -1,7 +1,8 @@
 """From images to features: what every extractor shares.
 
 The images go to the device as uint8 and are resized there, by two matrix products whose matrices
-hold the filter of the protocol. A thread prepares the next batch while the network runs. Every run
+hold the filter of the protocol (where the protocol rounds to whole pixel values, by Pillow). A
+thread prepares the next batch while the network runs. Every run
 has the same shape (the last batch is padded), so an image's features do not depend on its company.
 """
 
@@ -52,14 +53,11 @@ class Preprocess(keras.layers.Layer):
         size: Side of the square, in pixels.
         filter: See `resize_matrix`.
         offset, scale: The network sees `(x - offset) / scale`.
-        quantize: Round to whole pixel values after each pass, as Pillow does on 8-bit images.
     """
 
-    def __init__(
-        self, size: int, filter: str, offset: float, scale: float, quantize: bool, **kwargs: Any
-    ) -> None:
-        super().__init__(dtype="float32", trainable=False, **kwargs)
-        self.size, self.filter, self.quantize = size, filter, quantize
+    def __init__(self, size: int, filter: str, offset: float, scale: float) -> None:
+        super().__init__(dtype="float32", trainable=False)
+        self.size, self.filter = size, filter
         self.offset, self.scale = offset, scale
 
     def build(self, input_shape: tuple) -> None:
@@ -77,16 +75,13 @@ class Preprocess(keras.layers.Layer):
         if (height, width) != (self.size, self.size):
             # Horizontally first, like Pillow; at the small height the transpositions cost little.
             x = keras.ops.transpose(x, (0, 1, 3, 2))
-            x = self._settle(keras.ops.matmul(x, keras.ops.convert_to_tensor(self.horizontal)))
+            x = keras.ops.matmul(x, keras.ops.convert_to_tensor(self.horizontal))
             x = keras.ops.transpose(x, (0, 1, 3, 2))
             x = keras.ops.reshape(x, (-1, height, self.size * 3))
             x = keras.ops.matmul(keras.ops.convert_to_tensor(self.vertical), x)
-            x = self._settle(keras.ops.reshape(x, (-1, self.size, self.size, 3)))
+            x = keras.ops.reshape(x, (-1, self.size, self.size, 3))
             x = keras.ops.clip(x, 0.0, 255.0)  # bicubic overshoots at edges
         return (x - self.offset) / self.scale
-
-    def _settle(self, x):
-        return keras.ops.clip(keras.ops.round(x), 0.0, 255.0) if self.quantize else x
 
 
 class FeatureExtractor:
@@ -113,7 +108,7 @@ class FeatureExtractor:
         scale: float,
         resize: str,
         batch_size: int,
-        quantize: bool = False,
+        pillow: bool = False,
     ) -> None:
         if batch_size < 1:
             raise UserError(f"batch_size={batch_size}; give at least 1")
@@ -126,8 +121,8 @@ class FeatureExtractor:
             "filter": filter,
             "offset": offset,
             "scale": scale,
-            "quantize": quantize,
         }
+        self._pillow = pillow
         self._compiled: dict[tuple, keras.Model] = {}
 
     @property
@@ -176,7 +171,7 @@ class FeatureExtractor:
             len(images) if hasattr(images, "__len__") and hasattr(images, "__getitem__") else None
         )
         with (
-            contextlib.closing(_ahead(_chunks(images, self.batch_size))) as batches,
+            contextlib.closing(_ahead(self._prepared(images))) as batches,
             tqdm(total=total, unit="img", desc=self.name, disable=not progress, leave=False) as bar,
         ):
             for batch in batches:
@@ -193,6 +188,17 @@ class FeatureExtractor:
             for i in range(0, len(pixels), self.batch_size)
         ]
         return np.concatenate(parts)
+
+    def _prepared(self, images: Any) -> Iterator[np.ndarray]:
+        """What the thread does: cut into batches, and resize where the protocol is Pillow's own."""
+        size = self._preprocessing["size"]
+        for batch in _chunks(images, self.batch_size):
+            if self._pillow and batch.shape[1:3] != (size, size):
+                bicubic = Image.Resampling.BICUBIC
+                batch = np.stack(
+                    [np.asarray(Image.fromarray(x).resize((size, size), bicubic)) for x in batch]
+                )
+            yield batch
 
     def _run(self, batch: np.ndarray) -> np.ndarray:
         count = len(batch)

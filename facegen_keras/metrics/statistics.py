@@ -3,8 +3,6 @@
 import contextlib
 import hashlib
 import json
-import os
-import tempfile
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -15,6 +13,7 @@ import numpy as np
 
 from facegen_keras.data.cache import cache_folder
 from facegen_keras.errors import UserError
+from facegen_keras.metrics.atomic import replacing
 
 # Rows gathered before one outer product: fewer make the matrix product inefficient, more cost
 # memory (8 MB at 2048 features in float64).
@@ -127,23 +126,14 @@ class Statistics:
 
     def save(self, path: str | Path) -> None:
         """Write an `.npz` that pytorch-fid reads too (`mu`, `sigma`), all at once or not at all."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez(
-                    file,
-                    mu=self.mean,
-                    sigma=self.covariance,
-                    n=np.int64(-1 if self.n is None else self.n),
-                    protocol=np.array(json.dumps(self.protocol, sort_keys=True)),
-                )
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(name, path)
-        finally:
-            Path(name).unlink(missing_ok=True)
+        with replacing(path) as temporary, open(temporary, "wb") as file:
+            np.savez(
+                file,
+                mu=self.mean,
+                sigma=self.covariance,
+                n=np.int64(-1 if self.n is None else self.n),
+                protocol=np.array(json.dumps(self.protocol, sort_keys=True)),
+            )
 
     @classmethod
     def load(cls, path: str | Path) -> "Statistics":

@@ -1,0 +1,5 @@
+import sys
+
+from facegen_keras.cli import main
+
+sys.exit(main(["evaluate", *sys.argv[1:]]))

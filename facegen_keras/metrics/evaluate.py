@@ -1,0 +1,278 @@
+"""Measure generated faces against photos: from images to numbers with their protocol."""
+
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from facegen_keras.errors import UserError
+from facegen_keras.metrics.extractor import FeatureExtractor
+from facegen_keras.metrics.frechet import frechet_distance
+from facegen_keras.metrics.inception import InceptionFeatures
+from facegen_keras.metrics.inception_score import inception_score
+from facegen_keras.metrics.kernel import kernel_distance
+from facegen_keras.metrics.path_length import perceptual_path_length
+from facegen_keras.metrics.precision_recall import precision_recall
+from facegen_keras.metrics.reference import Reference, Selection
+from facegen_keras.metrics.result import Evaluation, Number
+from facegen_keras.metrics.statistics import Moments, Statistics
+
+METRICS = ("fid", "kid", "pr", "is", "ppl")
+# Below this many images FID is biased upward by more than models differ (Chong & Forsyth 2020,
+# arXiv:1911.07023; Bińkowski et al. 2018, section 4).
+ENOUGH = 10_000
+# Samples whose features vary by less than this share of the photos' are close to one picture.
+COLLAPSED = 0.02
+PPL_SAMPLES = 1000  # walks at most: each costs two images, and the error is printed
+GENERATED = 64  # images generated at a time
+
+
+def evaluate(
+    samples: Any,
+    faces: Any = None,
+    metrics: Sequence[str] = ("fid", "kid", "pr"),
+    num_images: int = 10_000,
+    *,
+    extractor: FeatureExtractor | None = None,
+    num_reference: int | None = None,
+    seed: int = 0,
+    name: str | None = None,
+    options: dict[str, Any] | None = None,
+    cache_dir: str | Path | bool | None = None,
+    progress: bool = True,
+) -> Evaluation:
+    """Measure a generator, or a set of images, against photos.
+
+    Args:
+        samples: A `Generator`, the path of one, `Faces`, or uint8 `(n, height, width, 3)`.
+        faces: Reference: `Faces`, uint8 images, `Statistics`, or a prepared `Reference`. Only
+            `is` and `ppl` do without.
+        metrics: Of `fid`, `kid`, `pr` (precision, recall, density, coverage), `is`, `ppl`.
+        num_images: Images generated, of the seeds from `seed` on; at most so many of a set.
+        extractor: By default the canonical Inception with the `clean` resize. With any other
+            weights the distances are named FD and KD, never FID and KID.
+        num_reference: Photos taken from `faces`; by default as many as samples, since the numbers
+            depend on both; 0 takes all.
+        seed: First seed of the samples; seed of KID's subsets.
+        name: What the result is called; by default the model's path or family.
+        options: Passed to `generator.sample`, such as `truncation_psi`; part of the protocol.
+        cache_dir: Where the features of the photos are kept; False keeps nothing.
+        progress: Show progress bars.
+
+    Returns:
+        Numbers, each with its protocol, and the warnings that were given.
+
+    Raises:
+        UserError: Unknown metric, fewer than two images, or sides that do not compare.
+    """
+    metrics = check_metrics(metrics)
+    if num_images < 2:
+        raise UserError(f"num_images={num_images}; a distance needs at least 2 images")
+    if isinstance(samples, str | os.PathLike):
+        from facegen_keras.export import load_generator
+
+        name = name or os.fspath(samples)
+        samples = load_generator(samples)
+    generator = samples if hasattr(samples, "sample") else None
+    images = None if generator is not None else Selection(samples, num_images)
+    if "ppl" in metrics and generator is None:
+        raise UserError("ppl walks through a latent space: it needs a model, not images")
+    count = num_images if images is None else len(images)
+    if count < 2:
+        raise UserError(f"{count} image(s) to measure; a distance needs at least 2")
+    name = name or getattr(samples, "source", None) or getattr(samples, "family", "samples")
+    extractor = extractor or _extractor_of(faces) or InceptionFeatures()
+    measured = set(metrics) - {"ppl"}
+    reference = None
+    if {"fid", "kid", "pr"} & measured:
+        if faces is None:
+            raise UserError("fid, kid and pr compare with photos; give some (--data_path)")
+        wanted = count if num_reference is None else (num_reference or None)
+        reference = (
+            faces
+            if isinstance(faces, Reference)
+            else Reference(extractor, faces, wanted, cache_dir, progress)
+        )
+        if reference.photos is None and {"kid", "pr"} & measured:
+            raise UserError(
+                "kid and pr need the photos themselves, and statistics hold only mean and "
+                "covariance: give --data_path, or ask for fid alone"
+            )
+    resolution = generator.resolution if images is None else images.resolution
+    protocol = _protocol(extractor, reference, count, resolution, seed, options)
+    said: list[str] = []
+
+    def warn(text: str) -> None:
+        said.append(text)
+        warnings.warn(text, UserWarning, stacklevel=3)
+
+    numbers: dict[str, Number] = {}
+    if measured:
+        if reference is not None:
+            _warn_of_protocol(reference, count, resolution, "fid" in measured, extractor, warn)
+        keep = bool({"kid", "pr", "is"} & measured)
+        moments, features = Moments(), []
+        source = images if images is not None else _generate(generator, seed, count, options)
+        for batch in extractor.stream(source, progress):
+            moments.update(batch)
+            if keep:
+                features.append(batch)
+        features = np.concatenate(features) if keep else None
+        if {"kid", "pr"} & measured:
+            reference.features()  # first: the statistics then need no second pass
+        stats = moments.statistics({**extractor.protocol, "resolution": resolution})
+        if reference is not None:
+            _warn_of_collapse(stats, reference.statistics(), warn)
+        for metric in metrics:
+            if metric in measured:
+                numbers |= _measure(metric, extractor, stats, features, reference, seed, protocol)
+    if "ppl" in metrics:
+        walks = min(num_images, PPL_SAMPLES)
+        length = perceptual_path_length(generator, extractor, walks, seed)
+        numbers["ppl"] = Number(
+            f"PPL ({extractor.name} distance)",
+            float(length),
+            length.error,
+            protocol={**protocol, "walks": walks},
+        )
+    return Evaluation(name, numbers, protocol, tuple(said))
+
+
+def check_metrics(metrics: Sequence[str]) -> list[str]:
+    """The metrics in lower case, without repetition.
+
+    Raises:
+        UserError: One of them does not exist, or there is none.
+    """
+    if isinstance(metrics, str):
+        metrics = metrics.replace(",", " ").split()
+    names = list(dict.fromkeys(str(metric).lower() for metric in metrics))
+    names = ["fid" if m == "fd" else "kid" if m == "kd" else m for m in names]
+    unknown = [metric for metric in names if metric not in METRICS]
+    if unknown or not names:
+        given = ", ".join(unknown) or "nothing"
+        raise UserError(f"metrics: {given} is not among {', '.join(METRICS)}")
+    return list(dict.fromkeys(names))
+
+
+def _measure(
+    metric: str,
+    extractor: FeatureExtractor,
+    stats: Statistics,
+    features: np.ndarray | None,
+    reference: Reference | None,
+    seed: int,
+    protocol: dict[str, Any],
+) -> dict[str, Number]:
+    canonical = extractor.canonical
+    if metric == "fid":
+        with warnings.catch_warnings():  # the protocol's warning has said it already
+            warnings.filterwarnings("ignore", message=".*rank-deficient.*", category=UserWarning)
+            distance = frechet_distance(stats, reference.statistics())
+        label = "FID" if canonical else f"FD ({extractor.label})"
+        return {"fid" if canonical else "fd": Number(label, distance, protocol=protocol)}
+    if metric == "kid":
+        distance = kernel_distance(reference.features(), features, seed=seed)
+        label = "KID" if canonical else f"KD ({extractor.label})"
+        number = Number(label, float(distance), distance.error, protocol=protocol)
+        return {"kid" if canonical else "kd": number}
+    bracket = "" if canonical else f" ({extractor.label})"
+    if metric == "is":
+        score = inception_score(extractor.logits(features, bias=False), min(10, len(features)))
+        number = Number(
+            f"IS{bracket}", float(score), score.error, lower_is_better=False, protocol=protocol
+        )
+        return {"is": number}
+    most = min(len(features), reference.n)
+    shares = precision_recall(reference.features(), features, min(3, most - 1), min(5, most - 1))
+    protocol = {**protocol, "k": shares.k, "k_density": shares.k_density}
+    return {
+        key: Number(
+            f"{key}{bracket}", getattr(shares, key), lower_is_better=False, protocol=protocol
+        )
+        for key in ("precision", "recall", "density", "coverage")
+    }
+
+
+def _generate(
+    generator: Any, seed: int, count: int, options: dict[str, Any] | None
+) -> Iterator[np.ndarray]:
+    """Images straight from the generator; they never touch the disk."""
+    for start in range(seed, seed + count, GENERATED):
+        seeds = range(start, min(start + GENERATED, seed + count))
+        yield generator.sample(seeds=seeds, **(options or {}))
+
+
+def _extractor_of(faces: Any) -> FeatureExtractor | None:
+    return faces.extractor if isinstance(faces, Reference) else None
+
+
+def _protocol(
+    extractor: FeatureExtractor,
+    reference: Reference | None,
+    count: int,
+    resolution: int,
+    seed: int,
+    options: dict[str, Any] | None,
+) -> dict[str, Any]:
+    import PIL
+    import scipy
+
+    from facegen_keras import __version__
+
+    return {
+        **extractor.protocol,
+        "num_images": count,
+        "num_reference": None if reference is None else reference.n,
+        "resolution": resolution,
+        "reference": None if reference is None else reference.fingerprint,
+        "seed": seed,
+        "options": " ".join(f"{k}={v}" for k, v in (options or {}).items()),
+        "versions": {
+            "facegen_keras": __version__,
+            "keras": keras.version(),
+            "backend": keras.backend.backend(),
+            "numpy": np.__version__,
+            "scipy": scipy.__version__,
+            "pillow": PIL.__version__,
+        },
+    }
+
+
+def _warn_of_protocol(
+    reference: Reference,
+    count: int,
+    resolution: int,
+    frechet: bool,
+    extractor: FeatureExtractor,
+    warn: Any,
+) -> None:
+    fewest = count if reference.n is None else min(count, reference.n)
+    if frechet and fewest <= extractor.dim:
+        warn(
+            f"{fewest} images for {extractor.dim} features: the covariance is rank-deficient and "
+            "the Fréchet distance far too high; look at the kernel distance (kid)"
+        )
+    elif frechet and fewest < ENOUGH:
+        warn(
+            f"{fewest} images: the Fréchet distance is biased upward below {ENOUGH}; compare only "
+            "with values of as many images, and look at the kernel distance (kid)"
+        )
+    if reference.resolution is not None and reference.resolution != resolution:
+        warn(
+            f"the photos are {reference.resolution} pixels wide and the samples {resolution}: the "
+            "difference in sharpness counts as a difference between faces"
+        )
+
+
+def _warn_of_collapse(samples: Statistics, photos: Statistics, warn: Any) -> None:
+    ours, theirs = np.trace(samples.covariance), np.trace(photos.covariance)
+    if ours < COLLAPSED * theirs:
+        warn(
+            f"the samples vary by {100 * ours / theirs:.2g} % of what the photos do: collapse? "
+            "Look at them before trusting any number"
+        )

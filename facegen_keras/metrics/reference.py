@@ -1,0 +1,164 @@
+"""The photos that samples are compared with: chosen once, measured once, kept by fingerprint."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facegen_keras.data.cache import cache_folder
+from facegen_keras.errors import UserError
+from facegen_keras.metrics.atomic import replacing
+from facegen_keras.metrics.extractor import FeatureExtractor
+from facegen_keras.metrics.statistics import Statistics, check_comparable
+
+# Which photos are taken when not all are: fixed, so that every model meets the same ones.
+SELECTION_SEED = 0
+
+
+class Selection:
+    """Some images of a source, without copying them.
+
+    Args:
+        images: `Faces` or uint8 `(n, height, width, 3)`.
+        count: How many to take at random; all if there are no more.
+    """
+
+    def __init__(self, images: Any, count: int | None = None) -> None:
+        total = len(images)
+        self.images = images
+        self.indices = None
+        if count is not None and count < total:
+            order = np.random.default_rng(SELECTION_SEED).permutation(total)[:count]
+            self.indices = np.sort(order)  # ascending: the memmap is read in its order
+
+    def __len__(self) -> int:
+        return len(self.images) if self.indices is None else len(self.indices)
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        return self.images[index if self.indices is None else self.indices[index]]
+
+    @property
+    def resolution(self) -> int:
+        """Side of the images, in pixels."""
+        return int(np.shape(self.images[0])[0])
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex sha256 of what the images are: of the source's fingerprint, or of the pixels."""
+        own = getattr(self.images, "fingerprint", None)
+        if own is not None and self.indices is None:
+            return own
+        digest = hashlib.sha256()
+        if own is not None:
+            digest.update(own.encode())
+            digest.update(self.indices.astype("<i8").tobytes())
+        else:
+            for start in range(0, len(self), 256):
+                digest.update(np.ascontiguousarray(self[start : start + 256]).tobytes())
+        return digest.hexdigest()
+
+
+class Reference:
+    """Photos, or statistics of photos, under one extractor; measured when first asked for.
+
+    Args:
+        extractor: The extractor of both sides.
+        photos: `Faces`, uint8 `(n, height, width, 3)`, or `Statistics`.
+        count: Use so many photos, chosen at random once and for all; None uses all.
+        cache_dir: Where features and statistics are kept by fingerprint; False keeps nothing.
+        progress: Show progress bars.
+
+    Raises:
+        UserError: Fewer than two photos, or statistics of another extractor.
+    """
+
+    def __init__(
+        self,
+        extractor: FeatureExtractor,
+        photos: Any,
+        count: int | None = None,
+        cache_dir: str | Path | bool | None = None,
+        progress: bool = False,
+    ) -> None:
+        self.extractor = extractor
+        self._progress = progress
+        self._cache_dir = cache_dir
+        self._statistics: Statistics | None = None
+        self._features: np.ndarray | None = None
+        self.photos: Selection | None = None
+        if isinstance(photos, Statistics):
+            own = Statistics(np.zeros(extractor.dim), np.eye(extractor.dim), 2, extractor.protocol)
+            check_comparable(photos, own)
+            self._statistics = photos
+            self.n = photos.n
+            self.resolution = photos.protocol.get("resolution")
+            self.fingerprint = photos.protocol.get("fingerprint") or _digest(photos)
+        else:
+            self.photos = Selection(photos, count)
+            self.n = len(self.photos)
+            if self.n < 2:
+                raise UserError(f"{self.n} photo(s) as reference; a distance needs at least 2")
+            self.resolution = self.photos.resolution
+            self.fingerprint = self.photos.fingerprint
+
+    def features(self) -> np.ndarray:
+        """Features of the photos, float32 `(n, dim)`.
+
+        Raises:
+            UserError: The reference is statistics only.
+        """
+        if self.photos is None:
+            raise UserError(
+                "a reference of statistics has no features, only their mean and covariance"
+            )
+        if self._features is None:
+            path = self._path(".npy")
+            if path is not None and path.is_file():
+                self._features = _read_features(path, (self.n, self.extractor.dim))
+            if self._features is None:
+                self._features = self.extractor(self.photos, self._progress)
+                if path is not None:
+                    with replacing(path) as temporary, open(temporary, "wb") as file:
+                        np.save(file, self._features)
+        return self._features
+
+    def statistics(self) -> Statistics:
+        """Mean and covariance of the photos' features."""
+        if self._statistics is None:
+            if self._features is not None:
+                protocol = {
+                    **self.extractor.protocol,
+                    "fingerprint": self.fingerprint,
+                    "resolution": self.resolution,
+                }
+                self._statistics = Statistics.from_features(self._features, protocol)
+            else:
+                self._statistics = Statistics.from_images(
+                    self.extractor,
+                    self.photos,
+                    cache_dir=None if self._cache_dir is False else cache_folder(self._cache_dir),
+                    progress=self._progress,
+                )
+        return self._statistics
+
+    def _path(self, suffix: str) -> Path | None:
+        if self._cache_dir is False:
+            return None
+        key = f"{self.fingerprint} {self.extractor.fingerprint}"
+        name = f"{self.extractor.name}-{hashlib.sha256(key.encode()).hexdigest()[:20]}{suffix}"
+        return cache_folder(self._cache_dir) / "features" / name
+
+
+def _read_features(path: Path, shape: tuple[int, int]) -> np.ndarray | None:
+    try:
+        features = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return features if features.shape == shape and features.dtype == np.float32 else None
+
+
+def _digest(stats: Statistics) -> str:
+    digest = hashlib.sha256(stats.mean.tobytes())
+    digest.update(stats.covariance.tobytes())
+    return digest.hexdigest()

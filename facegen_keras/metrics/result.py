@@ -1,0 +1,220 @@
+"""Numbers with their protocol, and the ways to write them down."""
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facegen_keras.metrics.atomic import replacing
+
+
+@dataclass(frozen=True)
+class Number:
+    """One measured value.
+
+    Attributes:
+        label: Its name as it may be printed, such as `FID` or `FD (efficientnet-lite0)`.
+        value: The value.
+        error: Its standard error (for the Inception Score the deviation over splits), or None.
+        lower_is_better: The direction.
+        protocol: What a reader needs to compare it: extractor, sha256 of its weights, resize,
+            numbers of images, fingerprint of the reference, seed, versions.
+    """
+
+    label: str
+    value: float
+    error: float | None = None
+    lower_is_better: bool = True
+    protocol: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        digits = f"{self.value:.4g}" if abs(self.value) < 1 else f"{self.value:.2f}"
+        return digits if self.error is None else f"{digits} ± {self.error:.1g}"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured of one model or set of images.
+
+    Attributes:
+        name: The model's file or the folder, or what the caller named it.
+        numbers: Key (`fid`, `kid`, `precision`, ...) to `Number`. The keys `fid` and `kid` exist
+            only for the canonical Inception; with other features they are `fd` and `kd`.
+        protocol: What all numbers share.
+        warnings: Reasons to mistrust them, as they were warned of.
+    """
+
+    name: str
+    numbers: dict[str, Number]
+    protocol: dict[str, Any]
+    warnings: tuple[str, ...] = ()
+
+    def __getitem__(self, key: str) -> float:
+        """The value under a key, such as `result["fid"]`."""
+        if key not in self.numbers:
+            raise KeyError(f"{key!r} was not measured; there are {', '.join(self.numbers)}")
+        return self.numbers[key].value
+
+    def records(self) -> list[dict[str, Any]]:
+        """One flat dict per number, with its protocol: what `save_generator(metrics=)` takes."""
+        return [
+            {
+                "model": self.name,
+                "metric": key,
+                "label": number.label,
+                "value": number.value,
+                "error": number.error,
+                **number.protocol,
+            }
+            for key, number in self.numbers.items()
+        ]
+
+    def table(self) -> str:
+        """A table for a terminal."""
+        return Report([self]).table()
+
+    def to_json(self, path: str | Path | None = None) -> str:
+        """JSON text; also written to `path`."""
+        return Report([self]).to_json(path)
+
+    def to_csv(self, path: str | Path | None = None) -> str:
+        """CSV text, one line per number; also written to `path`."""
+        return Report([self]).to_csv(path)
+
+    def bar_chart(self, path: str | Path | None = None) -> Any:
+        """A matplotlib figure, one panel per number; also written to `path`."""
+        return Report([self]).bar_chart(path)
+
+
+@dataclass(frozen=True)
+class Report:
+    """Several evaluations under one protocol, side by side."""
+
+    evaluations: Sequence[Evaluation]
+
+    @property
+    def keys(self) -> list[str]:
+        """Keys of the numbers, in the order of their first appearance."""
+        return list(dict.fromkeys(key for e in self.evaluations for key in e.numbers))
+
+    def label(self, key: str) -> str:
+        return next(e.numbers[key].label for e in self.evaluations if key in e.numbers)
+
+    def table(self) -> str:
+        """A table for a terminal: a line per model, a column per number, and the protocol."""
+        head = ["", *(f"{self.label(key)} {self._arrow(key)}" for key in self.keys)]
+        lines = [head]
+        for evaluation in self.evaluations:
+            cells = [str(evaluation.numbers.get(key, "–")) for key in self.keys]
+            lines.append([evaluation.name, *cells])
+        widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+        rows = [
+            "  ".join(
+                cell.ljust(width) if i == 0 else cell.rjust(width)
+                for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+            ).rstrip()
+            for line in lines
+        ]
+        shared = self.evaluations[0].protocol if self.evaluations else {}
+        facts = ", ".join(f"{k} {_short(v)}" for k, v in shared.items() if k != "versions")
+        return "\n".join([*rows, f"protocol: {facts}"])
+
+    def to_json(self, path: str | Path | None = None) -> str:
+        """JSON text; also written to `path`."""
+        content = [
+            {
+                "model": evaluation.name,
+                "protocol": evaluation.protocol,
+                "warnings": list(evaluation.warnings),
+                "numbers": {
+                    key: {
+                        "label": number.label,
+                        "value": number.value,
+                        "error": number.error,
+                        "lower_is_better": number.lower_is_better,
+                        "protocol": number.protocol,
+                    }
+                    for key, number in evaluation.numbers.items()
+                },
+            }
+            for evaluation in self.evaluations
+        ]
+        return _write(json.dumps(content, indent=2, default=_plain) + "\n", path)
+
+    def to_csv(self, path: str | Path | None = None) -> str:
+        """CSV text, one line per number with its protocol; also written to `path`."""
+        records = [record for e in self.evaluations for record in e.records()]
+        for record in records:
+            record["versions"] = " ".join(f"{k}={v}" for k, v in record["versions"].items())
+        columns = list(dict.fromkeys(key for record in records for key in record))
+        lines = _Lines()
+        writer = csv.DictWriter(lines, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(records)
+        return _write("".join(lines.parts), path)
+
+    def bar_chart(self, path: str | Path | None = None) -> Any:
+        """A matplotlib figure with a panel per number and a bar per model.
+
+        Args:
+            path: Also write the figure here (.png, .pdf, .svg).
+        """
+        from matplotlib.figure import Figure
+
+        keys = self.keys
+        columns = min(4, max(1, len(keys)))
+        rows = -(-len(keys) // columns)
+        height = 1.2 + 0.35 * len(self.evaluations)
+        figure = Figure(figsize=(3.4 * columns, height * rows), layout="constrained")
+        cells = figure.subplots(rows, columns, squeeze=False).ravel()
+        for key, axis in zip(keys, cells, strict=False):
+            having = [e for e in self.evaluations if key in e.numbers]
+            places = np.arange(len(having))[::-1]
+            values = [e.numbers[key].value for e in having]
+            errors = [e.numbers[key].error or 0.0 for e in having]
+            axis.barh(places, values, xerr=errors if any(errors) else None, height=0.6)
+            axis.set_yticks(places, [Path(e.name).stem or e.name for e in having])
+            axis.set_title(f"{self.label(key)} {self._arrow(key)}", fontsize=9)
+            for place, evaluation in zip(places, having, strict=True):
+                axis.annotate(f" {evaluation.numbers[key]}", (0, place), va="center", fontsize=8)
+        for axis in cells[len(keys) :]:
+            axis.axis("off")
+        if path is not None:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            figure.savefig(path, dpi=120)
+        return figure
+
+    def _arrow(self, key: str) -> str:
+        lower = next(e.numbers[key].lower_is_better for e in self.evaluations if key in e.numbers)
+        return "↓" if lower else "↑"
+
+
+class _Lines:
+    """The little of a file that csv needs."""
+
+    def __init__(self) -> None:
+        self.parts: list[str] = []
+
+    def write(self, text: str) -> None:
+        self.parts.append(text)
+
+
+def _write(text: str, path: str | Path | None) -> str:
+    if path is not None:
+        with replacing(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    return text
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else str(value)
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    hexadecimal = len(text) == 64 and set(text) <= set("0123456789abcdef")
+    return text[:12] if hexadecimal else text
