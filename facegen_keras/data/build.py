@@ -40,7 +40,7 @@ def open_or_build(
 
 def reopen(folder: Path, index: Path) -> cache.Entry:
     """Open what was just built."""
-    entry = cache.open_entry(folder, index)
+    entry = cache.open_entry(folder, index, just_built=True)
     if entry is None:
         raise UserError(f"{folder}: the image cache was changed while it was built; run again")
     return entry

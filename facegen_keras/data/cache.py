@@ -78,8 +78,14 @@ def remember(index: Path, fingerprint: str, found: int, skipped: Skipped) -> Non
     _write_json(index, {"fingerprint": fingerprint, "found": found, "skipped": skipped})
 
 
-def open_entry(folder: Path, index: Path) -> Entry | None:
-    """Return the entry if every part of it is there and sound, else `None`."""
+def open_entry(folder: Path, index: Path, just_built: bool = False) -> Entry | None:
+    """Return the entry if every part of it is there and sound, else `None`.
+
+    Args:
+        folder: The cache folder.
+        index: From `index_path`.
+        just_built: This process has computed the checksums a moment ago.
+    """
     remembered = recall(index)
     if remembered is None:
         return None
@@ -92,7 +98,8 @@ def open_entry(folder: Path, index: Path) -> Entry | None:
         if manifest["fingerprint"] != fingerprint or info.st_size != manifest["bytes"]:
             return None
         untouched = info.st_mtime_ns == manifest["modified"]
-        if info.st_size < ALWAYS_CHECK_BELOW or not untouched:
+        trusted = untouched and (just_built or info.st_size >= ALWAYS_CHECK_BELOW)
+        if not trusted:
             if checksums(path) != manifest["checksums"]:
                 return None
             if not untouched:  # copied here with its content intact

@@ -66,11 +66,11 @@ def printable(name: str) -> str:
 
 def _verdict(name: str) -> str:
     """Sort a relative name into `"image"`, `"other"` or `"silent"`."""
-    parts = name.split("/")
-    last = parts[-1].lower()
-    stem, extension = os.path.splitext(last)
-    if any(part.startswith(".") or part == "__MACOSX" for part in parts):
+    if name.startswith(".") or "/." in name or f"/{name}".find("/__MACOSX/") >= 0:
         return "silent"
+    last = name.lower().rpartition("/")[2]
+    stem, dot, extension = last.rpartition(".")
+    stem, extension = (stem, dot + extension) if dot else (last, "")
     if extension in EXTENSIONS:
         return "image"
     if last in SILENT_NAMES or stem in SILENT_NAMES or extension in ARCHIVES:
