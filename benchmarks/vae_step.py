@@ -20,16 +20,16 @@ from benchmarks.dcgan_step import photos
 
 def ours(batch: int, steps: int) -> Measure:
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    from facegen_keras.models import VAE
+    import facegen_keras as fg
 
-    model = VAE(resolution=64, latent_dim=128)
+    model = fg.VAE(resolution=64, latent_dim=128)
     model.compile()
-    images = photos(batch * steps)
+    faces = fg.load_faces(photos(batch * steps), resolution=64, progress=False)
 
     def measure() -> float:
         start = time.perf_counter()
-        model.fit(images, epochs=1, batch_size=batch, verbose=0)
-        return len(images) / (time.perf_counter() - start)
+        model.fit(faces, epochs=1, batch_size=batch, verbose=0)
+        return len(faces) / (time.perf_counter() - start)
 
     return measure
 
