@@ -9,6 +9,7 @@ run, a full disk or a second process leave either a whole cache or none.
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 import secrets
@@ -21,6 +22,7 @@ import numpy as np
 
 from facegen_keras.data.decode import Settings
 from facegen_keras.data.pixels import HEADER_BYTES, PixelFile, make_header
+from facegen_keras.data.worker import write_all
 
 try:
     import fcntl
@@ -125,16 +127,14 @@ class Building:
     def __init__(self, folder: Path, count: int, resolution: int):
         self.folder, self.resolution = folder, resolution
         self.row_bytes = resolution**2 * 3
-        self.path = folder / f"building-{os.getpid()}-{secrets.token_hex(4)}.npy"
         self._reserved = HEADER_BYTES + count * self.row_bytes
 
     def __enter__(self) -> "Building":
         self.folder.mkdir(parents=True, exist_ok=True)
         sweep(self.folder)
-        self.file = open(self.path, "x+b", buffering=0)
+        self.file = create_owned(self.folder, ".npy")
+        self.path = Path(self.file.name)
         try:
-            if fcntl:
-                fcntl.flock(self.file, fcntl.LOCK_EX)  # tells `sweep` that its owner lives
             # Take the space now: a full disk is found before an hour of decoding.
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(self.file.fileno(), 0, self._reserved)
@@ -189,15 +189,24 @@ def sweep(folder: Path) -> None:
             path.unlink()
 
 
+def create_owned(folder: Path, suffix: str) -> io.FileIO:
+    """Create a file of a temporary name, open and locked so that `sweep` leaves it alone."""
+    while True:
+        path = folder / f"building-{os.getpid()}-{secrets.token_hex(4)}{suffix}"
+        file = open(path, "x+b", buffering=0)  # noqa: SIM115 - closed by the caller
+        if fcntl:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        if path.exists():  # and was not swept between its creation and its lock
+            return file
+        file.close()
+
+
 def _write_json(path: Path, content: dict) -> None:
-    temporary = path.with_name(f"building-{os.getpid()}-{secrets.token_hex(4)}.json")
-    try:
-        with open(temporary, "x", encoding="utf-8", errors="surrogateescape") as file:
-            if fcntl:
-                fcntl.flock(file, fcntl.LOCK_EX)
-            json.dump(content, file)
-            file.flush()
+    with create_owned(path.parent, ".json") as file:
+        temporary = Path(file.name)
+        try:
+            write_all(file, json.dumps(content).encode())
             os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)

@@ -269,6 +269,21 @@ def test_sweep_spares_what_is_being_built(cache):
     assert not building.path.exists()
 
 
+def test_file_swept_before_its_lock_is_made_anew(cache, monkeypatch):
+    cache.mkdir()
+    real, swept = cache_module.fcntl.flock, []
+
+    def slow(file, how):
+        if not swept:  # another process sweeps between the creation and the lock
+            swept.append(file.name)
+            Path(file.name).unlink()
+        real(file, how)
+
+    monkeypatch.setattr(cache_module.fcntl, "flock", slow)
+    with cache_module.create_owned(cache, ".npy") as file:
+        assert Path(file.name).exists() and file.name != swept[0]
+
+
 def test_progress_goes_to_one_bar_and_one_line(folder, capsys):
     (folder / "broken.png").write_text("no face")
     load_faces(folder, resolution=32)
