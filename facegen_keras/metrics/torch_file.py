@@ -36,7 +36,7 @@ STORAGE_DTYPES = {
 }
 
 
-class _Storage:
+class LazyStorage:
     """The flat memory that tensors are views of; filled once the bytes have been reached."""
 
     def __init__(self, dtype: str, count: int) -> None:
@@ -58,10 +58,10 @@ class _Storage:
             self.data = np.frombuffer(raw, self.dtype)
 
 
-class _Tensor:
+class LazyTensor:
     """A view to be taken once its storage is filled (the older container stores data last)."""
 
-    def __init__(self, storage: _Storage, offset: int, size: tuple, stride: tuple) -> None:
+    def __init__(self, storage: LazyStorage, offset: int, size: tuple, stride: tuple) -> None:
         self.storage, self.offset, self.size, self.stride = storage, offset, size, stride
 
     def array(self) -> np.ndarray:
@@ -81,14 +81,14 @@ class _Tensor:
         return np.ascontiguousarray(view).reshape(size)
 
 
-def _rebuild_tensor(storage: Any, offset: int, size: tuple, stride: tuple, *_: Any) -> _Tensor:
-    if not isinstance(storage, _Storage):
+def _rebuild_tensor(storage: Any, offset: int, size: tuple, stride: tuple, *_: Any) -> LazyTensor:
+    if not isinstance(storage, LazyStorage):
         raise pickle.UnpicklingError("a tensor without storage")
-    return _Tensor(storage, offset, tuple(size), tuple(stride))
+    return LazyTensor(storage, offset, tuple(size), tuple(stride))
 
 
-def _rebuild_parameter(tensor: Any, *_: Any) -> _Tensor:
-    if not isinstance(tensor, _Tensor):
+def _rebuild_parameter(tensor: Any, *_: Any) -> LazyTensor:
+    if not isinstance(tensor, LazyTensor):
         raise pickle.UnpicklingError("a parameter without a tensor")
     return tensor
 
@@ -100,13 +100,13 @@ class _StorageType:
         self.dtype = dtype
 
 
-class _Reader(pickle.Unpickler):
+class TensorReader(pickle.Unpickler):
     """An unpickler whose whole world is the names below."""
 
-    def __init__(self, file: BinaryIO, load: Callable[[str, _Storage], None]) -> None:
+    def __init__(self, file: BinaryIO, load: Callable[[str, LazyStorage], None]) -> None:
         super().__init__(file, encoding="utf-8")
         self._load = load
-        self.storages: dict[str, _Storage] = {}
+        self.storages: dict[str, LazyStorage] = {}
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
@@ -119,7 +119,7 @@ class _Reader(pickle.Unpickler):
             return _StorageType(STORAGE_DTYPES[name])
         raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is no tensor")
 
-    def persistent_load(self, pid: Any) -> _Storage:
+    def persistent_load(self, pid: Any) -> LazyStorage:
         # ("storage", type, key, device, element count[, view]) in both containers
         if not isinstance(pid, tuple) or len(pid) < 5 or pid[0] != "storage":
             raise pickle.UnpicklingError("it refers to something that is not a storage")
@@ -129,7 +129,7 @@ class _Reader(pickle.Unpickler):
         if len(pid) > 5 and pid[5] is not None:
             raise pickle.UnpicklingError("views of storages (torch < 0.4) are not read")
         if key not in self.storages:
-            self.storages[key] = _Storage(kind.dtype, count)
+            self.storages[key] = LazyStorage(kind.dtype, count)
             self._load(key, self.storages[key])
         return self.storages[key]
 
@@ -144,43 +144,51 @@ def _read_zip(path: Path) -> Any:
         if root + "byteorder" in names and archive.read(root + "byteorder") != b"little":
             raise pickle.UnpicklingError("it was written on a big-endian machine")
 
-        def load(key: str, storage: _Storage) -> None:
+        def load(key: str, storage: LazyStorage) -> None:
             name = f"{root}data/{key}"
             if archive.getinfo(name).file_size != storage.count * storage.itemsize:
                 raise pickle.UnpicklingError("a tensor is cut short")
             storage.fill(archive.read(name))
 
         with archive.open(pickles[0]) as file:
-            return _Reader(file, load).load()
+            return TensorReader(file, load).load()
 
 
-def _read_legacy(path: Path) -> Any:
-    def nothing_yet(key: str, storage: _Storage) -> None:
+def read_legacy(file: BinaryIO, length: int) -> Any:
+    """What `torch.save` wrote in the older container, tensors as `LazyTensor`.
+
+    Args:
+        file: At its start.
+        length: Bytes in it; no tensor can hold more.
+
+    Raises:
+        pickle.UnpicklingError: It is damaged or holds anything but tensors.
+    """
+
+    def nothing_yet(key: str, storage: LazyStorage) -> None:
         """The data comes after the pickle in this container."""
 
-    with open(path, "rb") as file:
+    def unpickle() -> tuple[Any, dict[str, LazyStorage]]:
+        reader = TensorReader(file, nothing_yet)
+        return reader.load(), reader.storages
 
-        def unpickle() -> tuple[Any, dict[str, _Storage]]:
-            reader = _Reader(file, nothing_yet)
-            return reader.load(), reader.storages
-
-        if unpickle()[0] != LEGACY_MAGIC:
-            raise pickle.UnpicklingError("it does not start like a file of torch.save")
-        unpickle()  # protocol version
-        machine, _ = unpickle()
-        if not isinstance(machine, dict) or machine.get("little_endian") is not True:
-            raise pickle.UnpicklingError("it was written on a big-endian machine")
-        content, storages = unpickle()
-        keys, _ = unpickle()
-        if not isinstance(keys, list) or any(str(key) not in storages for key in keys):
-            raise pickle.UnpicklingError("its list of storages does not match its tensors")
-        for key in keys:
-            storage = storages[str(key)]
-            (count,) = struct.unpack("<q", file.read(8))
-            if count != storage.count or count * storage.itemsize > path.stat().st_size:
-                raise pickle.UnpicklingError("a tensor is cut short")
-            storage.fill(file.read(count * storage.itemsize))
-        return content
+    if unpickle()[0] != LEGACY_MAGIC:
+        raise pickle.UnpicklingError("it does not start like a file of torch.save")
+    unpickle()  # protocol version
+    machine, _ = unpickle()
+    if not isinstance(machine, dict) or machine.get("little_endian") is not True:
+        raise pickle.UnpicklingError("it was written on a big-endian machine")
+    content, storages = unpickle()
+    keys, _ = unpickle()
+    if not isinstance(keys, list) or any(str(key) not in storages for key in keys):
+        raise pickle.UnpicklingError("its list of storages does not match its tensors")
+    for key in keys:
+        storage = storages[str(key)]
+        (count,) = struct.unpack("<q", file.read(8))
+        if count != storage.count or count * storage.itemsize > length:
+            raise pickle.UnpicklingError("a tensor is cut short")
+        storage.fill(file.read(count * storage.itemsize))
+    return content
 
 
 def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
@@ -201,14 +209,18 @@ def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise UserError(f"{path}: no such file; expected a .pth of tensors written by torch.save")
     try:
-        content = _read_zip(path) if zipfile.is_zipfile(path) else _read_legacy(path)
+        if zipfile.is_zipfile(path):
+            content = _read_zip(path)
+        else:
+            with open(path, "rb") as file:
+                content = read_legacy(file, path.stat().st_size)
         if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
             content = content["state_dict"]
         if not isinstance(content, dict) or not content:
             raise pickle.UnpicklingError("it holds no mapping from names to tensors")
         arrays = {}
         for name, value in content.items():
-            if not isinstance(name, str) or not isinstance(value, _Tensor):
+            if not isinstance(name, str) or not isinstance(value, LazyTensor):
                 raise pickle.UnpicklingError(f"its entry {name!r} is no tensor")
             arrays[sys.intern(name)] = value.array()
         return arrays

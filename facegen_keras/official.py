@@ -1,0 +1,432 @@
+"""Official StyleGAN2 weights, read without PyTorch and without running what comes with them.
+
+NVIDIA's `stylegan2-ada-pytorch` and `stylegan3` repositories store networks as pickles that carry
+their own source code and execute it when opened. This reader knows the few names such a pickle
+needs, rebuilds tensors and plain containers, takes the persistent classes as mere records of their
+state (their source is ignored), and refuses everything else by name before anything is called.
+"""
+
+import hashlib
+import io
+import json
+import os
+import pickle
+import re
+import struct
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import keras
+import numpy as np
+
+from facegen_keras.errors import UserError
+from facegen_keras.export import write_model
+from facegen_keras.metrics.torch_file import (
+    LazyStorage,
+    LazyTensor,
+    TensorReader,
+    read_legacy,
+    read_state_dict,
+)
+from facegen_keras.model_file import read_model_file
+from facegen_keras.models import stylegan2
+
+State = dict[str, np.ndarray]
+
+NETWORKS = ("G_ema", "G", "D")  # in a pickle; a state dict prefixes its tensors with them and "/"
+SAFETENSORS_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4"}
+LICENCE = (
+    "Weights imported from NVIDIA's format: the licence of the file they came from applies "
+    "(NVIDIA Source Code License, non-commercial, for NVIDIA's own). Code: MIT."
+)
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What the tensors of a network tell about it.
+
+    Attributes:
+        resolution: Height and width of the images.
+        channels: Feature maps per resolution.
+        latent_dim: Length of z; 0 in a discriminator, like the next two.
+        w_dim: Length of w.
+        mapping_layers: Depth of the mapping network.
+    """
+
+    resolution: int
+    channels: dict[int, int]
+    latent_dim: int = 0
+    w_dim: int = 0
+    mapping_layers: int = 0
+
+
+def import_nvidia(src: str | os.PathLike, dst: str | os.PathLike) -> Path:
+    """Write an official StyleGAN2 generator as ours, and its discriminator beside it if there.
+
+    Args:
+        src: A pickle of `stylegan2-ada-pytorch` or `stylegan3` (the averaged generator is taken),
+            or a state dict under the official names, with or without a prefix `G/`, `G_ema/` or
+            `D/`: `.npz`, `.safetensors`, or `.pt` / `.pth`.
+        dst: Target, ending in .h5 or .keras.
+
+    Returns:
+        The path of the generator.
+
+    Raises:
+        UserError: The file is of another kind, holds something that is not a tensor or a plain
+            value, or another architecture.
+    """
+    src, dst = Path(src), Path(dst)
+    networks, clamps = _read(src)
+    state = networks.get("G_ema") or networks.get("G")
+    if not state:
+        raise UserError(f"{src}: no generator in it; expected G_ema or G")
+    try:
+        generator = _generator(state, clamps.get("G_ema", clamps.get("G")))
+        discriminator = networks.get("D") and _discriminator(networks["D"], clamps.get("D"))
+    except UserError as error:
+        raise UserError(f"{src}: {error}") from None
+    metadata = {
+        "family": "stylegan2",
+        "resolution": generator.output_shape[1],
+        "latent_dim": generator.input_shape[-1],
+        "imported_from": src.name,
+        "imported_sha256": hashlib.sha256(src.read_bytes()).hexdigest(),
+        "licence": LICENCE,
+        "part": "generator",
+    }
+    if discriminator:
+        write_model(discriminator, discriminator_path(dst), {**metadata, "part": "discriminator"})
+    write_model(generator, dst, metadata)
+    return dst
+
+
+def discriminator_path(path: str | os.PathLike) -> Path:
+    """Where the discriminator of the generator at `path` stands."""
+    path = Path(path)
+    return path.with_stem(f"{path.stem.removesuffix('_generator')}_discriminator")
+
+
+def load_discriminator(generator_path: str | os.PathLike) -> keras.Model:
+    """Open the discriminator that stands beside a generator.
+
+    Raises:
+        UserError: It is missing, damaged or unsafe.
+    """
+    path = discriminator_path(generator_path)
+    read_model_file(path)  # judges the classes named in it
+    return keras.saving.load_model(path, compile=False, safe_mode=True)
+
+
+def architecture_of(state: Mapping[str, np.ndarray]) -> Architecture:
+    """Resolution, channels and depths from the tensors of a generator or discriminator.
+
+    Raises:
+        UserError: It is not a StyleGAN2, or a class-conditional one.
+    """
+    if any(name.startswith(("mapping.embed.", "b4.mapping.")) for name in state):
+        raise UserError("a class-conditional network; only unconditional ones are read")
+    generator = "synthesis.b4.const" in state
+    kind, first = ("synthesis.", "conv1") if generator else ("", "conv0")
+    try:
+        channels = {4: len(state["synthesis.b4.conv1.weight" if generator else "b4.conv.weight"])}
+        while (name := f"{kind}b{2 * max(channels)}.{first}.weight") in state:
+            channels[2 * max(channels)] = len(state[name])
+        resolution = max(channels)
+        if not generator:
+            return Architecture(resolution, channels)
+        layers = 0
+        while f"mapping.fc{layers}.weight" in state:
+            layers += 1
+        return Architecture(
+            resolution,
+            channels,
+            latent_dim=state["mapping.fc0.weight"].shape[1],
+            w_dim=state["synthesis.b4.conv1.affine.weight"].shape[1],
+            mapping_layers=layers,
+        )
+    except (KeyError, IndexError, AttributeError) as error:
+        known = "StyleGAN3" if any("synthesis.input" in name for name in state) else "unknown"
+        raise UserError(
+            f"not a StyleGAN2 but an {known} architecture (no tensor {error}); expected tensors "
+            "such as synthesis.b4.conv1.weight"
+        ) from None
+
+
+def _generator(state: State, settings: dict[str, Any] | None) -> keras.Model:
+    found, settings = architecture_of(state), settings or {}
+    widths = {len(state[f"mapping.fc{i}.weight"]) for i in range(found.mapping_layers - 1)}
+    if len(widths) > 1:
+        raise UserError(f"mapping layers of several widths ({sorted(widths)}); expected one")
+    mapping = stylegan2.build_mapping(
+        found.latent_dim,
+        found.w_dim,
+        found.mapping_layers,
+        hidden=next(iter(widths), None),
+        lr_multiplier=settings.get("lr_multiplier", stylegan2.MAPPING_LR),
+    )
+    synthesis = stylegan2.build_synthesis(
+        found.resolution, found.w_dim, found.channels, clamp=settings.get("conv_clamp")
+    )
+    model = stylegan2.join_generator(mapping, synthesis)
+    stylegan2.load_official(model, state)
+    return model
+
+
+def _discriminator(state: State, settings: dict[str, Any] | None) -> keras.Model:
+    found, settings = architecture_of(state), settings or {}
+    model = stylegan2.build_discriminator(
+        found.resolution,
+        found.channels,
+        group_size=settings.get("group_size", 4),
+        statistics=state["b4.conv.weight"].shape[1] - found.channels[4],
+        clamp=settings.get("conv_clamp"),
+    )
+    stylegan2.load_official(model, state)
+    return model
+
+
+# --- files ---
+
+
+def _read(path: Path) -> tuple[dict[str, State], dict[str, dict[str, Any]]]:
+    """Tensors per network, and the settings that tensors do not show."""
+    readers: dict[str, Callable[[Path], State]] = {
+        ".npz": _read_npz,
+        ".safetensors": _read_safetensors,
+        ".pt": read_state_dict,
+        ".pth": read_state_dict,
+    }
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; expected a network.pkl or a state dict")
+    if path.suffix == ".pkl":
+        return _read_pickle(path)
+    if path.suffix not in readers:
+        raise UserError(f"{path}: expected .pkl, .npz, .safetensors, .pt or .pth")
+    return _by_network(readers[path.suffix](path)), {}
+
+
+def _by_network(state: State) -> dict[str, State]:
+    networks: dict[str, State] = {}
+    for name, value in state.items():
+        network = next((n for n in NETWORKS if name.startswith(f"{n}/")), None)
+        own = name.removeprefix(f"{network}/") if network else name
+        generator = own.startswith(("mapping.", "synthesis."))
+        networks.setdefault(network or ("G" if generator else "D"), {})[own] = value
+    return networks
+
+
+def _read_npz(path: Path) -> State:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            # Other arrays, such as latents or images to compare with, are none of a network's.
+            return {name: archive[name] for name in archive.files if _is_tensor_name(name)}
+    except Exception as error:  # a damaged archive fails in many ways
+        raise UserError(f"{path}: not a readable .npz ({error})") from None
+
+
+def _is_tensor_name(name: str) -> bool:
+    prefixed = name.split("/")[0] in NETWORKS
+    return prefixed or re.match(r"(mapping|synthesis|b\d+)\.", name) is not None
+
+
+def _read_safetensors(path: Path) -> State:
+    raw = path.read_bytes()
+    try:
+        (length,) = struct.unpack("<Q", raw[:8])
+        header = json.loads(raw[8 : 8 + length])
+        body, state = raw[8 + length :], {}
+        for name, entry in header.items():
+            if name == "__metadata__":
+                continue
+            start, end = entry["data_offsets"]
+            if not 0 <= start <= end <= len(body):
+                raise ValueError(f"{name} is cut short")
+            if entry["dtype"] == "BF16":  # the upper half of a float32
+                upper = np.frombuffer(body[start:end], "<u2").astype("<u4")
+                data = (upper << 16).view("<f4")
+            else:
+                data = np.frombuffer(body[start:end], SAFETENSORS_DTYPES[entry["dtype"]])
+            state[name] = data.reshape(entry["shape"])
+        return state
+    except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: not a readable .safetensors ({error})") from None
+
+
+def _read_pickle(path: Path) -> tuple[dict[str, State], dict[str, dict[str, Any]]]:
+    try:
+        with open(path, "rb") as file:
+            content = _NetworkReader(file, path.stat().st_size).load()
+        if isinstance(content, _Persistent):
+            content = {"G_ema": content}
+        if not isinstance(content, dict):
+            raise pickle.UnpicklingError("it holds no networks")
+        networks, settings = {}, {}
+        for name in NETWORKS:
+            module = content.get(name)
+            if isinstance(module, _Persistent):
+                networks[name], settings[name] = {}, {}
+                _collect(module, "", networks[name], settings[name])
+        if not networks:
+            raise pickle.UnpicklingError("no network G_ema, G or D in it")
+        return networks, settings
+    except UserError:
+        raise
+    except Exception as error:  # a hostile pickle can fail in any way
+        raise UserError(
+            f"{path}: refused ({error or type(error).__name__}); expected a StyleGAN2 pickle of "
+            "stylegan2-ada-pytorch or stylegan3; nothing in it was executed"
+        ) from None
+
+
+# --- the pickle ---
+
+
+@dataclass
+class _Persistent:
+    """A network or layer as the persistence wrapper stores it: a class name and its state."""
+
+    class_name: str
+    state: dict[str, Any]
+
+
+class _EasyDict(dict):
+    """Stands for `dnnlib.EasyDict`, a dict whose items are also attributes."""
+
+
+class _Name:
+    """Stands for a name that is only looked up (a dtype, a device), never called."""
+
+    def __init__(self, *_: Any) -> None:
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        """A NumPy dtype describes itself once more; the description in its name is enough."""
+
+
+class _Dtype(_Name):
+    def __init__(self, name: Any = "f8", *_: Any) -> None:
+        self.name = str(name)
+
+
+def _persistent(meta: Any) -> _Persistent:
+    if not isinstance(meta, dict) or meta.get("type") != "class":
+        raise pickle.UnpicklingError("a persistent object without a class")
+    name, state = meta.get("class_name"), meta.get("state")
+    if not isinstance(name, str) or not isinstance(state, dict):
+        raise pickle.UnpicklingError("a persistent object without a state")
+    return _Persistent(name, state)
+
+
+def _scalar(dtype: Any, raw: Any = b"") -> Any:
+    """A NumPy scalar as a number."""
+    if not isinstance(dtype, _Dtype) or not isinstance(raw, bytes | str):
+        raise pickle.UnpicklingError("a number of an unknown kind")
+    kind = np.dtype(dtype.name)
+    if kind.kind not in "fiub":
+        raise pickle.UnpicklingError(f"a number of dtype {dtype.name}")
+    raw = raw.encode("latin1") if isinstance(raw, str) else raw
+    return np.frombuffer(raw, kind)[0].item()
+
+
+def _device(*_: Any) -> None:
+    """Where a tensor was; it is on no device here."""
+
+
+class _NetworkReader(TensorReader):
+    """The tensor reader, and the names a pickled network needs besides."""
+
+    _ALLOWED: dict[tuple[str, str], Any] = {  # noqa: RUF012 - read only
+        ("torch_utils.persistence", "_reconstruct_persistent_obj"): _persistent,
+        ("dnnlib.util", "EasyDict"): _EasyDict,
+        ("dnnlib", "EasyDict"): _EasyDict,
+        ("collections", "OrderedDict"): OrderedDict,
+        ("builtins", "set"): set,
+        ("torch", "Size"): tuple,
+        ("torch", "device"): _device,
+        ("numpy", "dtype"): _Dtype,
+        ("numpy.core.multiarray", "scalar"): _scalar,
+        ("numpy._core.multiarray", "scalar"): _scalar,
+        ("torch", "float32"): _Name,
+        ("torch", "float16"): _Name,
+    }
+
+    def __init__(self, file: BinaryIO, length: int) -> None:
+        super().__init__(file, self._no_storage)
+        self._length = length
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("torch.storage", "_load_from_bytes"):
+            return self._storage
+        if (module, name) in self._ALLOWED:
+            return self._ALLOWED[module, name]
+        if module == "torch._utils" and name in ("_rebuild_tensor_v2", "_rebuild_parameter"):
+            return super().find_class(module, name)
+        if module.startswith("dnnlib.tflib"):
+            raise pickle.UnpicklingError(
+                f"it asks for {module}.{name}: a TensorFlow pickle; convert it first with "
+                "legacy.py of stylegan2-ada-pytorch"
+            )
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no StyleGAN2 needs")
+
+    def persistent_load(self, pid: Any) -> Any:
+        raise pickle.UnpicklingError("it refers to data outside itself")
+
+    def _storage(self, raw: Any) -> LazyStorage:
+        """A tensor's memory: bytes in the older container of `torch.save`."""
+        if not isinstance(raw, bytes):
+            raise pickle.UnpicklingError("a storage without bytes")
+        storage = read_legacy(io.BytesIO(raw), len(raw))
+        if not isinstance(storage, LazyStorage):
+            raise pickle.UnpicklingError("a storage that is none")
+        return storage
+
+    @staticmethod
+    def _no_storage(key: str, storage: LazyStorage) -> None:
+        raise pickle.UnpicklingError("it refers to data outside itself")
+
+
+def _collect(module: _Persistent, prefix: str, state: State, settings: dict[str, Any]) -> None:
+    """Tensors of a module and of those inside under their official names."""
+    inside = module.state
+    for table in ("_parameters", "_buffers"):
+        for name, tensor in _table(inside, table).items():
+            if tensor is None:
+                continue
+            if not isinstance(tensor, LazyTensor):
+                raise pickle.UnpicklingError(f"{prefix}{name} is no tensor")
+            state[f"{prefix}{name}"] = tensor.array()
+    _note(module, settings)
+    for name, child in _table(inside, "_modules").items():
+        if child is None:
+            continue
+        if not isinstance(child, _Persistent):
+            raise pickle.UnpicklingError(f"{prefix}{name} is no network layer")
+        _collect(child, f"{prefix}{name}.", state, settings)
+
+
+def _table(state: dict[str, Any], name: str) -> dict[str, Any]:
+    table = state.get(name, {})
+    if not isinstance(table, dict):
+        raise pickle.UnpicklingError(f"{name} of a layer is no table")
+    return table
+
+
+def _note(module: _Persistent, settings: dict[str, Any]) -> None:
+    """Keep what the tensors do not show; refuse what our layers do not do."""
+    inside = module.state
+    if inside.get("activation", "lrelu") not in ("lrelu", "linear"):
+        raise UserError(f"activation {inside['activation']!r}; only lrelu is known")
+    if inside.get("c_dim"):
+        raise UserError("a class-conditional network; only unconditional ones are read")
+    if inside.get("conv_clamp") is not None:
+        settings["conv_clamp"] = float(inside["conv_clamp"])
+    if module.class_name == "MinibatchStdLayer" and inside.get("group_size"):
+        settings["group_size"] = int(inside["group_size"])
+    if module.class_name == "MappingNetwork":
+        first = _table(inside, "_modules").get("fc0")
+        if isinstance(first, _Persistent) and "bias_gain" in first.state:
+            settings["lr_multiplier"] = float(first.state["bias_gain"])
