@@ -17,12 +17,14 @@ from collections.abc import Callable
 Measure = Callable[[], float]
 
 
-def main(sides: dict[str, Callable[[int, int], Measure]], batch: int, steps: int, doc: str) -> None:
+def main(
+    sides: dict[str, Callable[[int, int, str], Measure]], batch: int, steps: int, doc: str
+) -> None:
     """Command line of a benchmark with two sides, ours first.
 
     Args:
-        sides: By name, a function of batch size and number of steps that prepares everything and
-            returns a function that runs the steps and returns images per second.
+        sides: By name, a function of batch size, number of steps and precision that prepares
+            everything and returns a function that runs the steps and returns images per second.
         batch: Default batch size in images.
         steps: Default steps per measurement.
         doc: What is compared.
@@ -31,10 +33,11 @@ def main(sides: dict[str, Callable[[int, int], Measure]], batch: int, steps: int
     parser.add_argument("--batch", type=int, default=batch)
     parser.add_argument("--steps", type=int, default=steps)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--worker", choices=list(sides), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
-        _work(sides[options.worker](options.batch, options.steps))
+        _work(sides[options.worker](options.batch, options.steps, options.precision))
     else:
         _alternate(list(sides), options)
 
@@ -56,6 +59,7 @@ def _alternate(names: list[str], options: argparse.Namespace) -> None:
     for name in names:  # one after the other: warming up is not measured, but takes memory
         command = [sys.executable, sys.argv[0], "--worker", name]
         command += ["--batch", str(options.batch), "--steps", str(options.steps)]
+        command += ["--precision", options.precision]
         worker = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -68,7 +72,10 @@ def _alternate(names: list[str], options: argparse.Namespace) -> None:
             raise SystemExit(f"{name}: did not start; run {' '.join(command)} to see why")
         workers[name] = worker
     ours, theirs = names
-    print(f"batch {options.batch}, {options.steps} steps a round, {os.cpu_count()} cores")
+    print(
+        f"batch {options.batch}, {options.precision}, {options.steps} steps a round, "
+        f"{os.cpu_count()} cores"
+    )
     images = options.batch * options.steps
     ratios, rates, costs = [], {name: [] for name in names}, {name: [] for name in names}
     for number in range(options.rounds):

@@ -24,11 +24,11 @@ def photos(count: int) -> np.ndarray:
     return np.random.RandomState(0).randint(0, 256, (count, 64, 64, 3), "uint8")
 
 
-def ours(batch: int, steps: int) -> Measure:
+def ours(batch: int, steps: int, precision: str) -> Measure:
     os.environ["KERAS_BACKEND"] = "tensorflow"
     import facegen_keras as fg
 
-    model = fg.DCGAN(resolution=64, latent_dim=100)
+    model = fg.DCGAN(resolution=64, latent_dim=100, precision=precision)
     model.compile()
     faces = fg.load_faces(photos(batch * steps), resolution=64, progress=False)
 
@@ -40,7 +40,7 @@ def ours(batch: int, steps: int) -> Measure:
     return measure
 
 
-def pytorch(batch: int, steps: int) -> Measure:
+def pytorch(batch: int, steps: int, precision: str) -> Measure:
     import torch
     from torch import nn
 
@@ -68,20 +68,29 @@ def pytorch(batch: int, steps: int) -> Measure:
     adam = {"lr": 2e-4, "betas": (0.5, 0.999)}
     optimizer_g = torch.optim.Adam(generator.parameters(), **adam)
     optimizer_d = torch.optim.Adam(discriminator.parameters(), **adam)
-    criterion = nn.BCELoss()
+    criterion = nn.BCELoss()  # in float32, as autocast demands
+
+    def judge(x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        with low:
+            output = discriminator(x)
+        return criterion(output.float().view(-1), labels)
+
     images = torch.from_numpy(photos(batch * steps))
+
+    low = torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bfloat16")
 
     def step(uint8: torch.Tensor) -> None:
         real = uint8.permute(0, 3, 1, 2).float().div(127.5).sub(1)
         real = real.contiguous(memory_format=torch.channels_last)
         ones, zeros = torch.ones(batch), torch.zeros(batch)
         discriminator.zero_grad()
-        criterion(discriminator(real).view(-1), ones).backward()
-        fake = generator(torch.randn(batch, 100, 1, 1))
-        criterion(discriminator(fake.detach()).view(-1), zeros).backward()
+        judge(real, ones).backward()
+        with low:
+            fake = generator(torch.randn(batch, 100, 1, 1))
+        judge(fake.detach(), zeros).backward()
         optimizer_d.step()
         generator.zero_grad()
-        criterion(discriminator(fake).view(-1), ones).backward()
+        judge(fake, ones).backward()
         optimizer_g.step()
 
     def measure() -> float:

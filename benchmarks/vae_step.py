@@ -18,11 +18,11 @@ from benchmarks.alternate import Measure, main
 from benchmarks.dcgan_step import photos
 
 
-def ours(batch: int, steps: int) -> Measure:
+def ours(batch: int, steps: int, precision: str) -> Measure:
     os.environ["KERAS_BACKEND"] = "tensorflow"
     import facegen_keras as fg
 
-    model = fg.VAE(resolution=64, latent_dim=128)
+    model = fg.VAE(resolution=64, latent_dim=128, precision=precision)
     model.compile()
     faces = fg.load_faces(photos(batch * steps), resolution=64, progress=False)
 
@@ -34,7 +34,7 @@ def ours(batch: int, steps: int) -> Measure:
     return measure
 
 
-def pytorch(batch: int, steps: int) -> Measure:
+def pytorch(batch: int, steps: int, precision: str) -> Measure:
     import torch
     from torch import nn
 
@@ -60,12 +60,18 @@ def pytorch(batch: int, steps: int) -> Measure:
     optimizer = torch.optim.Adam(model.parameters(), lr=2e-4)
     images = torch.from_numpy(photos(batch * steps))
 
+    low = torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bfloat16")
+
     def step(uint8: torch.Tensor) -> None:
         real = uint8.permute(0, 3, 1, 2).float().div(127.5).sub(1)
         real = real.contiguous(memory_format=torch.channels_last)
-        mean, log_variance = encoder(real).chunk(2, dim=1)
+        with low:
+            statistics = encoder(real)
+        mean, log_variance = statistics.float().chunk(2, dim=1)
         z = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
-        error = (decoder(z) - real).square().sum(dim=(1, 2, 3)).mean()
+        with low:
+            output = decoder(z)
+        error = (output.float() - real).square().sum(dim=(1, 2, 3)).mean()
         kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=1).mean()
         optimizer.zero_grad()
         (error + kl).backward()
