@@ -191,9 +191,7 @@ def _measure(
     shares = precision_recall(reference.features(), features, min(3, most - 1), min(5, most - 1))
     protocol = {**protocol, "k": shares.k, "k_density": shares.k_density}
     return {
-        key: Number(
-            f"{key}{bracket}", getattr(shares, key), lower_is_better=False, protocol=protocol
-        )
+        key: Number(key, getattr(shares, key), lower_is_better=False, protocol=protocol)
         for key in ("precision", "recall", "density", "coverage")
     }
 

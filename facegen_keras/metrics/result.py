@@ -143,7 +143,9 @@ class Report:
             }
             for evaluation in self.evaluations
         ]
-        return _write(json.dumps(content, indent=2, default=_plain) + "\n", path)
+        return _write(
+            json.dumps(content, indent=2, ensure_ascii=False, default=_plain) + "\n", path
+        )
 
     def to_csv(self, path: str | Path | None = None) -> str:
         """CSV text, one line per number with its protocol; also written to `path`."""

@@ -1,0 +1,105 @@
+"""Measuring while training: when, what is kept, and what a checkpoint carries."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+from facegen_keras import load_generator
+from facegen_keras.errors import UserError
+from facegen_keras.metrics import MetricEvery, evaluate
+from facegen_keras.metrics.callback import as_generator
+
+
+class Model:
+    """What the callback needs of a family model: parts that change from epoch to epoch."""
+
+    family, resolution, latent_dim, images_seen, data_fingerprint = "dcgan", 8, 4, 0, None
+    epoch_is_complete = True
+
+    def __init__(self, tiny_model):
+        self.build = tiny_model
+        self.scale = 1.0
+
+    def export_parts(self):
+        return {"generator": self.build(self.scale)}
+
+    def get_config(self):
+        return {}
+
+
+@pytest.fixture
+def training(tiny, photos, tmp_path, generator):
+    def build(scale):
+        import keras
+
+        model = keras.models.clone_model(generator.model)
+        model.set_weights([scale * w for w in generator.model.get_weights()])
+        return model
+
+    callback = MetricEvery(
+        photos, tmp_path / "best.h5", "run", every=2, extractor=tiny, num_images=30
+    )
+    model = Model(build)
+    callback.set_model(model)
+    callback.set_params({"epochs": 5})
+
+    def epoch(index, scale):
+        model.scale = scale
+        logs = {}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            callback.on_epoch_end(index, logs)
+        return logs
+
+    return callback, model, epoch
+
+
+def test_measures_every_few_epochs_and_the_last(training):
+    callback, _, epoch = training
+    measured = [bool(epoch(index, 1.0)) for index in range(5)]
+    assert measured == [False, True, False, True, True]
+    assert callback.best_epoch == 2  # the same value again is no improvement
+
+
+def test_keeps_the_best_generator_with_its_number(training, photos, tiny, tmp_path):
+    callback, _, epoch = training
+    values = [epoch(1, 0.1)["fd"], epoch(3, 1.0)["fd"], epoch(4, 0.2)["fd"]]
+    best = int(np.argmin(values))
+    assert values[1] < values[0] and values[1] < values[2]
+    assert callback.get_state() == {"best": values[best], "best_epoch": 4}
+    kept = load_generator(tmp_path / "best.h5")
+    (record,) = kept.metadata["metrics"]
+    assert record["value"] == values[best] and record["metric"] == "fd"
+    assert record["num_images"] == 30 and record["resize"] == "tiny"
+    with pytest.warns(UserWarning):
+        again = evaluate(kept, photos, ["fid"], 30, extractor=tiny, progress=False, cache_dir=False)
+    assert again["fd"] == pytest.approx(values[best], rel=1e-6)
+
+
+def test_resumes_its_memory(training, tmp_path):
+    callback, _, epoch = training
+    callback.set_state({"best": 1e-9, "best_epoch": 1})
+    epoch(1, 1.0)
+    assert callback.get_state() == {"best": 1e-9, "best_epoch": 1}
+    assert not (tmp_path / "best.h5").exists()
+
+
+def test_an_interrupted_epoch_is_not_measured(training):
+    _, model, epoch = training
+    model.epoch_is_complete = False
+    assert epoch(1, 1.0) == {}
+
+
+def test_as_generator_is_the_exported_one(training):
+    _, model, _ = training
+    model.scale = 0.5
+    images = as_generator(model).sample(range(3))
+    assert images.shape == (3, 8, 8, 3) and images.dtype == np.uint8
+
+
+def test_refusals(tiny, photos):
+    with pytest.raises(UserError, match="metric='pr'"):
+        MetricEvery(photos, None, None, 1, tiny, metric="pr")
+    with pytest.raises(UserError, match="every=0"):
+        MetricEvery(photos, None, None, 0, tiny)

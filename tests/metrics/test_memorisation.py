@@ -1,0 +1,48 @@
+"""The memorisation check tells a model that keeps photos from one that does not."""
+
+import numpy as np
+import pytest
+
+from facegen_keras.errors import UserError
+from facegen_keras.metrics import memorisation
+
+
+@pytest.fixture
+def sets(photos):
+    random = np.random.default_rng(7)
+    more = np.kron(random.integers(0, 256, (120, 2, 2, 3)), np.ones((1, 4, 4, 1))).astype("u1")
+    return photos, more[:60], more[60:]  # training, held out, fresh samples
+
+
+def test_copies_are_found(tiny, sets):
+    training, held_out, _ = sets
+    copies = training[[3, 1, 4, 15]].astype(int) + np.random.default_rng(0).integers(-2, 3, 3)
+    found = memorisation(tiny, np.clip(copies, 0, 255).astype("u1"), training, held_out)
+    assert found.indices[:, 0].tolist() == [3, 1, 4, 15]
+    assert found.close == 1
+    assert found.indices.shape == found.distances.shape == (4, 3)
+    assert (np.diff(found.distances, axis=1) >= 0).all()
+
+
+def test_fresh_samples_are_not_suspicious(tiny, sets):
+    training, held_out, fresh = sets
+    found = memorisation(tiny, fresh, training, held_out)
+    assert found.close <= 0.1
+    assert np.median(found.distances[:, 0]) == pytest.approx(np.median(found.held_out), rel=0.2)
+    assert found.protocol["training"] == 60 and found.protocol["extractor"] == "tiny"
+
+
+def test_figure(tiny, sets, tmp_path):
+    training, held_out, fresh = sets
+    found = memorisation(tiny, fresh, training, held_out)
+    figure = found.figure(tmp_path / "a" / "m.png", rows=4)
+    assert (tmp_path / "a" / "m.png").read_bytes().startswith(b"\x89PNG")
+    assert len(figure.axes) == 4 * 4 + 1
+
+
+def test_refusals(tiny, sets):
+    training, held_out, fresh = sets
+    with pytest.raises(UserError, match="2 training photos"):
+        memorisation(tiny, fresh, training[:2], held_out)
+    with pytest.raises(UserError, match="0 held-out"):
+        memorisation(tiny, fresh, training, held_out[:0])
