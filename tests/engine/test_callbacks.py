@@ -1,0 +1,155 @@
+"""Pictures, log lines, exports and early stopping, with a stub in the model's place."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from facegen_keras.engine import callbacks
+from facegen_keras.engine.callbacks import BestModel, Export, ImageGrid, LatentReport, RunLog
+
+
+def attach(callback, epochs=100, **attributes):
+    """A callback of a made-up model."""
+    defaults = {"epoch_is_complete": True, "steps": 0, "images_seen": 0, "start_epoch": 0}
+    callback.set_params({"epochs": epochs})
+    callback.set_model(SimpleNamespace(**{**defaults, **attributes}))
+    return callback
+
+
+def test_is_due():
+    due = [epoch + 1 for epoch in range(11) if callbacks.is_due(epoch, 5, 11)]
+    assert due == [5, 10, 11]
+
+
+def test_image_grid_and_timelapse(tmp_path, made_up):
+    asked = []
+
+    def sample(seeds):
+        asked.append(list(seeds))
+        return made_up(len(list(seeds)), seed=len(asked))
+
+    grid = attach(ImageGrid(tmp_path, every=2, seeds=range(4)), epochs=5, sample=sample)
+    grid.on_train_begin()
+    for epoch in range(5):
+        grid.on_epoch_end(epoch)
+    grid.on_train_end()
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == [
+        "fakes_epoch0002.png",
+        "fakes_epoch0004.png",
+        "fakes_epoch0005.png",
+        "fakes_init.png",
+        "timelapse.gif",
+    ]
+    assert asked == [[0, 1, 2, 3]] * 4
+    with Image.open(tmp_path / "fakes_init.png") as image:
+        assert image.size[0] >= 64 and image.size[1] >= 64
+    with Image.open(tmp_path / "timelapse.gif") as film:
+        assert film.n_frames == 4
+    np.testing.assert_array_equal(grid.latest, made_up(4, seed=4))
+
+
+def test_a_resumed_or_unfinished_epoch_draws_nothing(tmp_path):
+    grid = attach(ImageGrid(tmp_path), steps=6, epoch_is_complete=False)
+    grid.on_train_begin()
+    grid.on_epoch_end(0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_log_lines(tmp_path):
+    log = attach(RunLog(tmp_path / "log.jsonl"), images_seen=100)
+    log.on_train_begin()
+    log.on_epoch_begin(0)
+    log.model.images_seen, log.model.steps = 160, 15
+    log.on_epoch_end(0, {"loss": np.float32(0.5), "active_units": 3, "kl_per_dimension": [1.0]})
+    log.model.epoch_is_complete = False
+    log.on_epoch_end(1, {"loss": 0.25})
+    (line,) = (tmp_path / "log.jsonl").read_text().splitlines()
+    line = json.loads(line)
+    assert line["images_per_second"] > 0 and line["peak_memory_mib"] > 50
+    del line["images_per_second"], line["peak_memory_mib"], line["time"]
+    assert line == {
+        "epoch": 1,
+        "images_seen": 160,
+        "step": 15,
+        "loss": 0.5,
+        "active_units": 3,
+        "kl_per_dimension": [1.0],
+    }
+
+
+def test_lines_after_the_checkpoint_go(tmp_path):
+    path = tmp_path / "log.jsonl"
+    lines = [json.dumps({"epoch": epoch}) for epoch in (1, 2, 3)]
+    path.write_text("\n".join(lines) + '\n{"epoch": 4, "lo')  # killed in the middle of a line
+    attach(RunLog(path), start_epoch=2).on_train_begin()
+    assert path.read_text() == "".join(f"{line}\n" for line in lines[:2])
+
+
+def test_peak_memory_is_that_of_this_process():
+    assert 50 < callbacks.peak_memory_mib() < 100_000
+
+
+@pytest.fixture
+def exports(monkeypatch):
+    """The epochs' models that are exported, instead of files."""
+    done = []
+    monkeypatch.setattr(
+        callbacks, "save_generator", lambda model, path, run: done.append((path.name, run))
+    )
+    return done
+
+
+def test_export_every_so_many_epochs(tmp_path, exports):
+    export = attach(Export(tmp_path / "g.h5", 3, "run"), epochs=7)
+    for epoch in range(7):
+        export.on_epoch_end(epoch)
+        assert len(exports) == [0, 0, 1, 1, 1, 2, 3][epoch]
+    assert exports[0] == ("g.h5", "run")
+
+
+def run_epochs(best, losses, start=0):
+    """Give a BestModel validation losses until it stops training; returns the epochs it saw."""
+    for epoch, loss in enumerate(losses, start):
+        logs = {"loss": 1.0}
+        best.model.validate = lambda faces, loss=loss: {"loss": loss, "kl_loss": 2 * loss}
+        best.on_epoch_end(epoch, logs)
+        assert logs == {"loss": 1.0, "val_loss": loss, "val_kl_loss": 2 * loss}
+        if best.model.stop_training:
+            break
+    return epoch + 1
+
+
+def test_early_stopping_with_patience_keeps_the_best(tmp_path, exports, capsys):
+    best = attach(BestModel("held out", tmp_path / "b.h5", "run", patience=3), stop_training=False)
+    assert run_epochs(best, [5.0, 4.0, 4.5, 3.0, 3.5, 3.0, 3.2, 2.0]) == 7
+    assert len(exports) == 3 and best.get_state() == {"best": 3.0, "best_epoch": 4}
+    assert "no better than 3 for 3 epochs" in capsys.readouterr().out
+
+
+def test_early_stopping_goes_on_after_a_resume(tmp_path, exports):
+    losses = [5.0, 4.0, 4.5, 4.2, 4.1]
+    first = attach(BestModel("held out", tmp_path / "b.h5", "run", patience=3), stop_training=False)
+    assert run_epochs(first, losses[:3]) == 3 and not first.model.stop_training
+    second = attach(
+        BestModel("held out", tmp_path / "b.h5", "run", patience=3), stop_training=False
+    )
+    second.set_state(json.loads(json.dumps(first.get_state())))
+    assert run_epochs(second, losses[3:], start=3) == 5 and second.model.stop_training
+    assert len(exports) == 2  # none since the best
+
+
+def test_without_patience_it_only_watches(tmp_path, exports):
+    best = attach(BestModel("held out", tmp_path / "b.h5", "run"), stop_training=False)
+    assert run_epochs(best, [1.0] + [2.0] * 50) == 51
+
+
+def test_latent_report(made_up):
+    statistics = {"active": np.array([True, False, True]), "kl_per_dimension": np.arange(3) / 3}
+    report = attach(LatentReport(made_up(2)), latent_statistics=lambda images: statistics)
+    logs = {}
+    report.on_epoch_end(0, logs)
+    assert logs == {"active_units": 2, "kl_per_dimension": [0.0, 0.3333, 0.6667]}

@@ -1,0 +1,169 @@
+"""Autosave, graceful ends, and the alarms."""
+
+import os
+import signal
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+
+from facegen_keras.engine import checkpoint
+from facegen_keras.engine.guards import (
+    GRACE,
+    Autosave,
+    CollapseAlarm,
+    GracefulStop,
+    NanGuard,
+    pairwise_distance,
+)
+
+
+def plain(value, count=1):
+    return np.full((count, 8, 8, 3), value, np.uint8)
+
+
+def saved_steps(folder):
+    return [int(path.stem.split("-")[1]) for path in checkpoint.find(folder)]
+
+
+def fit(model, images, callbacks, epochs=1):
+    model.fit(images, epochs=epochs, batch_size=4, verbose=0, callbacks=callbacks)
+
+
+class At(keras.callbacks.Callback):
+    """Does something after a step."""
+
+    def __init__(self, step, action):
+        super().__init__()
+        self.step, self.action = step, action
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.model.steps == self.step:
+            self.action()
+
+
+def test_pairwise_distance_known_answers(made_up):
+    three = np.concatenate([plain(0), plain(10), plain(30)])
+    assert pairwise_distance(three) == pytest.approx((10 + 20 + 30) / 3)
+    assert pairwise_distance(plain(7, 5)) == 0.0
+    half = np.concatenate([plain(0), plain(0)])
+    half[1, :4] = 100  # half of the pixels: a root mean square of 100 / sqrt(2)
+    assert pairwise_distance(half) == pytest.approx(100 / np.sqrt(2))
+    faces = made_up(6).astype("float64")
+    pairs = [
+        np.sqrt(((faces[i] - faces[j]) ** 2).mean()) for i in range(6) for j in range(i + 1, 6)
+    ]
+    assert pairwise_distance(made_up(6)) == pytest.approx(np.mean(pairs))
+
+
+@pytest.fixture
+def alarm(made_up):
+    """Look once at a model whose samples are given: `alarm(samples, **logs)` -> alarm, logs."""
+
+    def look(samples, images_seen=GRACE, complete=True, epoch=9, **logs):
+        told = []
+        callback = CollapseAlarm(made_up(16), every=5, tell=told.append)
+        callback.set_params({"epochs": 100})
+        callback.set_model(
+            SimpleNamespace(
+                sample=lambda seeds: samples, images_seen=images_seen, epoch_is_complete=complete
+            )
+        )
+        callback.on_epoch_end(epoch, logs)
+        assert [f"warning: {message}" for message in callback.alarms] == told
+        return callback.alarms, logs
+
+    return look
+
+
+def test_collapse_alarm(alarm, made_up):
+    alarms, logs = alarm(plain(90, 32).repeat(4, 1).repeat(4, 2))
+    assert logs["diversity"] == 0.0
+    assert len(alarms) == 1 and alarms[0].startswith("collapse? samples differ only 0.00 times")
+    alarms, logs = alarm(made_up(32, seed=5))
+    assert alarms == [] and logs["diversity"] == pytest.approx(1.0, abs=0.2)
+    # All the same but for a little: as far apart as a tenth of the photos' distance.
+    dull = (128 + (made_up(32, seed=5).astype("float64") - 128) * 0.1).astype("uint8")
+    alarms, logs = alarm(dull)
+    assert len(alarms) == 1 and 0.05 < logs["diversity"] < 0.15
+
+
+def test_collapse_alarm_waits_and_looks_seldom(alarm):
+    flat = np.zeros((32, 32, 32, 3), np.uint8)
+    alarms, logs = alarm(flat, images_seen=GRACE - 1)
+    assert alarms == [] and logs == {"diversity": 0.0}
+    assert alarm(flat, epoch=7) == ([], {})
+    assert alarm(flat, complete=False) == ([], {})
+    assert alarm(flat, epoch=99)[0]  # the last epoch
+
+
+def test_a_discriminator_that_is_never_wrong(alarm, made_up):
+    diverse = made_up(32, seed=5)
+    alarms, _ = alarm(diverse, real_accuracy=1.0, fake_accuracy=1.0)
+    assert len(alarms) == 1 and alarms[0].startswith("the discriminator is never wrong")
+    assert alarm(diverse, real_accuracy=0.9, fake_accuracy=1.0)[0] == []
+
+
+def test_autosave_by_epochs(toy, made_up, tmp_path):
+    saved = Autosave(tmp_path, every=2, minutes=60)
+    fit(toy(), made_up(24), [saved], epochs=5)
+    assert saved_steps(tmp_path) == [24, 30]  # epoch 4, and 5, the last
+    assert checkpoint.read_state(tmp_path)["epoch"] == 5
+
+
+def test_autosave_by_minutes_remembers_position_and_callbacks(toy, made_up, tmp_path):
+    memory = type("Memory", (), {"get_state": lambda self: {"best": 0.5}})()
+    states = []
+    look = At(8, lambda: states.append(checkpoint.read_state(tmp_path)))
+    saved = Autosave(tmp_path, every=50, minutes=1e-9, remember=[memory], extra={"wandb_id": "w"})
+    fit(toy(), made_up(24), [saved, look], epochs=2)
+    assert saved_steps(tmp_path) == [11, 12]  # a checkpoint at every step
+    assert (states[0]["epoch"], states[0]["position"], states[0]["step"]) == (1, 2, 8)
+    assert states[0]["callbacks"] == {"Memory": {"best": 0.5}} and states[0]["wandb_id"] == "w"
+    last = checkpoint.read_state(tmp_path)
+    assert (last["epoch"], last["position"]) == (2, 0)
+
+
+def test_nothing_is_saved_after_a_loss_broke(toy, made_up, tmp_path):
+    model = toy(broken_at=9)
+    fit(model, made_up(24), [NanGuard(), Autosave(tmp_path, 1, 1e-9)], epochs=5)
+    assert saved_steps(tmp_path) == [7, 8]
+    assert model.broken == (9, "colour")
+    assert model.steps == 12  # the end of the epoch is the next look
+
+
+def test_ctrl_c_ends_at_the_next_step_with_a_checkpoint(toy, made_up, tmp_path):
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    model, stop = toy(), GracefulStop()
+    interrupt = At(8, lambda: os.kill(os.getpid(), signal.SIGINT))
+    fit(model, made_up(24), [interrupt, stop, Autosave(tmp_path, 50, 60)], epochs=5)
+    assert stop.reason == "SIGINT received" and model.steps == 8
+    state = checkpoint.read_state(tmp_path)
+    assert (state["epoch"], state["position"], state["step"]) == (1, 2, 8)
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_a_second_ctrl_c_ends_at_once(toy, made_up):
+    before = signal.getsignal(signal.SIGINT)
+    stop = GracefulStop()
+
+    def twice():
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(toy(), made_up(24), [At(2, twice), stop])
+    stop.release()
+    assert signal.getsignal(signal.SIGINT) == before
+
+
+def test_the_time_limit_counts_from_its_making(toy, made_up, tmp_path):
+    model, stop = toy(), GracefulStop(seconds=1e-6)
+    fit(model, made_up(24), [stop, Autosave(tmp_path, 50, 60)], epochs=5)
+    assert stop.reason == "the time limit is reached" and model.steps == 1
+    assert saved_steps(tmp_path) == [1]
+    unlimited = GracefulStop()
+    model = toy()
+    fit(model, made_up(24), [unlimited])
+    assert unlimited.reason is None and model.steps == 6

@@ -1,0 +1,123 @@
+"""`fit` of a family: phases, counters, averages of the losses, resuming in an epoch, refusals."""
+
+import keras
+import numpy as np
+import pytest
+
+import facegen_keras as fg
+from facegen_keras.engine.trainer import OptimizerGroup
+from facegen_keras.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def images(made_up):
+    return made_up(24)
+
+
+def test_fit_counts_averages_and_chooses_phases(toy, images):
+    model = toy()
+    history = model.fit(images, epochs=2, batch_size=4, verbose=0)
+    assert history.history["number"] == [3.5, 9.5]  # steps 1 to 6, then 7 to 12
+    # Phase b at the steps 0, 4, 8, and the average is over the steps that report it.
+    assert history.history["phase_b"] == [1.0, 1.0]
+    assert model.steps == 12 and model.images_seen == 48
+    assert model.broken is None and model.epoch_is_complete
+    assert len(model.data_fingerprint) == 64
+
+
+def test_a_phase_runs_when_its_step_has_come(toy, images):
+    model = toy()
+    seen = []
+
+    class Look(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            seen.append(float(model._trackers["phase_b"].total))
+
+    model.fit(images, batch_size=3, verbose=0, callbacks=[Look()])
+    assert seen == [1, 1, 1, 1, 2, 2, 2, 2]
+
+
+def test_fit_can_go_on_in_the_middle_of_an_epoch(toy, images, state):
+    class Cut(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if self.model.steps == 9:
+                self.values, self.model.stop_training = state(self.model), True
+
+    whole, begun, resumed = toy(), toy(), toy()
+    history = whole.fit(images, epochs=3, batch_size=4, verbose=0).history
+    cut = Cut()
+    begun.fit(images, epochs=3, batch_size=4, verbose=0, callbacks=[cut])
+    assert begun.steps == 9 and not begun.epoch_is_complete and begun.position == 3
+    for variable, value in zip(
+        [*resumed.variables, *resumed.optimizer.variables, *resumed.metrics_variables],
+        cut.values.values(),
+        strict=True,
+    ):
+        variable.assign(value)
+    resumed.start_epoch, resumed.start_position = 1, 3
+    resumed.keep_metrics_in_first_epoch(True)
+    rest = resumed.fit(images, epochs=3, batch_size=4, verbose=0).history
+    for name, values in rest.items():  # the cut epoch's averages over all of its steps, too
+        np.testing.assert_array_equal(values, history[name][1:])
+    for (name, value), expected in zip(state(resumed).items(), state(whole).values(), strict=True):
+        np.testing.assert_array_equal(value, expected, err_msg=name)
+
+
+def test_the_first_loss_that_breaks_is_remembered(toy, images):
+    model = toy(broken_at=4)
+    model.fit(images, batch_size=4, verbose=0)
+    assert model.steps == 6 and model.broken == (4, "colour")
+
+
+def test_one_bar_for_the_whole_training(toy, images, capsys):
+    toy().fit(images, epochs=3, batch_size=4)
+    shown = capsys.readouterr().err
+    assert shown.rstrip().splitlines()[-1].count("18/18") == 1 and "epoch 3/3" in shown
+    assert shown.count("\n") == 1  # one line, drawn over and over
+
+
+def test_other_numbers_are_drawn_after_a_rollback(toy, images):
+    model = toy()
+    before = np.array(model.seed_generator.state.value)
+    model.draw_other_numbers(2)
+    after = np.array(model.seed_generator.state.value)
+    assert after[0] == before[0] and after[1] == before[1] + 2 * 7919
+
+
+def test_optimizer_group_carries_the_variables_of_all():
+    optimizers = {name: keras.optimizers.Adam(0.1) for name in ("generator", "discriminator")}
+    variables = [keras.Variable(np.zeros(k + 2, "float32")) for k in range(2)]
+    for optimizer, variable in zip(optimizers.values(), variables, strict=True):
+        optimizer.build([variable])
+    group = OptimizerGroup(optimizers)
+    assert group["generator"] is optimizers["generator"]
+    expected = [*optimizers["generator"].variables, *optimizers["discriminator"].variables]
+    assert [id(v) for v in group.variables] == [id(v) for v in expected]
+    optimizers["generator"].apply([np.ones(2, "float32")], [variables[0]])
+    assert int(group.iterations.value) == 1
+
+
+def test_refusals_say_what_to_do(toy, images):
+    with pytest.raises(UserError, match=r"call compile\(\) before fit\(\)"):
+        toy(compile=False).fit(images)
+    model = toy()
+    with pytest.raises(UserError, match=r"batch_size 25 is larger than the data \(24 images\)"):
+        model.fit(images, batch_size=25)
+    with pytest.raises(UserError, match="images are 16x16, the model is 32x32"):
+        model.fit(fg.load_faces(images[:, ::2, ::2], resolution=16), batch_size=4)
+    with pytest.raises(UserError, match="optimizers for player; expected one for each of network"):
+        model.compile({"player": keras.optimizers.Adam()})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"resolution": 48}, "resolution 48: expected a power of two from 32 to 1024; .* is 32"),
+        ({"resolution": 16}, "resolution 16: .* nearest is 32"),
+        ({"latent_dim": 0}, "latent_dim 0: expected a positive number"),
+        ({"precision": "float64"}, "precision 'float64': expected one of float32, bfloat16"),
+    ],
+)
+def test_impossible_models_are_refused(options, message):
+    with pytest.raises(UserError, match=message):
+        fg.VAE(**options)
