@@ -357,7 +357,9 @@ class FaceModel(keras.Model):
         if isinstance(faces, keras.utils.PyDataset):
             batches = faces
         else:
-            faces = load_faces(faces) if isinstance(faces, np.ndarray) else faces
+            if isinstance(faces, np.ndarray):  # as they are: another size is told below
+                side = faces.shape[1] if faces.ndim == 4 else self.resolution
+                faces = load_faces(faces, resolution=side, progress=bool(verbose))
             if faces.resolution != self.resolution:
                 raise UserError(
                     f"the images are {faces.resolution}x{faces.resolution}, the model is "
