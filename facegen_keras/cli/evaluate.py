@@ -120,13 +120,16 @@ def run(config: EvaluateConfig) -> int:
     for path in config.images or []:
         if not Path(path).exists():
             raise UserError(f"images {path}: no such folder or file")
+    stats = Statistics.load(config.stats) if config.stats else None
     extractor = make_extractor(config)
+    if stats is not None:  # refused before anything is decoded
+        stats = Reference(extractor, stats)
     references: dict[tuple, Reference] = {}
     evaluations: list[Evaluation] = []
     folder = Path(config.output_dir)
     count = config.num_images or GENERATED
     for path, generator in generators:
-        reference = _reference(config, extractor, generator.resolution, count, references)
+        reference = stats or _photos(config, extractor, generator.resolution, count, references)
         evaluation = _measure(config, extractor, generator, count, reference, path, [])
         evaluations.append(evaluation)
         if config.stamp:
@@ -141,14 +144,14 @@ def run(config: EvaluateConfig) -> int:
             _save_stats(config, Reference(extractor, faces, None, config.cache_dir, True))
             continue
         count = min(len(faces), config.num_images or len(faces))
-        reference = _reference(config, extractor, resolution, count, references)
+        reference = stats or _photos(config, extractor, resolution, count, references)
         photos = look(config.data_path) if config.data_path else None
         notes = doubts(seen, photos, resolution)
         evaluations.append(_measure(config, extractor, faces, count, reference, path, notes))
     if config.save_stats and config.data_path:
         if not references:
             seen = look(config.data_path)
-            _reference(config, extractor, _side(seen, config.data_path), None, references)
+            _photos(config, extractor, _side(seen, config.data_path), None, references)
         _save_stats(config, next(iter(references.values())))
     if evaluations:
         report = Report(evaluations)
@@ -173,7 +176,7 @@ def make_extractor(config: EvaluateConfig) -> FeatureExtractor:
     return InceptionFeatures(config.inception_weights, config.resize, config.batch_size)
 
 
-def _reference(
+def _photos(
     config: EvaluateConfig,
     extractor: FeatureExtractor,
     resolution: int,
@@ -182,10 +185,8 @@ def _reference(
 ) -> Reference | None:
     """The photos at one resolution, measured once for all that is compared with them."""
     needed = {"fid", "kid", "pr"} & set(config.metrics) or config.save_stats
-    if not needed or not (config.data_path or config.stats):
+    if not needed or not config.data_path:
         return None
-    if config.stats:
-        return Reference(extractor, Statistics.load(config.stats))
     resolution = config.resolution or resolution
     wanted = count if config.num_reference is None else (config.num_reference or None)
     key = (resolution, wanted)

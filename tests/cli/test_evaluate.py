@@ -1,0 +1,168 @@
+"""`evaluate` from the command line: models and folders, statistics both ways, one-line errors."""
+
+import json
+import warnings
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from facegen_keras.cli import evaluate as command
+from facegen_keras.cli import main
+from facegen_keras.export import load_generator, write_model
+from facegen_keras.metrics import FeatureExtractor, Statistics
+from facegen_keras.metrics.image_files import doubts, look
+
+
+class TinyFeatures(FeatureExtractor):
+    """A fixed linear map of 4x4 pixels: quick, and enough to tell images apart."""
+
+    name, dim = "tiny", 8
+
+    def __init__(self) -> None:
+        inputs = keras.Input((4, 4, 3))
+        network = keras.Model(inputs, keras.layers.Dense(8)(keras.layers.Flatten()(inputs)))
+        random = np.random.default_rng(0)
+        network.set_weights([random.standard_normal(w.shape) for w in network.weights])
+        super().__init__(
+            network,
+            weights_sha256="0" * 64,
+            filter="bicubic",
+            offset=127.5,
+            scale=127.5,
+            resize="tiny",
+            batch_size=16,
+        )
+
+
+def smooth(count, seed, side=32):
+    random = np.random.default_rng(seed)
+    coarse = random.integers(0, 256, (count, 4, 4, 3))
+    return np.kron(coarse, np.ones((1, side // 4, side // 4, 1))).astype(np.uint8)
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder of 40 photos, a zip of 30 samples with one broken, and a model."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FACEGEN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(command, "make_extractor", lambda config: TinyFeatures())
+    (tmp_path / "photos").mkdir()
+    for i, image in enumerate(smooth(40, 0)):
+        Image.fromarray(image).save(tmp_path / "photos" / f"{i}.png")
+    with zipfile.ZipFile(tmp_path / "samples.zip", "w") as archive:
+        for i, image in enumerate(smooth(30, 1)):
+            Image.fromarray(image).save(tmp_path / "one.png")
+            archive.write(tmp_path / "one.png", f"{i}.png")
+        archive.writestr("broken.png", (tmp_path / "one.png").read_bytes()[:100])
+    (tmp_path / "one.png").unlink()
+    inputs = keras.Input((4,))
+    x = keras.layers.Dense(48, activation="tanh")(inputs)
+    x = keras.layers.UpSampling2D(8)(keras.layers.Reshape((4, 4, 3))(x))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = keras.Model(inputs, x)
+        write_model(model, tmp_path / "g.h5", {"family": "dcgan", "part": "generator"})
+    return tmp_path
+
+
+def read(place):
+    return json.loads((place / "output" / "evaluation.json").read_text())
+
+
+def test_models_and_a_zip_in_two_calls(place, capsys):
+    flags = ["--data_path", "photos", "--num_images", "30"]
+    assert main(["evaluate", "--model_path", "g.h5", "g.h5", *flags, "--stamp"]) == 0
+    shown = capsys.readouterr()
+    assert "FD (tiny, weights 00000000)" in shown.out and "FID" not in shown.out
+    assert "warning: g.h5: 30 images: the Fréchet distance is biased" in shown.err
+    results = read(place)
+    assert [r["model"] for r in results] == ["g.h5", "g.h5"]
+    assert results[0]["numbers"] == results[1]["numbers"]
+    assert results[0]["warnings"]
+    assert {p.name for p in (place / "output").iterdir()} == {
+        "evaluation.json",
+        "evaluation.csv",
+        "evaluation.png",
+    }
+    stamped = load_generator(place / "g.h5").metadata["metrics"]
+    assert stamped[0]["value"] == results[0]["numbers"]["fd"]["value"]
+
+    assert main(["evaluate", "--images", "samples.zip", "--data_path", "photos"]) == 0
+    assert "skipped 1 truncated (broken.png)" in capsys.readouterr().out
+    (result,) = read(place)
+    assert result["protocol"]["num_images"] == result["protocol"]["num_reference"] == 30
+    assert result["protocol"]["resolution"] == 32
+
+
+def test_statistics_both_ways(place, capsys):
+    assert main(["evaluate", "--data_path", "photos", "--save_stats", "photos.npz"]) == 0
+    stats = Statistics.load(place / "photos.npz")
+    assert stats.n == 40 and stats.protocol["extractor"] == "tiny"
+    flags = ["--images", "samples.zip", "--metrics", "fid"]
+    assert main(["evaluate", "--stats", "photos.npz", *flags]) == 0
+    by_file = read(place)[0]["numbers"]["fd"]["value"]
+    assert main(["evaluate", "--data_path", "photos", "--num_reference", "0", *flags]) == 0
+    assert read(place)[0]["numbers"]["fd"]["value"] == pytest.approx(by_file, rel=1e-9)
+    with np.load(place / "photos.npz") as data:
+        np.savez(place / "theirs.npz", mu=data["mu"], sigma=data["sigma"])
+    assert main(["evaluate", "--stats", "theirs.npz", *flags]) == 0
+    assert read(place)[0]["numbers"]["fd"]["value"] == pytest.approx(by_file, rel=1e-9)
+    assert main(["evaluate", "--images", "samples.zip", "--save_stats", "s.npz"]) == 0
+    assert Statistics.load(place / "s.npz").n == 30
+
+
+def test_path_length_needs_no_photos(place):
+    flags = ["--metrics", "ppl", "--num_images", "16"]
+    assert main(["evaluate", "--model_path", "g.h5", *flags]) == 0
+    assert list(read(place)[0]["numbers"]) == ["ppl"]
+
+
+def test_memorisation(place, capsys):
+    flags = ["--data_path", "photos", "--num_images", "20", "--metrics", "fid", "--memorisation"]
+    assert main(["evaluate", "--model_path", "g.h5", *flags]) == 0
+    assert "of 20 samples are closer to a photo" in capsys.readouterr().out
+    assert (place / "output" / "g_memorisation.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--data_path", "photos"], "say what to measure"),
+        (["--model_path", "g.h5"], "give data_path the photos"),
+        (["--model_path", "none.h5", "--data_path", "photos"], "none.h5"),
+        (["--images", "none", "--data_path", "photos"], "images none: no such"),
+        (["--images", "photos", "--data_path", "photos", "--metrics", "fod"], "fod is not among"),
+        (["--images", "photos", "--stats", "none.npz", "--metrics", "fid"], "none.npz"),
+        (["--images", "photos", "--stats", "x", "--data_path", "photos"], "give one of them"),
+        (["--images", "photos", "--stats", "x", "--metrics", "kid"], "enough for fid only"),
+        (["--images", "photos", "--data_path", "photos", "--num_images", "1"], "expected 2 or"),
+    ],
+)
+def test_mistakes_are_one_line(place, capsys, flags, message):
+    assert main(["evaluate", *flags]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.startswith("error: ") and error.count("\n") == 1
+
+
+def test_missing_weights_are_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    for i, image in enumerate(smooth(2, 0)):
+        Image.fromarray(image).save(tmp_path / "photos" / f"{i}.png")
+    flags = ["--images", "photos", "--data_path", "photos", "--inception_weights", "none.pth"]
+    assert main(["evaluate", *flags]) == 2
+    assert "none.pth: no such file" in capsys.readouterr().err
+
+
+def test_what_files_say_about_themselves(place):
+    assert look("photos") == ("PNG", 32) and look("samples.zip") == ("PNG", 32)
+    (place / "jpeg").mkdir()
+    for i, image in enumerate(smooth(3, 0, side=16)):
+        Image.fromarray(image).save(place / "jpeg" / f"{i}.jpg")
+    assert look("jpeg") == ("JPEG", 16)
+    assert doubts(look("photos"), look("samples.zip"), 32) == []
+    size, format = doubts(look("photos"), look("jpeg"), 32)
+    assert "photos are only 16 pixels wide" in size and "JPEG on one side" in format
