@@ -1,5 +1,6 @@
 """The command line: `facegen train ...`, `python -m facegen_keras.cli train ...`."""
 
+import errno
 import importlib
 import sys
 from collections.abc import Sequence
@@ -17,6 +18,8 @@ COMMANDS = {
     "sweep": "train several configurations one after the other and compare them",
     "import": "read official StyleGAN2 weights",
 }
+# What a user can mend: a full or read-only disk, rights, a file where a folder should be.
+_MENDABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EEXIST, errno.ENOTDIR}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,6 +35,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _dispatch(argv)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.errno not in _MENDABLE:
+            raise
+        print(f"error: {error.filename or argv[0]}: {error.strerror}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -57,7 +65,13 @@ def _dispatch(argv: list[str]) -> int:
             f"{name!r}: unknown command; expected one of "
             f"{', '.join(COMMANDS)}{nearest(name, list(COMMANDS))}"
         )
-    command = importlib.import_module(f"facegen_keras.cli.{name}")
+    module = f"facegen_keras.cli.{name}"
+    try:
+        command = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise
+        raise UserError(f"{name}: not part of this version") from None
     if hasattr(command, "main"):  # a command with a line of its own kind
         return int(command.main(flags) or 0)
     if hasattr(command, "expand"):  # flags that stand for others, such as --resume

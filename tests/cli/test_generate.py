@@ -138,6 +138,13 @@ def test_mistakes_are_one_line_and_write_nothing(generate, models, capsys, flags
     assert error.startswith("error: ") and message in error and error.count("\n") == 1
 
 
+def test_a_file_in_the_place_of_a_folder_is_one_line(models, tmp_path, capsys):
+    (tmp_path / "out").write_text("")
+    flags = ["--model_path", str(models / "vae_decoder.h5"), "--output_dir", str(tmp_path / "out")]
+    assert main(["generate", *flags, "--num_images", "1"]) == 2
+    assert capsys.readouterr().err == f"error: {tmp_path / 'out'}: File exists\n"
+
+
 def test_script_and_module_in_a_fresh_process(models, tmp_path):
     flags = ["--model", "vae", "--saved_models_dir", str(models), "--output_dir", str(tmp_path)]
     for program in (["generate.py"], ["-m", "facegen_keras.cli", "generate"]):
