@@ -11,6 +11,7 @@ on a (16, 64, 64, 64) batch, forward and the gradient with respect to the input:
 All forms are differentiable any number of times; none resizes.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -28,18 +29,55 @@ def is_standard_filter(kernel: np.ndarray) -> bool:
     return kernel.shape == (4, 4) and np.allclose(kernel, np.outer(TAPS, TAPS), atol=1e-6)
 
 
-def smooth(x: Tensor, padding: int, stride: int = 1, gain: float = 1.0) -> Tensor:
-    """Pad with zeros, filter each channel, keep every `stride`-th pixel.
+def smooth(x: Tensor, padding: int, gain: float = 1.0) -> Tensor:
+    """Pad with zeros and filter each channel.
 
     Args:
         x: `(batch, height, width, channels)`.
-        padding: Zeros added on every side.
-        stride: Step between the pixels kept, along height and width.
+        padding: Zeros added on every side, 0 to 3.
         gain: Factor on the result.
 
     Returns:
-        `(batch, (height + 2 * padding - 4) // stride + 1, ..., channels)`.
+        `(batch, height + 2 * padding - 3, width + 2 * padding - 3, channels)`.
     """
+    return _linear(
+        lambda x: _filtered(x, padding, 1, gain), lambda y: smooth(y, 3 - padding, gain), x
+    )
+
+
+def downsample(x: Tensor) -> Tensor:
+    """Filter and halve: `(batch, 2h, 2w, channels)` to `(batch, h, w, channels)`."""
+    return _linear(lambda x: _filtered(x, 1, 2, 1.0), lambda y: upsample(y) * 0.25, x)
+
+
+def upsample(x: Tensor) -> Tensor:
+    """Insert zeros and filter: `(batch, h, w, channels)` to `(batch, 2h, 2w, channels)`.
+
+    Meant for few channels (the RGB skip): elsewhere a transposed convolution comes first.
+    """
+    return _linear(_doubled, lambda y: downsample(y) * 4.0, x)
+
+
+def _linear(function: Callable, transpose: Callable, x: Tensor) -> Tensor:
+    """Apply a linear function whose gradient is known: the transposed one, another filter.
+
+    PyTorch otherwise loops over the channels in the second derivative of a depthwise convolution,
+    and XLA pads and adds one slice after the other in the first derivative of shifted sums.
+    """
+    if keras.backend.backend() == "tensorflow":  # its own derivatives are as fast
+        return function(x)
+
+    @ops.custom_gradient
+    def with_gradient(x: Tensor) -> tuple[Tensor, Callable]:
+        def gradient(*args: Tensor, upstream: Tensor | None = None) -> Tensor:
+            return transpose(args[0] if upstream is None else upstream)
+
+        return function(x), gradient
+
+    return with_gradient(x)
+
+
+def _filtered(x: Tensor, padding: int, stride: int, gain: float) -> Tensor:
     x = ops.pad(x, [[0, 0], [padding, padding], [padding, padding], [0, 0]])
     if keras.backend.backend() == "jax":
         return _shifted_sums(_shifted_sums(x, 1, stride, gain), 2, stride, 1.0)
@@ -49,17 +87,8 @@ def smooth(x: Tensor, padding: int, stride: int = 1, gain: float = 1.0) -> Tenso
     return ops.depthwise_conv(x, kernel, stride, "valid", data_format="channels_last")
 
 
-def downsample(x: Tensor) -> Tensor:
-    """Filter and halve: `(batch, 2h, 2w, channels)` to `(batch, h, w, channels)`."""
-    return smooth(x, padding=1, stride=2)
-
-
-def upsample(x: Tensor) -> Tensor:
-    """Insert zeros and filter: `(batch, h, w, channels)` to `(batch, 2h, 2w, channels)`.
-
-    Meant for few channels (the RGB skip): elsewhere a transposed convolution comes first.
-    """
-    if keras.backend.backend() == "jax":
+def _doubled(x: Tensor) -> Tensor:
+    if keras.backend.backend() != "tensorflow":
         return _interleaved(_interleaved(x, 1), 2)
     # A transposed convolution that keeps the channels apart inserts the zeros and filters in one.
     kernel = np.outer(TAPS, TAPS)[:, :, None, None] * 4 * np.eye(x.shape[-1], dtype="float32")
