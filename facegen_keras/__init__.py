@@ -13,7 +13,9 @@ from facegen_keras.generator import Generator
 from facegen_keras.models import stylegan2
 from facegen_keras.models.combined import Combined
 from facegen_keras.models.dcgan import DCGAN
+from facegen_keras.models.stylegan2_training import StyleGAN2
 from facegen_keras.models.vae import VAE
+from facegen_keras.official import import_nvidia
 from facegen_keras.stylegan2_generator import StyleGAN2Generator
 
 __version__ = "0.1.0"
@@ -26,9 +28,11 @@ __all__ = [
     "Faces",
     "Generator",
     "ImageGrid",
+    "StyleGAN2",
     "StyleGAN2Generator",
     "TrainConfig",
     "UserError",
+    "import_nvidia",
     "load_encoder",
     "load_faces",
     "load_generator",

@@ -81,17 +81,48 @@ class TrainConfig:
     label_smoothing: float | None = None
     """How far from 1 the label of a photo is (dcgan, combined)."""
     r1_gamma: float | None = None
-    """Weight of the R1 penalty, 0 for none (dcgan)."""
+    """Weight of the R1 penalty, 0 for none (dcgan, stylegan2)."""
     r1_interval: int | None = None
-    """Steps from one R1 penalty to the next (dcgan)."""
+    """Steps from one R1 penalty to the next (dcgan, stylegan2)."""
     spectral_norm: bool | None = None
     """Spectral instead of batch normalization in the discriminator (dcgan, combined)."""
     augment: str | None = None
-    """DiffAugment: any of color,translation,cutout (dcgan, combined)."""
+    """DiffAugment: any of color,translation,cutout (dcgan, combined, stylegan2)."""
     ema_half_life: float | None = None
-    """Half-life of the averaged weights, in images (dcgan, combined)."""
+    """Half-life of the averaged weights, in images (dcgan, combined, stylegan2)."""
     ema_rampup: float | None = None
-    """That half-life is at most this part of the images seen (dcgan, combined)."""
+    """That half-life is at most this part of the images seen (dcgan, combined, stylegan2)."""
+
+    w_dim: int | None = None
+    """Length of the intermediate latent w (stylegan2)."""
+    mapping_layers: int | None = None
+    """Depth of the mapping network (stylegan2)."""
+    channel_base: int | None = None
+    """Channels are this over the resolution, up to channel_max (stylegan2)."""
+    channel_max: int | None = None
+    """Most channels of a layer (stylegan2)."""
+    path_weight: float | None = None
+    """Weight of path length regularization, 0 for none (stylegan2)."""
+    path_interval: int | None = None
+    """Steps from one path length regularization to the next (stylegan2)."""
+    style_mixing: float | None = None
+    """Part of the images that mix two styles (stylegan2)."""
+    ada_target: float | None = None
+    """Adapt the probability of augmenting to this mean sign of logits, such as 0.6 (stylegan2)."""
+    ada_images: float | None = None
+    """Images in which that probability can go from 0 to 1 (stylegan2)."""
+    accumulate: int | None = None
+    """Parts a batch is split into, one after the other, to save memory (stylegan2)."""
+    progressive: str | None = None
+    """Progressive growing: kimg per resolution below the last, such as 8:60,16:120 (stylegan2)."""
+    progressive_fade: float | None = None
+    """Part of the previous resolution's kimg over which a new one fades in (stylegan2)."""
+    freeze_discriminator: int | None = None
+    """Layers of the discriminator next to the image that are not trained (stylegan2)."""
+    low_precision_blocks: int | None = None
+    """How many of the highest resolutions use `precision` (stylegan2)."""
+    init_from: str | None = None
+    """Start from the weights of this generator, ours or imported (stylegan2)."""
 
     save_interval: int = 50
     """Epochs from one grid, export and checkpoint to the next."""
