@@ -14,6 +14,7 @@ from keras import ops
 from facegen_keras import losses
 from facegen_keras.augment import diff_augment, parse_policy
 from facegen_keras.engine import autodiff
+from facegen_keras.engine.adam import Adam
 from facegen_keras.engine.average import untrained_copy, update_average
 from facegen_keras.engine.trainer import FaceModel
 from facegen_keras.errors import UserError
@@ -198,9 +199,7 @@ class Combined(FaceModel):
         self, learning_rate: float = LEARNING_RATE, beta_1: float = BETA_1
     ) -> dict[str, keras.optimizers.Optimizer]:
         """The DCGAN's Adam for all three networks."""
-        return {
-            name: keras.optimizers.Adam(learning_rate, beta_1=beta_1) for name in self.networks()
-        }
+        return {name: Adam(learning_rate, beta_1=beta_1) for name in self.networks()}
 
     def networks(self) -> dict[str, keras.Model]:
         return {

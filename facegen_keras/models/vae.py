@@ -14,6 +14,7 @@ from keras import layers, ops
 
 from facegen_keras import losses
 from facegen_keras.engine import autodiff
+from facegen_keras.engine.adam import Adam
 from facegen_keras.engine.average import untrained_copy
 from facegen_keras.engine.trainer import FaceModel, to_network_range
 from facegen_keras.errors import UserError
@@ -193,7 +194,7 @@ class VAE(FaceModel):
         self, learning_rate: float = LEARNING_RATE, beta_1: float = 0.9
     ) -> dict[str, keras.optimizers.Optimizer]:
         """Adam(2e-4) for encoder and decoder together."""
-        return {"autoencoder": keras.optimizers.Adam(learning_rate, beta_1=beta_1)}
+        return {"autoencoder": Adam(learning_rate, beta_1=beta_1)}
 
     def networks(self) -> dict[str, Any]:
         return {"autoencoder": _Joined(self.encoder, self.decoder)}
