@@ -1,0 +1,134 @@
+"""The VAE-GAN: each network descends on its own loss, from one forward pass."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+import facegen_keras as fg
+from facegen_keras import losses
+from facegen_keras.engine import autodiff
+from facegen_keras.engine.trainer import to_network_range
+from facegen_keras.errors import UserError
+
+SMALL = {"resolution": 32, "latent_dim": 6, "base_channels": 4}
+BETA, FEATURE_WEIGHT = 0.5, 0.3
+BATCH, ENCODED = 5, 3
+NOISE = np.random.RandomState(0).randn(ENCODED, 6).astype("float32")
+PRIOR = np.random.RandomState(1).randn(BATCH - ENCODED, 6).astype("float32")
+
+
+def combined(**options):
+    """With fixed noise and plain gradient descent, so that steps are gradients."""
+    keras.utils.set_random_seed(0)
+    model = fg.Combined(**SMALL, beta=BETA, feature_weight=FEATURE_WEIGHT, **options)
+    for network in model.networks().values():
+        network.set_weights([w * 2 if w.ndim > 1 else w for w in network.get_weights()])
+    model.compile({name: keras.optimizers.SGD(0.01) for name in model.networks()})
+    model.draw_latents = lambda n: ops.convert_to_tensor({ENCODED: NOISE, 2: PRIOR}[n])
+    return model
+
+
+def weights(network):
+    return [np.array(v.value) for v in network.trainable_variables]
+
+
+def test_every_network_descends_on_its_own_loss(made_up):
+    photos = to_network_range(made_up(BATCH))
+    model, plain = combined(), combined()
+    before = {name: weights(network) for name, network in model.networks().items()}
+    report = {name: float(value) for name, value in model.update(photos, "plain").items()}
+    steps = {
+        name: [(old - new) / 0.01 for old, new in zip(before[name], weights(n), strict=True)]
+        for name, n in model.networks().items()
+    }
+
+    def judge(images):
+        return plain.discriminator(images, training=True)
+
+    def images_of():
+        statistics = plain.encoder(photos[:ENCODED], training=True)
+        mean, log_variance = ops.split(statistics, 2, axis=1)
+        z = mean + ops.exp(0.5 * log_variance) * NOISE
+        fakes = plain.generator(ops.concatenate([z, PRIOR]), training=True)
+        return statistics, fakes
+
+    # 1. The discriminator: photos against reconstructions and samples, nothing else.
+    fakes = images_of()[1]
+
+    def discriminator_loss():
+        real, fake = judge(photos)[0], judge(fakes)[0]
+        return losses.discriminator_loss("non_saturating", real, fake), None
+
+    value, _, expected = autodiff.gradients(
+        discriminator_loss, plain.discriminator.trainable_variables
+    )
+    assert report["discriminator_loss"] == pytest.approx(float(value), rel=1e-4)
+    assert_close(steps["discriminator"], expected)
+    target = judge(photos)[1][:ENCODED]
+    for variable, value in zip(
+        plain.discriminator.trainable_variables, weights(model.discriminator), strict=True
+    ):
+        variable.assign(value)
+
+    def terms():
+        statistics, fakes = images_of()
+        kl = ops.mean(ops.sum(losses.kl_divergence(statistics), axis=1))
+        features = judge(fakes[:ENCODED])[1]
+        similarity = 0.5 * ops.mean(ops.sum(ops.square(features - target), axis=(1, 2, 3)))
+        adversarial = losses.generator_loss("non_saturating", judge(fakes)[0])
+        return kl, similarity, adversarial
+
+    # 2. The generator: fool the discriminator, and a little of the similarity.
+    def generator_loss():
+        kl, similarity, adversarial = terms()
+        return adversarial + FEATURE_WEIGHT * similarity, (kl, similarity, adversarial)
+
+    _, values, expected = autodiff.gradients(generator_loss, plain.generator.trainable_variables)
+    for name, value in zip(("kl_loss", "feature_loss", "generator_loss"), values, strict=True):
+        assert report[name] == pytest.approx(float(value), rel=1e-3), name
+    assert_close(steps["generator"], expected)
+
+    # 3. The encoder: similarity and the prior, not the game.
+    def encoder_loss():
+        kl, similarity, _ = terms()
+        return BETA * kl + similarity, None
+
+    _, _, expected = autodiff.gradients(encoder_loss, plain.encoder.trainable_variables)
+    assert_close(steps["encoder"], expected)
+
+
+def assert_close(got, expected):
+    whole = max(np.abs(ops.convert_to_numpy(g)).max() for g in expected)
+    assert whole > 1e-4
+    for a, b in zip(got, expected, strict=True):
+        np.testing.assert_allclose(a, ops.convert_to_numpy(b), atol=3e-3 * whole)
+
+
+def test_other_options_stay_finite(made_up):
+    keras.utils.set_random_seed(0)
+    model = fg.Combined(**SMALL, loss="hinge", spectral_norm=True, augment="color,cutout")
+    model.compile()
+    report = model.update(to_network_range(made_up(4)), "plain")
+    assert set(report) == set(model.loss_names)
+    assert all(np.isfinite(float(loss)) for loss in report.values())
+
+
+def test_both_averages_follow(made_up):
+    model = combined(ema_half_life=BATCH, ema_rampup=1.0)
+    model._images_seen.assign(1000)
+    pairs = [
+        (model.generator_ema, model.generator), (model.encoder_ema, model.encoder)
+    ]  # fmt: skip
+    before = [[np.array(v.value) for v in average.variables] for average, _ in pairs]
+    model.update(to_network_range(made_up(BATCH)), "plain")
+    for start, (average, network) in zip(before, pairs, strict=True):
+        for a, b, v in zip(start, network.variables, average.variables, strict=True):
+            expected = (a + np.array(b.value)) / 2
+            np.testing.assert_allclose(np.array(v.value), expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("option", ["beta", "feature_weight"])
+def test_impossible_options(option):
+    with pytest.raises(UserError, match=f"{option} -1"):
+        fg.Combined(**SMALL, **{option: -1})

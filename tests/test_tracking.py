@@ -1,0 +1,85 @@
+"""TensorBoard and Weights & Biases, the latter without a key and without a network."""
+
+import json
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from facegen_keras import tracking
+from facegen_keras.config import TrainConfig
+from facegen_keras.errors import UserError
+
+
+@pytest.fixture
+def no_key(monkeypatch, tmp_path):
+    for name in ("WANDB_API_KEY", "WANDB_MODE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+
+
+def test_a_key_is_looked_for_without_asking(no_key, monkeypatch, tmp_path):
+    log = tracking.WandbLog(TrainConfig(model="vae"), tmp_path, None)
+    assert not log._has_key()
+    (tmp_path / "netrc").write_text("machine api.wandb.ai login user password x\n")
+    assert log._has_key()
+    (tmp_path / "netrc").unlink()
+    monkeypatch.setenv("WANDB_API_KEY", "x")
+    assert log._has_key()
+
+
+def test_wandb_offline_keeps_its_id_through_a_resume(run_python, no_key, tmp_path):
+    """In a process of its own: wandb starts a service that lives as long."""
+    code = f"""
+import json, pathlib
+from types import SimpleNamespace
+import numpy as np
+from facegen_keras import tracking
+from facegen_keras.config import TrainConfig
+
+folder = pathlib.Path({str(tmp_path)!r})
+config = TrainConfig(model="vae", wandb=True, wandb_group="study", latent_dim=7)
+grid = SimpleNamespace(latest=np.zeros((4, 8, 8, 3), "uint8"))
+facts, run_id = [], None
+for start in (0, 2):
+    log = tracking.WandbLog(config, folder, grid, run_id)
+    log.set_model(SimpleNamespace(epoch_is_complete=True, images_seen=10, steps=start))
+    log.on_train_begin()
+    logged = []
+    keep = log.run.log
+    log.run.log = lambda entry, step: (logged.append((sorted(entry), step)), keep(entry, step=step))
+    for epoch in (start, start + 1):
+        log.model.steps = 5 * (epoch + 1)
+        log.on_epoch_end(epoch, {{"loss": 0.5, "kl_per_dimension": [1.0]}})
+    log.model.epoch_is_complete = False
+    log.on_epoch_end(start + 2, {{"loss": 0.5}})
+    latent_dim = dict(log.run.config)["latent_dim"]
+    named = log.run.name == folder.name
+    facts.append([log.run.id, log.run.settings.mode, log.run.group, latent_dim, named, logged])
+    log.on_train_end()
+    run_id = log.run_id
+print(json.dumps(facts))
+"""
+    first, second = json.loads(run_python(code).splitlines()[-1])
+    assert first[0] == second[0] and len(first[0]) == 8
+    for facts, steps in ((first, (5, 10)), (second, (15, 20))):
+        assert facts[1:5] == ["offline", "study", 7, True]
+        # The grid is logged once, when it is new.
+        assert facts[5] == [
+            [["epoch", "fakes", "images_seen", "loss"], steps[0]],
+            [["epoch", "images_seen", "loss"], steps[1]],
+        ]
+    runs = sorted(path.name for path in (tmp_path / "wandb").glob("offline-run-*"))
+    assert len(runs) >= 1 and all(name.endswith(first[0]) for name in runs)
+    assert list((tmp_path / "wandb").glob("offline-run-*/run-*.wandb"))
+
+
+@pytest.mark.parametrize("package", ["wandb", "tensorboard"])
+def test_a_missing_package_is_one_line(package, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, package, None)
+    message = rf"'{package}' is needed .* run: pip install 'facegen-keras\[{package}\]'"
+    with pytest.raises(UserError, match=message):
+        if package == "wandb":
+            tracking.WandbLog(TrainConfig(model="vae"), tmp_path, SimpleNamespace())
+        else:
+            tracking.tensorboard(tmp_path)
