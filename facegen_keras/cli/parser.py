@@ -92,11 +92,11 @@ def _arrange(config_type: type, argv: list[str]) -> tuple[list[str], list[str]]:
         if not equals:
             limit = None if _is_list(types.get(name)) else 1
             while argv and not argv[0].startswith("--") and (limit is None or len(values) < limit):
-                if types.get(name) is bool and argv[0].lower() not in ("true", "false"):
+                if _is_bool(types.get(name)) and argv[0].lower() not in ("true", "false"):
                     break
                 values.append(argv.pop(0))
         if not values:
-            if types.get(name) is not bool:
+            if not _is_bool(types.get(name)):
                 raise UserError(f"--{name}: expected a value after it")
             values = ["true"]
         if name == "config":
@@ -120,6 +120,10 @@ def _positional(field: Any) -> bool:
 
 def _is_list(kind: Any) -> bool:
     return any(typing.get_origin(option) is list for option in _options(kind))
+
+
+def _is_bool(kind: Any) -> bool:
+    return _options(kind) == [bool]  # also `bool | None`, an option that a family may not have
 
 
 def _options(kind: Any) -> list[Any]:
