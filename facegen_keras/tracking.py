@@ -13,6 +13,14 @@ from facegen_keras.engine.callbacks import ImageGrid
 from facegen_keras.errors import require
 
 
+class _Scalars(keras.callbacks.TensorBoard):
+    """Without the logs that are lists, such as the KL per dimension."""
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        scalars = {k: v for k, v in (logs or {}).items() if not isinstance(v, list)}
+        super().on_epoch_end(epoch, scalars)
+
+
 def tensorboard(folder: Path) -> keras.callbacks.Callback:
     """Keras's TensorBoard callback, writing into the run's folder.
 
@@ -20,7 +28,7 @@ def tensorboard(folder: Path) -> keras.callbacks.Callback:
         UserError: The package `tensorboard` is not installed.
     """
     require("tensorboard", "tensorboard")
-    return keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False)
+    return _Scalars(folder / "tensorboard", write_graph=False)
 
 
 class WandbLog(keras.callbacks.Callback):
