@@ -75,14 +75,16 @@ def train(config: TrainConfig) -> Path:
             f"resuming {folder} after step {state['step']} (epoch {state['epoch'] + 1}, "
             f"{state['images_seen']} images seen)"
         )
-        if state["epoch"] >= config.epochs:
-            print(f"nothing to do: all {config.epochs} epochs are trained")
-            _finish(config, model, folder, best=None)
-            return folder
     else:
         state = {}
     callbacks, best = _callbacks(config, model, faces, held_out, folder, stop, state)
-    _fit(config, model, faces, folder, callbacks, stop)
+    epochs = state.get("epoch", 0)
+    if epochs >= config.epochs:
+        print(f"nothing to do: all {config.epochs} epochs are trained")
+    elif state and best and best.is_over(epochs):
+        print(f"nothing to do: training ended after epoch {epochs}, out of patience")
+    else:
+        _fit(config, model, faces, folder, callbacks, stop)
     if stop.reason:
         print(f"stopped: {stop.reason}. Go on with: python train.py --resume {folder}")
     else:
@@ -96,6 +98,11 @@ def build(config: TrainConfig) -> FaceModel:
     if config.deterministic:
         autodiff.make_deterministic()
     model = FAMILIES[config.model](**config.model_options())
+    if config.init_from:
+        if not hasattr(model, "start_from"):
+            raise UserError(f"init_from: an option of stylegan2, not of {config.model}")
+        kept = model.start_from(config.init_from)
+        print(f"started from {config.init_from}; layers of its own: {', '.join(kept) or 'none'}")
     rates = {
         name: getattr(config, name)
         for name in ("learning_rate", "beta_1")
@@ -249,7 +256,7 @@ def _callbacks(
     folder: Path,
     stop: GracefulStop,
     state: dict[str, Any],
-) -> tuple[list[keras.callbacks.Callback], BestModel | None]:
+) -> tuple[list[keras.callbacks.Callback], Any]:
     """All callbacks, in the order they act: those that add to an epoch's log come first."""
     every, run = config.save_interval, folder.name
     callbacks: list[keras.callbacks.Callback] = [NanGuard()]
@@ -258,6 +265,9 @@ def _callbacks(
         callbacks.append(LatentReport((held_out or faces)[:PHOTOS_MEASURED]))
     if held_out is not None:
         best = BestModel(held_out, _main_file(model, folder, "best_"), run, config.patience)
+        callbacks.append(best)
+    if config.fid_every:
+        best = _metric(config, faces, _main_file(model, folder, "best_"), run)
         callbacks.append(best)
     callbacks.append(CollapseAlarm(faces[:PHOTOS_MEASURED], every))
     grid = ImageGrid(folder, every)
@@ -280,6 +290,20 @@ def _callbacks(
         Progress(),
     ]
     return callbacks, best
+
+
+def _metric(config: TrainConfig, faces: Faces, path: Path, run: str) -> keras.callbacks.Callback:
+    """FID, or the offline extractor's FD, while training."""
+    from facegen_keras import metrics  # SciPy takes a second that other trainings need not wait
+
+    extractor = (
+        metrics.InceptionFeatures(weights=config.inception_weights)
+        if config.extractor == "inception"
+        else metrics.EfficientNetLite0Features()
+    )
+    return metrics.MetricEvery(
+        faces, path, run, config.fid_every, extractor, num_images=config.fid_images
+    )
 
 
 def _fit(
@@ -330,7 +354,7 @@ def _finish(config: TrainConfig, model: FaceModel, folder: Path, best: BestModel
         "epochs": config.epochs,  # asked for; with patience fewer may have been trained
         "images_seen": model.images_seen,
         "best_epoch": best.best_epoch if best else None,
-        "best_val_loss": best.best if best else None,
+        "best_value": best.best if best else None,
         "model": str(target),
     }
     (folder / RESULT).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

@@ -190,12 +190,16 @@ class BestModel(keras.callbacks.Callback):
         if losses["loss"] < self.best:
             self.best, self.best_epoch = losses["loss"], epoch + 1
             save_generator(self.model, self.path, run=self.run)
-        elif self.patience is not None and epoch + 1 - self.best_epoch >= self.patience:
+        elif self.is_over(epoch + 1):
             tqdm.write(
                 f"validation loss no better than {self.best:.4g} for {self.patience} epochs: "
                 f"stopping; the best model is that of epoch {self.best_epoch}"
             )
             self.model.stop_training = True
+
+    def is_over(self, epochs: int) -> bool:
+        """Whether the patience is used up after so many epochs, also in a run that is resumed."""
+        return self.patience is not None and epochs - self.best_epoch >= self.patience
 
     def get_state(self) -> dict[str, Any]:
         return {"best": self.best, "best_epoch": self.best_epoch}

@@ -41,19 +41,20 @@ class OptimizerGroup(keras.optimizers.Optimizer):
 
     def __init__(self, optimizers: Mapping[str, keras.optimizers.Optimizer]):
         super().__init__(learning_rate=0.0, name="optimizer_group")
-        self.optimizers = dict(optimizers)
+        self.optimizers = list(optimizers.values())  # the name that Keras's callbacks look for
+        self._by_name = dict(optimizers)
         self.built = True
 
     def __getitem__(self, name: str) -> keras.optimizers.Optimizer:
-        return self.optimizers[name]
+        return self._by_name[name]
 
     @property
     def variables(self) -> list[keras.Variable]:
-        return [v for optimizer in self.optimizers.values() for v in optimizer.variables]
+        return [v for optimizer in self.optimizers for v in optimizer.variables]
 
     @property
     def iterations(self) -> keras.Variable:
-        return next(iter(self.optimizers.values())).iterations
+        return self.optimizers[0].iterations
 
     def finalize_variable_values(self, var_list: list[keras.Variable]) -> None:
         """Nothing to do: averages of weights are kept by the models."""
@@ -215,8 +216,9 @@ class FaceModel(keras.Model):
 
     @property
     def epoch_is_complete(self) -> bool:
-        """Whether the epoch under way is trained to its end; false when it was cut off."""
-        return self.position == self.steps_per_epoch
+        """Whether the epoch under way is trained to its end; false when it was cut off, and when
+        a loss broke: there is nothing in it to draw, log or export then."""
+        return self.position == self.steps_per_epoch and self.broken is None
 
     def sample(self, seeds: Iterable[int] = range(16)) -> np.ndarray:
         """Faces of seeds, uint8 `(n, height, width, 3)`, from `sampling_network`."""
