@@ -16,7 +16,8 @@ from facegen_keras.models import FAMILIES
 MAY_CHANGE = {
     "epochs", "save_interval", "save_minutes", "time_limit", "on_nan", "output_dir",
     "saved_models_dir", "cache_dir", "data_path", "tensorboard", "wandb", "wandb_project",
-    "wandb_group", "resume", "dry_run", "name", "fid_every", "fid_images", "inception_weights",
+    "wandb_group", "resume", "dry_run", "name", "fid_every", "fid_images", "extractor",
+    "inception_weights",
 }  # fmt: skip
 
 
@@ -136,6 +137,14 @@ class TrainConfig:
     """Folder of a run to go on with, or latest."""
     dry_run: bool = False
     """Print the resolved configuration, sizes and expected time; train nothing."""
+    fid_every: int | None = None
+    """Measure the FID every so many epochs and keep the best model by it."""
+    fid_images: int = 5000
+    """Samples generated, and photos compared with, each time."""
+    extractor: Literal["inception", "efficientnet-lite0"] = "inception"
+    """Feature network of fid_every; only inception gives an FID, the other an FD."""
+    inception_weights: str | None = None
+    """The file pt_inception-2015-12-05-6726825d.pth; downloaded (91 MB) when left out."""
     tensorboard: bool = False
     """Log to TensorBoard in the run's folder."""
     wandb: bool = False
@@ -162,6 +171,13 @@ class TrainConfig:
             raise UserError(f"validation_split {self.validation_split}: expected 0 to less than 1")
         if self.patience is not None and not self.validation_split:
             raise UserError("patience: needs held-out photos; give validation_split, such as 0.1")
+        if self.fid_every is not None and (self.fid_every < 1 or self.fid_images < 2):
+            raise UserError(
+                f"fid_every {self.fid_every}, fid_images {self.fid_images}: expected at least 1 "
+                "and at least 2"
+            )
+        if self.fid_every is not None and self.patience is not None:
+            raise UserError("fid_every and patience: both choose the best model; give one of them")
         if self.save_minutes <= 0:
             raise UserError(f"save_minutes {self.save_minutes}: expected a positive number")
         if self.name is not None and Path(self.name).name != self.name:

@@ -81,7 +81,7 @@ def train(config: TrainConfig) -> Path:
     epochs = state.get("epoch", 0)
     if epochs >= config.epochs:
         print(f"nothing to do: all {config.epochs} epochs are trained")
-    elif state and best and best.is_over(epochs):
+    elif state and isinstance(best, BestModel) and best.is_over(epochs):
         print(f"nothing to do: training ended after epoch {epochs}, out of patience")
     else:
         _fit(config, model, faces, folder, callbacks, stop)
@@ -339,7 +339,7 @@ def _fit(
         tqdm.write(f"{what}; back to step {state['step']} ({attempt} of {MAX_ROLLBACKS} times)")
 
 
-def _finish(config: TrainConfig, model: FaceModel, folder: Path, best: BestModel | None) -> None:
+def _finish(config: TrainConfig, model: FaceModel, folder: Path, best: Any) -> None:
     """Export, publish to `saved_models_dir`, and draw the curves."""
     path = save_generator(model, _main_file(model, folder), run=folder.name)
     if best is not None and best.path.exists():

@@ -85,7 +85,7 @@ def _compare(folders: Sequence[Path], output: Path) -> int:
                 "beta_1": config.beta_1,
                 "epochs": last["epoch"],
                 "images_seen": last["images_seen"],
-                "best_val_loss": result["best_val_loss"],
+                "best_value": result["best_value"],
                 **{name: value for name, value in last.items() if name.endswith("loss")},
             }
         )
