@@ -12,6 +12,7 @@ from facegen_keras.generator import Generator, in_chunks, infer, latents, to_uin
 from facegen_keras.stylegan2_layers import StyledConv, TruncatedStyles
 
 NOISE_MODES = ("const", "random", "none")
+_LATENTS_A_PASS = 256  # of the mapping network, which is cheap
 _PIXELS_A_PASS = 16 * 128 * 128  # bounds the memory of a forward pass at high resolutions
 
 
@@ -90,7 +91,7 @@ class StyleGAN2Generator(Generator):
         z = np.asarray(z, dtype="float32")
         if z.ndim != 2 or z.shape[1] != self.latent_dim or not len(z):
             raise UserError(f"latents of shape {z.shape}: expected (n, {self.latent_dim}), n >= 1")
-        return in_chunks(lambda part: infer(self._mapping, part), z, self.chunk)
+        return in_chunks(lambda part: infer(self._mapping, part), z, _LATENTS_A_PASS)
 
     def styles(
         self, w: np.ndarray, truncation_psi: float = 1.0, truncation_cutoff: int | None = None

@@ -245,3 +245,15 @@ def test_the_architecture_is_found_from_the_tensors(reference):
         architecture_of({"synthesis.input.weight": np.zeros(1)})
     with pytest.raises(UserError, match="class-conditional"):
         architecture_of({"mapping.embed.weight": np.zeros(1)})
+
+
+def test_the_command_line_imports(reference, tmp_path, capsys):
+    from facegen_keras.cli import main
+
+    target = tmp_path / "stylegan2_generator.h5"
+    assert main(["import", str(REFERENCE), str(target)]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out == [f"generator: {target}", f"discriminator: {discriminator_path(target)}"]
+    same_images(target, reference)
+    assert main(["import", str(tmp_path / "none.pkl"), str(target)]) == 2
+    assert "no such file" in capsys.readouterr().err

@@ -206,6 +206,16 @@ def apply_gradients(
         variable.assign(value)
 
 
+def compiled(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of tensors, compiled where the backend compiles: for loops outside `fit`.
+
+    The variables it reads are taken as they are at the first call.
+    """
+    if BACKEND == "tensorflow":
+        return tf.function(fn)
+    return jax.jit(fn) if BACKEND == "jax" else fn
+
+
 def has_accelerator() -> bool:
     """Whether the active backend sees a GPU or TPU."""
     if BACKEND == "tensorflow":

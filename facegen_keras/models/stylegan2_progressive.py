@@ -150,7 +150,7 @@ def discriminator_stage(
         fade: Blends the new block in against the halved image; None takes it whole.
     """
     layer = discriminator.get_layer
-    images = keras.Input((resolution, resolution, 3), name="images")
+    images = keras.Input((resolution, resolution, 3), name=f"images_{resolution}")
     x, size = entrances[resolution](images), resolution
     while size > LOWEST:
         skip = layer(f"b{size}_skip")(x)

@@ -1,0 +1,122 @@
+"""Mixing, truncating, directions and projection, on the official reference generator."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from keras import ops
+
+from facegen_keras import latent
+from facegen_keras.errors import UserError
+from facegen_keras.models import stylegan2
+from facegen_keras.projection import distance, project
+from facegen_keras.stylegan2_generator import StyleGAN2Generator
+
+REFERENCE = Path(__file__).parent / "fixtures" / "stylegan2_reference.npz"
+
+
+@pytest.fixture(scope="module")
+def generator():
+    state = {k: v for k, v in np.load(REFERENCE).items() if k.startswith("G/")}
+    model = stylegan2.build_generator(32, 32, 32, 2, {4: 32, 8: 32, 16: 32, 32: 16})
+    stylegan2.load_official(model, state)
+    return StyleGAN2Generator(model)
+
+
+def test_the_matrix_of_mixed_styles(generator):
+    matrix = latent.style_mix(generator, [1, 2], [3, 4, 5], range(2), truncation_psi=0.7)
+    assert matrix.shape == (3, 4, 32, 32, 3)
+    assert (matrix[0, 0] == 255).all()
+    plain = generator.sample([1, 2, 3, 4, 5], truncation_psi=0.7)
+    np.testing.assert_array_equal(matrix[1:, 0], plain[:2])
+    np.testing.assert_array_equal(matrix[0, 1:], plain[2:])
+    w = generator.mapping(np.random.RandomState(2).randn(1, 32))
+    other = generator.mapping(np.random.RandomState(4).randn(1, 32))
+    styles = generator.styles(w, 0.7)
+    styles[:, :2] = generator.styles(other, 0.7)[:, :2]
+    image = np.clip(np.rint((generator.synthesis(styles)[0] + 1) * 127.5), 0, 255)
+    np.testing.assert_array_equal(matrix[2, 2], image.astype("uint8"))
+    # All layers from the column is the column's face.
+    whole = latent.style_mix(generator, [1], [3], range(8))
+    np.testing.assert_array_equal(whole[1, 1], whole[0, 1])
+
+
+def test_layers_are_parsed():
+    assert latent.parse_layers("0-3,6", 8) == [0, 1, 2, 3, 6]
+    for text in ("8", "3-1", "a", ""):
+        with pytest.raises(UserError, match="from 0 to 7"):
+            latent.parse_layers(text, 8)
+
+
+def test_the_truncation_sweep(generator):
+    faces = latent.truncation_sweep(generator, [7, 8], psis=(0.0, 0.5, 1.0))
+    assert faces.shape == (2, 3, 32, 32, 3)
+    np.testing.assert_array_equal(faces[0, 0], faces[1, 0])
+    np.testing.assert_array_equal(faces[:, 2], generator.sample([7, 8]))
+
+
+def test_a_walk_in_w(generator):
+    frames = latent.interpolate_w(generator, [1, 2], frames=5, loop=False)
+    np.testing.assert_array_equal(frames[[0, -1]], generator.sample([1, 2]))
+    loop = latent.interpolate_w(generator, [1, 2], frames=4, noise_mode="none", truncation_psi=0.5)
+    plain = generator.sample([1, 2], noise_mode="none", truncation_psi=0.5)
+    np.testing.assert_array_equal(loop[[0, 2]], plain)
+
+
+def test_pca_finds_the_axes_of_w(generator):
+    found = latent.pca_directions(generator, count=32, samples=2000)
+    np.testing.assert_allclose(found.vectors @ found.vectors.T, np.eye(32), atol=1e-5)
+    assert (np.diff(found.scales) <= 1e-6).all()
+    z = np.random.RandomState(0).randn(2000, 32)
+    w = generator.mapping(z)
+    along_first = w @ found.vectors[0]
+    assert along_first.std(ddof=1) == pytest.approx(float(found.scales[0]), rel=1e-4)
+    total = w.var(axis=0, ddof=1).sum()
+    assert (found.scales**2).sum() == pytest.approx(float(total), rel=1e-4)
+
+
+def test_sefa_finds_what_the_weights_amplify(generator):
+    found = latent.sefa_directions(generator, count=32)
+    network = generator.network("const")
+    kernels = [
+        ops.convert_to_numpy(layer.affine_kernel)
+        for layer in network.layers
+        if hasattr(layer, "affine_kernel")
+    ]
+    stacked = np.concatenate([k / np.linalg.norm(k, axis=0) for k in kernels], axis=1)
+    gains = np.linalg.norm(found.vectors @ stacked, axis=1)
+    assert (np.diff(gains) <= 1e-4).all()
+    assert gains[0] == pytest.approx(np.linalg.svd(stacked, compute_uv=False)[0], rel=1e-4)
+
+
+def test_a_face_moves_along_a_direction(generator):
+    found = latent.sefa_directions(generator, count=2)
+    faces = latent.along(generator, found, seed=5, steps=(-2, 0, 2))
+    assert faces.shape == (2, 3, 32, 32, 3)
+    plain = generator.sample([5], truncation_psi=0.7)[0]
+    np.testing.assert_array_equal(faces[0, 1], plain)
+    np.testing.assert_array_equal(faces[1, 1], plain)
+    assert (faces[0, 0] != plain).any() and (faces[0, 2] != faces[1, 2]).any()
+    with pytest.raises(UserError, match="expected 1 to 32"):
+        latent.sefa_directions(generator, count=33)
+
+
+def test_projection_finds_a_face_of_the_generator(generator):
+    photo = generator.sample([11], truncation_psi=0.7)[0]
+    found = project(generator, photo, steps=60, frames=4, progress=False)
+    assert found.styles.shape == (1, 8, 32) and found.frames.shape == (5, 32, 32, 3)
+    before = np.square(found.start / 127.5 - photo / 127.5).mean()
+    after = np.square(found.image / 127.5 - photo / 127.5).mean()
+    assert after < 0.4 * before
+    np.testing.assert_array_equal(found.frames[-1], found.image)
+    with pytest.raises(UserError, match=r"expected uint8 \(32, 32, 3\)"):
+        project(generator, photo[:16], progress=False)
+
+
+def test_the_distance_sees_all_scales():
+    a = np.zeros((1, 32, 32, 3), "float32")
+    checkers = np.indices((32, 32)).sum(axis=0) % 2 * 2.0 - 1
+    b = np.broadcast_to(checkers[..., None], a.shape).astype("float32")
+    assert float(distance(ops.convert_to_tensor(a), ops.convert_to_tensor(b))) == pytest.approx(
+        1 / 3
+    )
