@@ -1,0 +1,116 @@
+"""The VAE: its bound, the warm-up of β, and how the latent is used."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+import facegen_keras as fg
+from facegen_keras import losses
+from facegen_keras.engine.trainer import to_network_range
+from facegen_keras.errors import UserError
+from facegen_keras.models.vae import CHUNK, build_decoder, build_encoder
+
+SMALL = {"resolution": 32, "latent_dim": 6, "base_channels": 4}
+
+
+def vae(**options):
+    keras.utils.set_random_seed(0)
+    model = fg.VAE(**{**SMALL, **options})
+    model.compile()
+    return model
+
+
+def number(tensor):
+    return ops.convert_to_numpy(tensor)
+
+
+@pytest.mark.parametrize("resolution", [32, 128])
+def test_shapes(resolution):
+    encoder, decoder = build_encoder(resolution, 6, 2), build_decoder(resolution, 6, 2)
+    assert encoder.output_shape == (None, 12)
+    assert decoder.output_shape == (None, resolution, resolution, 3)
+    smallest = [layer.output.shape[1:3] for layer in encoder.layers if "relu" in layer.name][-1]
+    assert smallest == (4, 4)
+
+
+def test_the_bound_by_hand(made_up):
+    images, noise = to_network_range(made_up(4)), np.random.RandomState(0).randn(4, 6)
+    noise = noise.astype("float32")
+    model = vae(beta=0.5)
+    got = model.evidence_bound(images, noise, training=False)
+    mean, log_variance = np.split(number(model.encoder(images)), 2, axis=1)
+    reconstructions = number(model.decoder(mean + np.exp(log_variance / 2) * noise))
+    error = (((number(images) - reconstructions) / 2) ** 2).sum((1, 2, 3)).mean()
+    kl = 0.5 * (mean**2 + np.exp(log_variance) - 1 - log_variance).sum(1).mean()
+    assert float(got["reconstruction_loss"]) == pytest.approx(error, rel=1e-4)
+    assert float(got["kl_loss"]) == pytest.approx(kl, rel=1e-4)
+    assert float(got["loss"]) == pytest.approx(error + 0.5 * kl, rel=1e-4)
+    bce = vae(reconstruction="bce").evidence_bound(images, noise, training=False)
+    expected = losses.reconstruction_loss("bce", images, ops.convert_to_tensor(reconstructions))
+    assert float(bce["reconstruction_loss"]) == pytest.approx(float(ops.mean(expected)), rel=1e-3)
+
+
+def test_beta_grows_over_the_warm_up(made_up):
+    model = vae(beta=2.0, kl_warmup=1000)
+    images, noise = to_network_range(made_up(4)), np.zeros((4, 6), "float32")
+    for seen, weight in ((0, 0.0), (250, 0.5), (1000, 2.0), (5000, 2.0)):
+        model._images_seen.assign(seen)
+        got = {k: float(v) for k, v in model.evidence_bound(images, noise, True).items()}
+        expected = got["reconstruction_loss"] + weight * got["kl_loss"]
+        assert got["loss"] == pytest.approx(expected, rel=1e-6)
+        held_out = {k: float(v) for k, v in model.evidence_bound(images, noise, False).items()}
+        full = held_out["reconstruction_loss"] + 2.0 * held_out["kl_loss"]
+        assert held_out["loss"] == pytest.approx(full, rel=1e-6)  # comparable through training
+
+
+def test_it_learns(made_up):
+    model = vae(base_channels=8)
+    model.compile(model.default_optimizers(learning_rate=3e-3))  # 48 steps have to do
+    history = model.fit(made_up(32), epochs=12, batch_size=8, verbose=0).history
+    assert history["loss"][-1] < 0.6 * history["loss"][0]
+    assert history["reconstruction_loss"][-1] < 0.6 * history["reconstruction_loss"][0]
+
+
+def test_validation_is_repeatable_and_an_average_over_images(made_up):
+    model = vae()
+    many = made_up(CHUNK + 2)
+    got = model.validate(many)
+    assert got == model.validate(many)
+    noise = keras.random.SeedGenerator(0)
+    parts = [many[:CHUNK], many[CHUNK:]]
+    drawn = [keras.random.normal((len(part), 6), seed=noise) for part in parts]
+    bounds = [
+        model.evidence_bound(to_network_range(part), z, training=False)
+        for part, z in zip(parts, drawn, strict=True)
+    ]
+    for name, value in got.items():
+        expected = (CHUNK * float(bounds[0][name]) + 2 * float(bounds[1][name])) / (CHUNK + 2)
+        assert value == pytest.approx(expected, rel=1e-5)
+
+
+def test_latent_statistics_known_answers(made_up):
+    model = vae()
+    head = model.encoder.get_layer("statistics")
+    kernel, bias = (np.zeros(v.shape, "float32") for v in head.weights)
+    kernel[:, 0] = np.random.RandomState(0).randn(len(kernel))  # the mean of unit 0 moves
+    bias[1], bias[6 + 2] = 2.0, np.log(4.0)  # a mean of 2; a variance of 4
+    head.set_weights([kernel, bias])
+    found = model.latent_statistics(made_up(CHUNK + 5))
+    assert found["mean"].shape == found["log_variance"].shape == (CHUNK + 5, 6)
+    assert found["active"].tolist() == [True, False, False, False, False, False]
+    expected = [(found["mean"][:, 0] ** 2).mean() / 2, 2.0, (3 - np.log(4)) / 2, 0, 0, 0]
+    np.testing.assert_allclose(found["kl_per_dimension"], expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"beta": -1}, "beta -1, kl_warmup 0: expected numbers of at least 0"),
+        ({"kl_warmup": -1}, "kl_warmup -1"),
+        ({"reconstruction": "l1"}, "reconstruction 'l1': expected one of mse, bce"),
+    ],
+)
+def test_impossible_options(options, message):
+    with pytest.raises(UserError, match=message):
+        fg.VAE(**SMALL, **options)
