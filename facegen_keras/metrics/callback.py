@@ -70,8 +70,8 @@ class MetricEvery(keras.callbacks.Callback):
         if not due or not getattr(self.model, "epoch_is_complete", True):
             return
         with warnings.catch_warnings():
-            if self._warned:  # the protocol does not change from epoch to epoch
-                warnings.simplefilter("ignore", UserWarning)
+            if self._warned:  # the number of images does not change; a collapse may come later
+                warnings.filterwarnings("ignore", ".*Fréchet distance", UserWarning)
             self._warned = True
             result = evaluate(
                 as_generator(self.model),

@@ -108,7 +108,7 @@ def evaluate(
 
     def warn(text: str) -> None:
         said.append(text)
-        warnings.warn(text, UserWarning, stacklevel=3)
+        warnings.warn(text, UserWarning, stacklevel=4)  # the caller of evaluate
 
     numbers: dict[str, Number] = {}
     if measured:

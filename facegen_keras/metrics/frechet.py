@@ -14,7 +14,7 @@ eigensolver keeps the digits of small eigenvalues, whose roots would otherwise b
 import warnings
 
 import numpy as np
-from scipy.linalg import lapack
+from scipy.linalg import blas, lapack
 
 from facegen_keras.errors import UserError
 from facegen_keras.metrics.statistics import Statistics, check_comparable
@@ -50,22 +50,35 @@ def frechet_distance(a: Statistics, b: Statistics) -> float:
 
 def trace_of_root(a: np.ndarray, b: np.ndarray) -> float:
     """tr((a b)^(1/2)) of two symmetric positive semidefinite matrices `(dim, dim)`, float64."""
-    left, right = _factor(a), _factor(b)
-    if right.shape[1] < left.shape[1]:  # the smaller rank: fewer eigenvalues, none of them zero
-        left, b = right, a
-    if left.shape[1] == 0:
-        return 0.0
-    symmetric = left.T @ (b @ left)
-    values = np.linalg.eigvalsh((symmetric + symmetric.T) / 2)
+    factor, order = _cholesky(a)
+    rank = factor.shape[1]
+    values = _eigenvalues(factor, order, b)
+    noise = np.finfo(np.float64).eps * rank * values.max(initial=0.0)
+    if (values < noise).any():
+        # Zeros that rounding has moved have roots that count. If b is the one of smaller rank, its
+        # own factor leaves them out.
+        other, other_order = _cholesky(b)
+        if other.shape[1] < rank:
+            values = _eigenvalues(other, other_order, a)
     return float(np.sqrt(np.maximum(values, 0.0)).sum())
 
 
-def _factor(matrix: np.ndarray) -> np.ndarray:
-    """L `(dim, rank)` with L L' = matrix, by Cholesky with pivoting (LAPACK dpstrf)."""
-    matrix = (matrix + matrix.T) / 2
-    packed, pivots, rank, info = lapack.dpstrf(matrix, lower=1)
+def _cholesky(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Lower L `(dim, rank)` and an order with L L' = matrix[order][:, order] (LAPACK dpstrf)."""
+    factor, pivots, rank, info = lapack.dpstrf(matrix.T, lower=1)
     if info < 0:
         raise UserError("a covariance that is no matrix of finite numbers; extract features again")
-    factor = np.zeros((len(matrix), rank))
-    factor[pivots - 1] = np.tril(packed)[:, :rank]
-    return factor
+    return np.asfortranarray(np.tril(factor)[:, :rank]), pivots - 1
+
+
+def _eigenvalues(factor: np.ndarray, order: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Eigenvalues of L' matrix[order][:, order] L, ascending."""
+    if factor.shape[1] == 0:
+        return np.zeros(0)
+    ordered = matrix[np.ix_(order, order)].T
+    if factor.shape[0] == factor.shape[1]:  # triangular: half the work
+        product = blas.dtrmm(1.0, factor, ordered, side=1, lower=1)
+        product = blas.dtrmm(1.0, factor, product, lower=1, trans_a=1, overwrite_b=1)
+    else:
+        product = factor.T @ (ordered @ factor)
+    return np.linalg.eigvalsh(product)

@@ -5,6 +5,7 @@ import pickle
 import struct
 import zipfile
 from collections import OrderedDict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -45,6 +46,23 @@ def test_reads_what_torch_wrote(tmp_path, zipped):
         assert read[name].dtype == expected.dtype, name
         assert read[name].shape == expected.shape, name
         np.testing.assert_array_equal(read[name], expected, err_msg=name)
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
+def test_all_names_of_the_published_file(tmp_path, zipped):
+    """472 tensors under Inception's names, each with its own value (and tiny shapes)."""
+    torch = pytest.importorskip("torch")
+    with np.load(Path(__file__).parent / "inception_reference.npz") as data:
+        names, shapes = data["names"].tolist(), data["shapes"].tolist()
+    sizes = [[min(2, int(n)) for n in shape.split(",")] for shape in shapes]
+    state = {
+        name: torch.full(s, float(i)) for i, (name, s) in enumerate(zip(names, sizes, strict=True))
+    }
+    torch.save(state, tmp_path / "x.pth", _use_new_zipfile_serialization=zipped)
+    read = read_state_dict(tmp_path / "x.pth")
+    assert list(read) == names
+    for i, (name, size) in enumerate(zip(names, sizes, strict=True)):
+        np.testing.assert_array_equal(read[name], np.full(size, i, np.float32))
 
 
 def test_state_dict_inside_a_checkpoint(tmp_path):
