@@ -274,7 +274,8 @@ def _callbacks(
     callbacks += [grid, Export(_main_file(model, folder), every, run), RunLog(folder / "log.jsonl")]
     extra: dict[str, Any] = {}
     if config.wandb:
-        tracker = tracking.WandbLog(config, folder, grid, state.get("wandb_id"))
+        options = resolved(config, model)
+        tracker = tracking.WandbLog(options, folder, grid, state.get("wandb_id"))
         callbacks.append(tracker)
         extra["wandb_id"] = tracker.run_id
     if config.tensorboard:

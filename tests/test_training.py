@@ -5,7 +5,9 @@ import json
 import os
 import re
 import shutil
+import sys
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import h5py
 import keras
@@ -287,6 +289,28 @@ def test_the_seed_decides_the_initial_weights():
     rates = [float(o.learning_rate.value) for o in one.optimizer.optimizers]
     assert rates == pytest.approx([1e-3, 1e-3])
     assert one.training_config["beta_1"] == 0.5  # the paper's, filled in
+
+
+def test_wandb_goes_on_under_its_id(train, monkeypatch):
+    """With a stand-in for the package; the real one is run in test_tracking.py."""
+    inits, entries = [], []
+    run = SimpleNamespace(log=lambda entry, step: entries.append((step, entry)), finish=int)
+    stand_in = ModuleType("wandb")
+    stand_in.Settings, stand_in.Image = dict, np.shape
+    stand_in.init = lambda **options: inits.append(options) or run
+    monkeypatch.setitem(sys.modules, "wandb", stand_in)
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    monkeypatch.setenv("NETRC", "/nowhere")
+    folder = train("tracked", "--model vae --epochs 1 --wandb --wandb_group study")
+    train("tracked", f"--resume {folder} --epochs 2")
+    assert len(inits) == 2 and inits[0]["id"] == inits[1]["id"]
+    assert {i["mode"] for i in inits} == {"offline"} and {i["group"] for i in inits} == {"study"}
+    assert [step for step, _ in entries] == [6, 12]
+    assert inits[0]["config"]["learning_rate"] == 2e-4  # the resolved configuration
+    for _, entry in entries:
+        assert {"loss", "kl_loss", "epoch", "images_seen", "fakes"} <= set(entry)
+        assert entry["fakes"] == [(32, 32, 3)] * 16
 
 
 @pytest.fixture
