@@ -15,7 +15,8 @@ def test_gradients_are_those_of_finite_differences(backend, run_python):
     if backend == "tensorflow":
         errors = runpy.run_path(str(SCRIPT))["errors"]()
     else:
-        errors = json.loads(run_python(SCRIPT.read_text(), backend=backend).splitlines()[-1])
+        output = run_python(SCRIPT.read_text(), backend=backend, timeout=900)
+        errors = json.loads(output.splitlines()[-1])
     facts = {name: errors.pop(name) for name in list(errors) if isinstance(errors[name], bool)}
     assert facts == {"new noise each time": True, "seed moved inside": True}
     assert len(errors) == 17

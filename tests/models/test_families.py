@@ -13,6 +13,7 @@ import facegen_keras as fg
 from facegen_keras.engine.trainer import to_network_range
 
 SCRIPT = Path(__file__).with_name("family_steps.py")
+QUICK_XLA = "--xla_backend_optimization_level=0"  # compiling takes most of the time on JAX
 SMALL = {"resolution": 32, "latent_dim": 6, "base_channels": 4}
 FAMILIES = {"vae": fg.VAE, "dcgan": fg.DCGAN, "combined": fg.Combined}
 
@@ -45,8 +46,8 @@ def test_steps_do_what_the_options_say(on_tensorflow):
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_every_backend_gives_the_same_losses(on_tensorflow, run_python, backend):
     path, expected = on_tensorflow
-    weights = {"FACEGEN_TEST_WEIGHTS": str(path)}
-    output = run_python(SCRIPT.read_text(), backend=backend, timeout=900, **weights)
+    env = {"FACEGEN_TEST_WEIGHTS": str(path), "XLA_FLAGS": QUICK_XLA}
+    output = run_python(SCRIPT.read_text(), backend=backend, timeout=900, **env)
     results = json.loads(output.splitlines()[-1])
     for family, result in results.items():
         for name, values in result["losses"].items():
