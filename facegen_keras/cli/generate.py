@@ -48,6 +48,18 @@ class GenerateConfig:
     """Number of layers that truncation_psi reaches (stylegan2)."""
     noise_mode: Literal["const", "random", "none"] | None = None
     """Noise inputs (stylegan2)."""
+    style_mix: list[str] | None = None
+    """Matrix of mixed styles, as rows=1,2,3 cols=4,5,6 layers=0-3 (stylegan2)."""
+    truncation_sweep: str | None = None
+    """The faces of the seeds at several truncations, such as 0,0.5,0.7,1 (stylegan2)."""
+    directions: Literal["pca", "sefa"] | None = None
+    """One face moved along unsupervised directions of w (stylegan2)."""
+    num_directions: int = 8
+    """How many directions (stylegan2)."""
+    project: str | None = None
+    """A photo to find in w by optimisation (stylegan2)."""
+    project_steps: int = 500
+    """Steps of that optimisation (stylegan2)."""
     output_dir: str = "./output"
     """Folder for the pictures."""
     saved_models_dir: str = "./saved_models"
@@ -55,7 +67,7 @@ class GenerateConfig:
 
     def __post_init__(self) -> None:
         """Refuse impossible values before anything is opened or written."""
-        for name in ("num_images", "frames"):
+        for name in ("num_images", "frames", "num_directions", "project_steps"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} {getattr(self, name)}: expected 1 or more")
         if not self.model and not self.model_path:
@@ -92,10 +104,17 @@ def run(config: GenerateConfig) -> int:
     path = find_model(config)
     generator = load_generator(path, expected_family=config.model)
     folder = Path(config.output_dir)
+    if _explored(config):
+        _explore(config, generator, folder)
+        return 0
     if config.reconstruct:
         _reconstruct(config, generator, path, folder)
     if config.interpolate and config.interpolate != "photos":
-        frames = pictures.interpolate_seeds(
+        if generator.family == "stylegan2":
+            from facegen_keras.latent import interpolate_w as interpolate_seeds
+        else:
+            interpolate_seeds = pictures.interpolate_seeds
+        frames = interpolate_seeds(
             generator,
             pictures.parse_seeds(config.interpolate),
             config.frames,
@@ -121,6 +140,44 @@ def find_model(config: GenerateConfig) -> Path:
         f"{config.model}: neither {names[0]} nor {names[1]} exists; "
         "train it first or give model_path a file"
     )
+
+
+def _explored(config: GenerateConfig) -> list[str]:
+    """The flags in use that only a StyleGAN2 understands."""
+    names = ("style_mix", "truncation_sweep", "directions", "project")
+    return [name for name in names if getattr(config, name)]
+
+
+def _explore(config: GenerateConfig, generator: Generator, folder: Path) -> None:
+    if generator.family != "stylegan2":
+        raise UserError(
+            f"{', '.join(_explored(config))}: only for stylegan2, not for {generator.family}"
+        )
+    from facegen_keras.cli import stylegan2
+
+    paths = []
+    if config.style_mix:
+        paths.append(
+            stylegan2.save_style_mix(generator, config.style_mix, folder, config.options())
+        )
+    if config.truncation_sweep:
+        psis = stylegan2.parse_psis(config.truncation_sweep)
+        paths.append(
+            stylegan2.save_truncation_sweep(
+                generator, config.seed_list(), psis, folder, config.options()
+            )
+        )
+    if config.directions:
+        paths.append(
+            stylegan2.save_directions(
+                generator, config.directions, config.num_directions, config.seed, folder
+            )
+        )
+    if config.project:
+        paths += stylegan2.save_projection(
+            generator, config.project, config.project_steps, config.seed, folder
+        )
+    print("\n".join(str(path) for path in paths))
 
 
 def _faces(config: GenerateConfig, generator: Generator, folder: Path) -> None:

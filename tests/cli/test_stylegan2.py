@@ -1,0 +1,90 @@
+"""The flags of `generate` that only a StyleGAN2 has."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from facegen_keras.cli import main
+from facegen_keras.cli.stylegan2 import parse_mix, parse_psis
+from facegen_keras.errors import UserError
+from facegen_keras.export import save_generator
+from facegen_keras.models import FAMILIES
+
+
+@pytest.fixture(scope="module")
+def model_path(tmp_path_factory):
+    model = FAMILIES["stylegan2"](
+        resolution=32, latent_dim=8, w_dim=8, mapping_layers=2, channel_base=128, channel_max=8
+    )
+    return save_generator(model, tmp_path_factory.mktemp("models") / "stylegan2_generator.h5")
+
+
+def generate(model_path, folder, *flags):
+    return main(["generate", "--model_path", str(model_path), "--output_dir", str(folder), *flags])
+
+
+def pixels(path):
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def test_style_mix_writes_a_matrix_with_its_sources(model_path, tmp_path):
+    words = ["rows=1,2", "cols=4,5,6", "layers=0-3"]
+    assert generate(model_path, tmp_path, "--style_mix", *words) == 0
+    assert pixels(tmp_path / "stylegan2_style_mix.png").shape == (3 * 32, 4 * 32, 3)
+
+
+def test_truncation_sweep_at_zero_is_one_face_for_all_seeds(model_path, tmp_path):
+    flags = ("--truncation_sweep", "0,1", "--seeds", "3,4", "--noise_mode", "none")
+    assert generate(model_path, tmp_path, *flags) == 0
+    sheet = pixels(tmp_path / "stylegan2_truncation.png")
+    assert sheet.shape == (64, 64, 3)
+    assert np.array_equal(sheet[:32, :32], sheet[32:, :32])
+    assert not np.array_equal(sheet[:32, 32:], sheet[32:, 32:])
+
+
+@pytest.mark.parametrize("method", ["pca", "sefa"])
+def test_directions_do_not_move_the_face_in_the_middle(model_path, tmp_path, method):
+    flags = ("--directions", method, "--num_directions", "2")
+    assert generate(model_path, tmp_path, *flags) == 0
+    sheet = pixels(tmp_path / f"stylegan2_directions_{method}.png")
+    assert sheet.shape == (64, 7 * 32, 3)
+    middle = slice(3 * 32, 4 * 32)
+    assert np.array_equal(sheet[:32, middle], sheet[32:, middle])
+
+
+def test_projection_comes_nearer_to_the_photo(model_path, tmp_path):
+    assert generate(model_path, tmp_path, "--seeds", "5", "--grid", "none") == 0
+    photo = tmp_path / "stylegan2_seed0005.png"
+    flags = ("--project", str(photo), "--project_steps", "60")
+    assert generate(model_path, tmp_path / "found", *flags) == 0
+    sheet = pixels(tmp_path / "found/stylegan2_projection.png").astype("float64")
+    target, start, found = np.split(sheet, 3, axis=1)
+    assert np.square(found - target).mean() < np.square(start - target).mean()
+    assert (tmp_path / "found/stylegan2_projection.mp4").stat().st_size > 0
+    assert np.load(tmp_path / "found/stylegan2_projection.npz")["losses"].shape == (60,)
+
+
+def test_interpolation_walks_in_w(model_path, tmp_path):
+    flags = ("--interpolate", "0,7", "--frames", "4", "--format", "png")
+    assert generate(model_path, tmp_path, *flags) == 0
+    assert pixels(tmp_path / "stylegan2_interpolation.png").shape == (32, 4 * 32, 3)
+
+
+@pytest.mark.parametrize(
+    "words", [["rows=1"], ["rows=1", "cols=2", "layers=0", "rows=3"], ["row=1", "cols=2"]]
+)
+def test_a_wrong_mix_is_refused(words):
+    with pytest.raises(UserError, match="expected rows="):
+        parse_mix(words)
+
+
+def test_a_wrong_truncation_is_refused():
+    with pytest.raises(UserError, match="truncation_sweep '0,half'"):
+        parse_psis("0,half")
+
+
+def test_layers_that_are_not_there_are_one_line(model_path, tmp_path, capsys):
+    words = ["rows=1", "cols=4", "layers=0-99"]
+    assert generate(model_path, tmp_path, "--style_mix", *words) == 2
+    assert capsys.readouterr().err.count("\n") == 1
