@@ -4,8 +4,9 @@
 
 Both networks get the same random weights and the same images (64x64, resized to 299 by
 pytorch-fid's protocol) and take turns in one process, so that whatever else the machine does hits
-both. The answers are compared as well: a quick wrong network is no use. Needs torch;
-`KERAS_BACKEND` chooses the backend of this package's side (TensorFlow unless set).
+both; processor time is printed beside wall time for machines that do more than this. The answers
+are compared as well: a quick wrong network is no use. Needs torch; `KERAS_BACKEND` chooses the
+backend of this package's side (TensorFlow unless set).
 """
 
 import argparse
@@ -172,18 +173,24 @@ def main() -> None:
     a, b = plain_features(plain, images[:50]), extractor(images[:50])  # also the warm-up
     print(f"largest difference relative to the largest feature: {abs(a - b).max() / a.max():.1e}")
     rates: dict[str, list[float]] = {"pytorch-fid's network": [], "facegen_keras": []}
+    work: dict[str, list[float]] = {name: [] for name in rates}
     for _ in range(args.rounds):
         for name, run in (
             ("pytorch-fid's network", lambda: plain_features(plain, images)),
             ("facegen_keras", lambda: extractor(images)),
         ):
-            start = time.perf_counter()
+            start, used = time.perf_counter(), time.process_time()
             run()
             rates[name].append(len(images) / (time.perf_counter() - start))
+            work[name].append(1000 * (time.process_time() - used) / len(images))
     for name, values in rates.items():
-        print(f"{name}: {statistics.median(values):.1f} images/s {[round(v, 1) for v in values]}")
+        cost = statistics.median(work[name])
+        rounds = [round(v, 1) for v in values]
+        print(f"{name}: {statistics.median(values):.1f} images/s {rounds}, {cost:.0f} ms CPU each")
     ratios = [ours / theirs for theirs, ours in zip(*rates.values(), strict=True)]
     print(f"ratio: {statistics.median(ratios):.2f} {[round(r, 2) for r in ratios]}")
+    theirs, ours = (statistics.median(values) for values in work.values())
+    print(f"ratio of processor time: {theirs / ours:.2f}")
 
 
 if __name__ == "__main__":
