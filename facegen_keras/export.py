@@ -22,6 +22,7 @@ import h5py
 import keras
 import numpy as np
 
+from facegen_keras.atomic import replacing
 from facegen_keras.errors import UserError
 from facegen_keras.generator import Generator
 from facegen_keras.model_file import METADATA, SUFFIXES, ModelFile, first_input_shape
@@ -165,7 +166,7 @@ def publish(source: str | os.PathLike, target: str | os.PathLike) -> Path:
             continue
         if _run_of(there) != _run_of(here):
             keep_existing(there)
-        with _replacing(there) as temporary:
+        with replacing(there) as temporary:
             shutil.copyfile(here, temporary)
     return target
 
@@ -213,7 +214,7 @@ def write_model(model: keras.Model, path: str | os.PathLike, metadata: dict) -> 
     if path.suffix not in SUFFIXES:
         raise UserError(f"{path}: a generator is saved as .h5 or .keras")
     text = json.dumps(metadata, default=_plain)
-    with _replacing(path) as temporary:
+    with replacing(path) as temporary:
         with _without_h5_warning():
             model.save(temporary)
         _attach(temporary, text)
@@ -223,7 +224,7 @@ def update_metadata(path: str | os.PathLike, **entries) -> None:
     """Set entries of the metadata of an exported file (such as `metrics`), atomically."""
     path = Path(path)
     metadata = {**_read(path).metadata, **entries}
-    with _replacing(path) as temporary:
+    with replacing(path) as temporary:
         shutil.copyfile(path, temporary)
         _attach(temporary, json.dumps(metadata, default=_plain))
 
@@ -291,24 +292,6 @@ def _run_of(path: Path) -> str | None:
     except UserError:
         return None
     return run if isinstance(run, str) and run and "/" not in run else None
-
-
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """A temporary name beside `path`, synced and renamed to it if all goes well."""
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:  # h5py tells a full disk by either
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        state = "the file that was there is untouched" if path.exists() else "nothing was written"
-        raise UserError(f"{path}: could not be written ({reason}); {state}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _attach(path: Path, text: str) -> None:

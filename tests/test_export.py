@@ -176,7 +176,7 @@ def test_failed_write_leaves_the_old_file(saved, monkeypatch):
     def full(*args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(export.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(UserError, match="No space left on device"):
         save_generator(model, path, run="first")
     assert path.read_bytes() == before

@@ -8,7 +8,6 @@ a temporary name, flushed to the disk, then renamed: a power cut leaves the prev
 
 import contextlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,13 @@ import keras
 import numpy as np
 from keras import ops
 
+from facegen_keras.atomic import replacing
 from facegen_keras.engine.trainer import FaceModel
 from facegen_keras.errors import UserError
 
 KEEP = 2  # the last one, and one in case that one is damaged
 PATTERN = "checkpoint-*.h5"
+LEFTOVERS = ".checkpoint-*.part.h5"  # of a process that was killed while it wrote
 
 
 def save(model: FaceModel, folder: str | Path, epoch: int, position: int, **extra: Any) -> Path:
@@ -52,26 +53,12 @@ def save(model: FaceModel, folder: str | Path, epoch: int, position: int, **extr
         **extra,
     }
     path = folder / f"checkpoint-{model.steps:09d}.h5"
-    temporary = path.with_suffix(".h5.tmp")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb") as raw:
-            with h5py.File(raw, "w") as file:
-                file.attrs["state"] = json.dumps(state)
-                for name, variable in _variables(model).items():
-                    file[name] = ops.convert_to_numpy(variable.value)
-            raw.flush()
-            os.fsync(raw.fileno())
-        os.replace(temporary, path)
-        _sync_folder(folder)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise UserError(
-            f"{path}: the checkpoint could not be written ({error.strerror or error}); the one "
-            "before it is kept; free some space, then --resume"
-        ) from error
-    for old in find(folder)[:-KEEP]:
+    advice = "the checkpoint before it is kept; free some space, then --resume"
+    with replacing(path, advice) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs["state"] = json.dumps(state)
+        for name, variable in _variables(model).items():
+            file[name] = ops.convert_to_numpy(variable.value)
+    for old in (*find(folder)[:-KEEP], *folder.glob(LEFTOVERS)):
         old.unlink(missing_ok=True)
     return path
 
@@ -166,13 +153,3 @@ def _assign(model: FaceModel, values: dict[str, np.ndarray], path: Path) -> None
         )
     for name, variable in variables.items():
         variable.assign(values[name])
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename survive a power cut; not every system can."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from facegen_keras.metrics.atomic import replacing
+from facegen_keras.atomic import replacing
 
 
 @dataclass(frozen=True)

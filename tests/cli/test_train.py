@@ -73,7 +73,7 @@ def wait_until(process, condition):
 def kill_while_writing(process, folder, after):
     """Kill -9 as soon as a checkpoint later than step `after` is being written."""
     wait_until(process, lambda: last_step(folder) >= after)
-    wait_until(process, lambda: list((folder / "checkpoints").glob("*.tmp")))
+    wait_until(process, lambda: list((folder / "checkpoints").glob("*.part.h5")))
     process.kill()
     assert process.wait() == -signal.SIGKILL
 
@@ -131,7 +131,7 @@ def test_killed_and_interrupted_it_ends_with_the_same_bits(start, tmp_path):
     assert_bit_for_bit(folder, whole)
     assert (tmp_path / "saved_models" / "dcgan_generator.whole.h5").exists()
     assert (tmp_path / "saved_models" / "dcgan_generator.h5").exists()
-    assert not list((folder / "checkpoints").glob("*.tmp"))
+    assert not list((folder / "checkpoints").glob("*.part.h5"))
 
 
 def test_killed_on_jax_it_ends_with_the_same_bits(start):
