@@ -8,9 +8,7 @@ The run folder `output/<name>/` holds `config.yaml` (resolved), `environment.jso
 import dataclasses
 import inspect
 import json
-import platform
 import time
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from facegen_keras import figures, tracking
-from facegen_keras.config import MAY_CHANGE, TrainConfig, load_config, to_yaml
+from facegen_keras.config import TrainConfig, to_yaml
 from facegen_keras.data import FaceBatches, Faces, load_faces
 from facegen_keras.engine import autodiff, checkpoint
 from facegen_keras.engine.callbacks import (
@@ -34,15 +32,12 @@ from facegen_keras.engine.guards import Autosave, CollapseAlarm, GracefulStop, N
 from facegen_keras.engine.trainer import FaceModel, check_resolution
 from facegen_keras.errors import UserError
 from facegen_keras.export import publish, save_generator
-from facegen_keras.generate import save_grid
 from facegen_keras.models import FAMILIES
+from facegen_keras.run_folder import RESULT, check_same_run, find_run, make_run, record_environment
 
-RESULT = "result.json"  # in the folder of a run that came to its end
-PHOTOS_SHOWN = 64
 PHOTOS_MEASURED = 512  # for the collapse alarm and the latent report
 MAX_ROLLBACKS = 3  # a run that breaks more often has another problem
 MAIN_PART = {"vae": "decoder"}  # the others call theirs a generator
-PACKAGES = ("facegen-keras", "keras", "tensorflow", "jax", "torch", "numpy", "pillow", "h5py")
 
 
 def train(config: TrainConfig) -> Path:
@@ -67,7 +62,7 @@ def train(config: TrainConfig) -> Path:
         )
     model = build(config)
     if folder is None:
-        folder = _make_run(config, model, faces)
+        folder = make_run(resolved(config, model), faces)
     checkpoints = folder / "checkpoints"
     if checkpoint.find(checkpoints):
         state = checkpoint.restore(model, checkpoints)
@@ -156,35 +151,6 @@ def dry_run(config: TrainConfig) -> str:
     )
 
 
-def find_run(resume: str, output_dir: str | Path) -> Path:
-    """The folder of a run to resume: a path, or `"latest"` for the newest in `output_dir`.
-
-    Raises:
-        UserError: There is no such run.
-    """
-    if resume != "latest":
-        folder = Path(resume)
-        if not (folder / "config.yaml").is_file():
-            raise UserError(f"--resume {resume}: not the folder of a run (no config.yaml in it)")
-        return folder
-    runs = [path.parent for path in Path(output_dir).glob("*/config.yaml")]
-    if not runs:
-        raise UserError(f"--resume latest: no run in {output_dir}; start one first")
-    return max(runs, key=_last_sign_of_life)
-
-
-def check_same_run(config: TrainConfig, folder: Path) -> None:
-    """Refuse to go on with a run under another configuration than the one it began with."""
-    stored = load_config(folder / "config.yaml")
-    for field in dataclasses.fields(config):
-        given, before = getattr(config, field.name), getattr(stored, field.name)
-        if field.name not in MAY_CHANGE and given != before:
-            raise UserError(
-                f"--{field.name} {given}: {folder} was trained with {before}, which cannot change "
-                "when it goes on; leave the flag out, or start a new run"
-            )
-
-
 def _load(config: TrainConfig) -> tuple[Faces, Faces | None]:
     faces = load_faces(
         config.data_path,
@@ -197,55 +163,6 @@ def _load(config: TrainConfig) -> tuple[Faces, Faces | None]:
     if config.validation_split:
         return faces.split(config.validation_split, seed=config.seed)
     return faces, None
-
-
-def _make_run(config: TrainConfig, model: FaceModel, faces: Faces) -> Path:
-    """A new folder with the record of what is about to be trained."""
-    if len(faces) < config.batch_size:
-        raise UserError(
-            f"batch_size {config.batch_size} is larger than the data ({len(faces)} images); "
-            f"give --batch_size {len(faces)} or less, or more photos"
-        )
-    when = time.strftime("%Y%m%d-%H%M%S")
-    name = config.name or f"{config.model}_{config.resolution}_{when}"
-    folder = Path(config.output_dir) / name
-    if config.name and (folder / "config.yaml").exists():
-        raise UserError(
-            f"name {name}: {folder} exists; go on with it by --resume {folder}, or choose another"
-        )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"output_dir {config.output_dir}: {error.strerror}") from error
-    config = dataclasses.replace(resolved(config, model), name=name, resume=None)
-    config.save(folder / "config.yaml")
-    save_grid(faces[:PHOTOS_SHOWN], folder / "reals.png")
-    print(f"training {config.model} in {folder}: {len(faces)} images, seed {config.seed}")
-    return folder
-
-
-def _record_environment(folder: Path, step: int) -> None:
-    """Add this start of the run, and what it runs on, to `environment.json`."""
-    path = folder / "environment.json"
-    sessions = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    sessions.append(
-        {
-            "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-            "from_step": step,
-            "python": platform.python_version(),
-            "system": platform.platform(),
-            "backend": keras.backend.backend(),
-            "accelerator": autodiff.has_accelerator(),
-            "versions": versions,
-        }
-    )
-    path.write_text(json.dumps(sessions, indent=2) + "\n", encoding="utf-8")
 
 
 def _callbacks(
@@ -316,7 +233,7 @@ def _fit(
     stop: GracefulStop,
 ) -> None:
     """`fit`, again from the last checkpoint where a loss broke and `on_nan` is `"rollback"`."""
-    _record_environment(folder, model.steps)
+    record_environment(folder, model.steps)
     for attempt in range(1, MAX_ROLLBACKS + 2):
         try:
             model.fit(
@@ -364,11 +281,6 @@ def _finish(config: TrainConfig, model: FaceModel, folder: Path, best: Any) -> N
 
 def _main_file(model: FaceModel, folder: Path, prefix: str = "") -> Path:
     return folder / f"{prefix}{model.family}_{MAIN_PART.get(model.family, 'generator')}.h5"
-
-
-def _last_sign_of_life(folder: Path) -> float:
-    paths = [folder / "config.yaml", *checkpoint.find(folder / "checkpoints")]
-    return max(path.stat().st_mtime for path in paths)
 
 
 def _duration(seconds: float) -> str:

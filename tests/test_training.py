@@ -20,6 +20,7 @@ import facegen_keras as fg
 from facegen_keras import cli, training
 from facegen_keras.config import MAY_CHANGE, TrainConfig, load_config
 from facegen_keras.engine import checkpoint
+from facegen_keras.run_folder import find_run
 
 SMALL = ["--resolution", "32", "--base_channels", "4", "--latent_dim", "6", "--batch_size", "8"]
 EXACT = {"epoch", "images_seen", "step"}
@@ -268,10 +269,10 @@ def test_the_newest_run_is_latest(tmp_path):
     last = tmp_path / "a" / "checkpoints" / "checkpoint-000000001.h5"
     last.touch()
     os.utime(tmp_path / "b" / "config.yaml", (1000, 1000))
-    assert training.find_run("latest", tmp_path) == tmp_path / "a"
+    assert find_run("latest", tmp_path) == tmp_path / "a"
     os.utime(tmp_path / "a" / "config.yaml", (900, 900))
     os.utime(last, (999, 999))
-    assert training.find_run("latest", tmp_path) == tmp_path / "b"
+    assert find_run("latest", tmp_path) == tmp_path / "b"
 
 
 def test_the_seed_decides_the_initial_weights():

@@ -12,6 +12,7 @@ from facegen_keras import figures, training
 from facegen_keras.cli.parser import parse
 from facegen_keras.config import TrainConfig, load_config
 from facegen_keras.errors import UserError
+from facegen_keras.run_folder import RESULT
 
 USAGE = (
     "usage: facegen sweep FILE.yaml [FILE.yaml ...] [--NAME VALUE ...]\n\n"
@@ -53,7 +54,7 @@ def _configuration(file: str, name: str, flags: Sequence[str]) -> TrainConfig:
 
 def _train(config: TrainConfig) -> Path:
     folder = Path(config.output_dir) / config.name
-    result = folder / training.RESULT
+    result = folder / RESULT
     if result.exists():
         done = json.loads(result.read_text(encoding="utf-8"))["epochs"]
         if done >= config.epochs:
@@ -74,7 +75,7 @@ def _compare(folders: Sequence[Path], output: Path) -> int:
     rows = []
     for folder in folders:
         last = figures.read_log(folder)[-1]
-        result = json.loads((folder / training.RESULT).read_text(encoding="utf-8"))
+        result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
         config = load_config(folder / "config.yaml")
         rows.append(
             {

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from facegen_keras import training
 from facegen_keras.config import TrainConfig
 from facegen_keras.errors import UserError
+from facegen_keras.run_folder import find_run
 
 CONFIG = TrainConfig
 
@@ -15,7 +16,7 @@ def expand(argv: Sequence[str]) -> list[str]:
     resume = _value_of(flags, "--resume")
     if resume is None:
         return flags
-    folder = training.find_run(resume, _value_of(flags, "--output_dir") or TrainConfig.output_dir)
+    folder = find_run(resume, _value_of(flags, "--output_dir") or TrainConfig.output_dir)
     return ["--config", str(folder / "config.yaml"), *flags, "--resume", str(folder)]
 
 
