@@ -1,0 +1,58 @@
+"""Several configurations in turn."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facegen_keras.cli import main
+
+
+@pytest.fixture
+def photos(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (24, 32, 32, 3), dtype=np.uint8)
+    np.save(tmp_path / "photos.npy", images)
+    return tmp_path / "photos.npy"
+
+
+@pytest.fixture
+def configs(tmp_path):
+    for beta in (1, 2):
+        text = f"model: vae\nresolution: 32\nbatch_size: 8\nbase_channels: 4\nbeta: {beta}.0\n"
+        (tmp_path / f"beta{beta}.yaml").write_text(text + "latent_dim: 4\nvalidation_split: 0.25\n")
+    return [str(tmp_path / f"beta{beta}.yaml") for beta in (1, 2)]
+
+
+def sweep(configs, photos, folder, *flags):
+    places = ["--data_path", str(photos), "--output_dir", str(folder)]
+    return main(["sweep", *configs, *places, "--cache_dir", str(folder / "cache"), *flags])
+
+
+def test_a_sweep_compares_and_the_same_line_again_trains_only_what_is_new(
+    configs, photos, tmp_path, capsys
+):
+    out = tmp_path / "out"
+    assert sweep(configs[:1], photos, out, "--epochs", "1") == 0
+    trained = (out / "beta1/config.yaml").stat().st_mtime_ns
+    capsys.readouterr()
+    assert sweep(configs, photos, out, "--epochs", "1") == 0
+    assert "beta1: finished" in capsys.readouterr().out
+    assert (out / "beta1/config.yaml").stat().st_mtime_ns == trained
+    with open(out / "sweep.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["run"], float(row["beta"])) for row in rows] == [("beta1", 1.0), ("beta2", 2.0)]
+    assert all(float(row["best_value"]) > 0 for row in rows)
+    assert (out / "sweep.png").stat().st_size > 0
+
+
+def test_a_misspelt_key_stops_it_before_anything_is_trained(configs, photos, tmp_path, capsys):
+    Path(configs[1]).write_text("model: vae\nbetta: 1\n")
+    assert sweep(configs, photos, tmp_path / "out", "--epochs", "1") == 2
+    assert "did you mean beta?" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_it_needs_files(capsys):
+    assert main(["sweep", "--epochs", "1"]) == 2
+    assert "name the configuration files first" in capsys.readouterr().err
