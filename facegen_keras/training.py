@@ -104,7 +104,10 @@ def build(config: TrainConfig) -> FaceModel:
         if getattr(config, name) is not None
     }
     model.compile(model.default_optimizers(**rates))
-    model.training_config = dataclasses.asdict(resolved(config, model))
+    recorded = dataclasses.asdict(resolved(config, model))
+    for place in ("output_dir", "saved_models_dir", "cache_dir"):  # of this machine, not the model
+        del recorded[place]
+    model.training_config = {**recorded, "data_path": Path(config.data_path).name}
     return model
 
 
