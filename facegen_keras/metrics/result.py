@@ -178,7 +178,9 @@ class Report:
             places = np.arange(len(having))[::-1]
             values = [e.numbers[key].value for e in having]
             errors = [e.numbers[key].error or 0.0 for e in having]
-            axis.barh(places, values, xerr=errors if any(errors) else None, height=0.6)
+            bars = {"height": 0.6, "color": "0.75"}  # light, so that the numbers on them are read
+            axis.barh(places, values, xerr=errors if any(errors) else None, **bars)
+            axis.locator_params(axis="x", nbins=3)
             axis.set_yticks(places, [Path(e.name).stem or e.name for e in having])
             axis.set_title(f"{self.label(key)} {self._arrow(key)}", fontsize=9)
             for place, evaluation in zip(places, having, strict=True):
