@@ -29,10 +29,11 @@ from facegen_keras.engine.callbacks import (
     RunLog,
 )
 from facegen_keras.engine.guards import Autosave, CollapseAlarm, GracefulStop, NanGuard
-from facegen_keras.engine.trainer import FaceModel, check_resolution
+from facegen_keras.engine.trainer import FaceModel
 from facegen_keras.errors import UserError
 from facegen_keras.export import publish, save_generator
 from facegen_keras.models import FAMILIES
+from facegen_keras.resolution import SMALLEST_TRAINED, check_resolution
 from facegen_keras.run_folder import RESULT, check_same_run, find_run, make_run, record_environment
 
 PHOTOS_MEASURED = 512  # for the collapse alarm and the latent report
@@ -51,7 +52,7 @@ def train(config: TrainConfig) -> Path:
     folder = find_run(config.resume, config.output_dir) if config.resume else None
     if folder:
         check_same_run(config, folder)
-    check_resolution(config.resolution)
+    check_resolution(config.resolution, SMALLEST_TRAINED)
     faces, held_out = _load(config)
     last = checkpoint.read_state(folder / "checkpoints") if folder else None
     if last and last["data_fingerprint"] != faces.fingerprint:
@@ -126,7 +127,7 @@ def dry_run(config: TrainConfig) -> str:
 
     Two steps are timed after the first, which also compiles. Writes nothing but the data cache.
     """
-    check_resolution(config.resolution)
+    check_resolution(config.resolution, SMALLEST_TRAINED)
     faces, _ = _load(config)
     model = build(config)
     batches = FaceBatches(faces, config.batch_size, seed=config.seed)

@@ -23,8 +23,7 @@ from facegen_keras.data.sources import (
     printable,
 )
 from facegen_keras.errors import UserError
-
-MIN_RESOLUTION, MAX_RESOLUTION = 8, 1024
+from facegen_keras.resolution import check_resolution
 
 
 @dataclass(frozen=True)
@@ -210,21 +209,6 @@ def open_source(source: str | os.PathLike | np.ndarray) -> Source | ArraySource:
         raise UserError(f"{error.filename}: permission denied; make it readable") from None
     except OSError as error:
         raise UserError(f"{name}: cannot be read ({error.strerror or error}); {WAYS}") from None
-
-
-def check_resolution(resolution: int) -> None:
-    """Refuse a resolution that is not a power of two from 8 to 1024, naming the nearest.
-
-    Raises:
-        UserError: It is not.
-    """
-    allowed = [2**power for power in range(3, 11)]
-    if resolution not in allowed:
-        nearest = min(allowed, key=lambda side: abs(side - resolution))
-        raise UserError(
-            f"resolution {resolution}: must be a power of two from {MIN_RESOLUTION} to "
-            f"{MAX_RESOLUTION}; the nearest is {nearest}"
-        )
 
 
 def parse_crop(crop: str | tuple[int, int, int, int]) -> str | tuple[int, int, int, int]:

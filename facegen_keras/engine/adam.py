@@ -7,8 +7,9 @@ import keras
 class Adam(keras.optimizers.Adam):
     """`keras.optimizers.Adam`, with the same state and numbers.
 
-    Keras writes the update as a dozen elementwise operations, each a pass over memory; on a CPU
-    they took a third of a DCGAN step at batch size 32. TensorFlow has the whole update as one.
+    Keras writes the update as a dozen elementwise operations, each a pass over memory; TensorFlow
+    has the whole update as one, which took 18 ms instead of 47 for the 8.7 million weights of a
+    VAE (processor time of two cores).
     """
 
     def update_step(self, gradient, variable, learning_rate) -> None:

@@ -1,4 +1,4 @@
-"""Gradients on every Keras backend: the one file that imports TensorFlow, JAX or PyTorch.
+"""Gradients on every Keras backend: the one file that differentiates with the backend itself.
 
 Three functions are all a GAN needs, written for a stateful style (layers own their variables and
 may update them during a forward pass, as BatchNormalization and seed generators do):

@@ -22,13 +22,13 @@ from keras import ops
 from facegen_keras.engine import autodiff
 from facegen_keras.errors import UserError
 from facegen_keras.generator import in_chunks, infer, latents, to_uint8
+from facegen_keras.resolution import SMALLEST_TRAINED, check_resolution
 
 PRECISIONS = {
     "float32": "float32",
     "bfloat16": "mixed_bfloat16",
     "float16": "mixed_float16",  # every optimizer gets a dynamic loss scale
 }
-MIN_RESOLUTION = 32
 SAMPLES_AT_A_TIME = 16
 
 
@@ -81,7 +81,7 @@ class FaceModel(keras.Model):
     def __init__(self, resolution: int, latent_dim: int, precision: str, seed: int):
         if precision not in PRECISIONS:
             raise UserError(f"precision {precision!r}: expected one of {', '.join(PRECISIONS)}")
-        check_resolution(resolution)
+        check_resolution(resolution, SMALLEST_TRAINED)
         if latent_dim < 1:
             raise UserError(f"latent_dim {latent_dim}: expected a positive number")
         super().__init__(name=self.family)
@@ -422,14 +422,3 @@ class _RestoreMetrics(keras.callbacks.Callback):
 def to_network_range(images: Any) -> Any:
     """uint8 [0, 255] to float32 [-1, 1], the range of every network here."""
     return ops.cast(images, "float32") / 127.5 - 1.0
-
-
-def check_resolution(resolution: int, lowest: int = MIN_RESOLUTION, highest: int = 1024) -> None:
-    """Raise a UserError unless the resolution is a power of two within bounds."""
-    if resolution < lowest or resolution > highest or resolution & (resolution - 1):
-        allowed = [2**k for k in range(3, 11) if lowest <= 2**k <= highest]
-        nearest = min(allowed, key=lambda value: abs(value - resolution))
-        raise UserError(
-            f"resolution {resolution}: expected a power of two from {lowest} to {highest}; "
-            f"the nearest is {nearest}"
-        )

@@ -35,7 +35,7 @@ def build_generator(
 ) -> keras.Model:
     """Latent `(batch, latent_dim)` to image `(batch, resolution, resolution, 3)` in [-1, 1]."""
     options = {"kernel_initializer": _initializer(), "use_bias": False, "dtype": dtype}
-    widths = _widths(resolution, base_channels)[::-1]
+    widths = channel_widths(resolution, base_channels)[::-1]
     latent = keras.Input((latent_dim,), name="latent")
     x = layers.Dense(4 * 4 * widths[0], name="project", **options)(latent)
     x = layers.Reshape((4, 4, widths[0]), name="reshape", dtype=dtype)(x)
@@ -74,7 +74,7 @@ def build_discriminator(
 
     image = keras.Input((resolution, resolution, 3), name="image")
     x, outputs = image, []
-    for k, width in enumerate(_widths(resolution, base_channels)):
+    for k, width in enumerate(channel_widths(resolution, base_channels)):
         size = resolution // 2 ** (k + 1)
         name = f"{size}x{size}"
         normalized = k > 0 and not spectral_norm  # section 3: not on the first layer
@@ -286,7 +286,7 @@ def share_above_zero(logits: Any) -> Any:
     return ops.mean(ops.cast(logits > 0, "float32"))
 
 
-def _widths(resolution: int, base_channels: int) -> list[int]:
+def channel_widths(resolution: int, base_channels: int) -> list[int]:
     """Channels from the image inwards, doubling down to 4x4 and capped."""
     return [
         base_channels * min(2**k, MAX_CHANNEL_FACTOR) for k in range(int(math.log2(resolution)) - 2)

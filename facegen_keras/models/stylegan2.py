@@ -14,8 +14,8 @@ import keras
 import numpy as np
 
 from facegen_keras import fir
-from facegen_keras.engine.trainer import check_resolution
 from facegen_keras.errors import UserError
+from facegen_keras.resolution import check_resolution
 from facegen_keras.stylegan2_layers import (
     EqualizedConv,
     EqualizedDense,

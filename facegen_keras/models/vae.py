@@ -19,11 +19,11 @@ from facegen_keras.engine.average import untrained_copy
 from facegen_keras.engine.trainer import FaceModel, to_network_range
 from facegen_keras.errors import UserError
 from facegen_keras.layers import BatchNormalization, Sampling
+from facegen_keras.models.dcgan import channel_widths
 
 KERNEL = 4
 LEAK = 0.2
 LEARNING_RATE = 2e-4
-MAX_CHANNEL_FACTOR = 8
 ACTIVE_VARIANCE = 0.01  # of the mean, above which a unit is active: Burda et al. 2016, appendix C
 VALIDATION_SEED = 0
 CHUNK = 128  # images at a time outside of training
@@ -36,7 +36,7 @@ def build_encoder(
     means, then the log-variances, of q(z|x)."""
     image = keras.Input((resolution, resolution, 3), name="image")
     x = image
-    for k, width in enumerate(_widths(resolution, base_channels)):
+    for k, width in enumerate(channel_widths(resolution, base_channels)):
         size = resolution // 2 ** (k + 1)
         name = f"{size}x{size}"
         x = layers.Conv2D(
@@ -53,7 +53,7 @@ def build_decoder(
     resolution: int, latent_dim: int, base_channels: int = 64, dtype: str = "float32"
 ) -> keras.Model:
     """Latent `(batch, latent_dim)` to image `(batch, resolution, resolution, 3)` in [-1, 1]."""
-    widths = _widths(resolution, base_channels)[::-1]
+    widths = channel_widths(resolution, base_channels)[::-1]
     latent = keras.Input((latent_dim,), name="latent")
     x = layers.Dense(4 * 4 * widths[0], name="project", dtype=dtype)(latent)
     x = layers.Reshape((4, 4, widths[0]), name="reshape", dtype=dtype)(x)
@@ -231,10 +231,3 @@ class _Joined:
 
     def count_params(self) -> int:
         return sum(math.prod(v.shape) for v in self.trainable_variables)
-
-
-def _widths(resolution: int, base_channels: int) -> list[int]:
-    """Channels from the image inwards, doubling down to 4x4 and capped."""
-    return [
-        base_channels * min(2**k, MAX_CHANNEL_FACTOR) for k in range(int(math.log2(resolution)) - 2)
-    ]
