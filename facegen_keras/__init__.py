@@ -1,5 +1,7 @@
 """Generative models of human faces in Keras 3."""
 
+import importlib
+
 import facegen_keras.startup  # noqa: F401 - first: it imports Keras without TensorFlow's notes
 
 # isort: split
@@ -32,6 +34,7 @@ __all__ = [
     "StyleGAN2Generator",
     "TrainConfig",
     "UserError",
+    "figures",
     "import_nvidia",
     "load_encoder",
     "load_faces",
@@ -44,9 +47,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Import `facegen_keras.metrics` when it is first asked for: SciPy takes a second."""
-    if name == "metrics":
-        import facegen_keras.metrics as metrics
-
-        return metrics
+    """Import what takes a second, SciPy and Matplotlib, when it is first asked for."""
+    if name in ("figures", "metrics"):
+        return importlib.import_module(f"facegen_keras.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,9 +5,16 @@ import json
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from PIL import Image
 
 from facegen_keras.errors import UserError
-from facegen_keras.figures import image_grid, loss_curves, read_log, reconstruction_pairs
+from facegen_keras.figures import (
+    image_grid,
+    loss_curves,
+    read_log,
+    reconstruction_pairs,
+    save,
+)
 from facegen_keras.generate import tile
 
 IMAGES = np.random.RandomState(0).randint(0, 256, (5, 4, 6, 3)).astype("uint8")
@@ -90,3 +97,28 @@ def test_refused_logs(tmp_path):
         read_log(tmp_path)
     with pytest.raises(UserError, match="no loss to draw"):
         loss_curves([{"epoch": 1}])
+
+
+def test_saved_for_a_report_as_vector_and_at_300_dots_per_inch(tmp_path):
+    figure = loss_curves(LOG)
+    assert save(figure, "curves", tmp_path) is figure
+    assert (tmp_path / "curves.pdf").read_bytes().startswith(b"%PDF")
+    with Image.open(tmp_path / "curves.png") as image:
+        assert [round(dots) for dots in image.info["dpi"]] == [300, 300]
+        assert image.width == pytest.approx(6 * 300, rel=0.1)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["curves.pdf", "curves.png"]
+    for name in ("", "a/b", "curves.png"):
+        with pytest.raises(UserError, match="plain name"):
+            save(figure, name, tmp_path)
+
+
+def test_lines_differ_without_colour():
+    ax = loss_curves(LOG).axes[0]
+    assert len({line.get_linestyle() for line in ax.get_lines()}) == 2
+
+
+def test_the_style_leaves_the_users_settings_alone():
+    with plt.rc_context({"font.size": 21}):
+        figure = loss_curves(LOG)
+        assert plt.rcParams["font.size"] == 21
+    assert figure.axes[0].xaxis.label.get_size() == 9

@@ -1,0 +1,109 @@
+"""What a training logged, as curves."""
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from facegen_keras.errors import UserError
+from facegen_keras.figures.style import new_axes, styled
+
+
+def read_log(source: str | os.PathLike | Iterable[dict]) -> list[dict]:
+    """The lines of a run's `log.jsonl`.
+
+    Args:
+        source: The file, its run folder, or lines already read.
+
+    Raises:
+        UserError: There is no such file, or a line (but the last, which a running training may
+            be writing) is not JSON.
+    """
+    if not isinstance(source, str | os.PathLike):
+        return list(source)
+    path = Path(source)
+    path = path / "log.jsonl" if path.is_dir() else path
+    if not path.exists():
+        raise UserError(f"{path}: no such log; expected a run folder or its log.jsonl")
+    lines, records = path.read_text(encoding="utf-8").splitlines(), []
+    for number, line in enumerate(lines, 1):
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError:
+            if number < len(lines):
+                raise UserError(f"{path}: line {number} is not JSON") from None
+    return records
+
+
+@styled
+def loss_curves(
+    source: str | os.PathLike | Iterable[dict],
+    names: Sequence[str] | None = None,
+    against: str = "images_seen",
+    ax: Axes | None = None,
+) -> Figure:
+    """Losses over training.
+
+    Args:
+        source: A run folder, a `log.jsonl`, or its lines as dicts (`History.history` turned
+            around).
+        names: Keys to draw; by default every one that ends in "loss".
+        against: Key of the horizontal axis; the number of the line where it is missing.
+        ax: Where to draw.
+
+    Raises:
+        UserError: The log has no line, or none with these keys.
+    """
+    records = read_log(source)
+    if names is None:
+        names = list(dict.fromkeys(k for record in records for k in record if k.endswith("loss")))
+    drawn = [name for name in names if any(name in record for record in records)]
+    if not drawn:
+        raise UserError(f"no loss to draw among {len(records)} lines; asked for {list(names)}")
+    ax = ax or new_axes(6, 3.5)
+    for name in drawn:
+        points = [
+            (record.get(against, number), record[name])
+            for number, record in enumerate(records, 1)
+            if record.get(name) is not None
+        ]
+        ax.plot(*zip(*points, strict=True), label=name.replace("_", " "))
+    known = any(against in record for record in records)
+    ax.set_xlabel(against.replace("_", " ") if known else "epoch")
+    ax.set_ylabel("loss")
+    ax.legend()
+    return ax.figure
+
+
+@styled
+def compare_runs(
+    folders: Iterable[str | os.PathLike], name: str | None = None, ax: Axes | None = None
+) -> Figure:
+    """One loss of several runs over the images they saw.
+
+    Args:
+        folders: Run folders.
+        name: Key of their logs; by default the first that all of them have of `val_loss`, `loss`
+            and `generator_loss`.
+        ax: Where to draw.
+
+    Raises:
+        UserError: A folder has no log, or the runs have no such key in common.
+    """
+    logs = {Path(folder).name: read_log(folder) for folder in folders}
+    shared = set.intersection(*({k for line in log for k in line} for log in logs.values()))
+    wanted = [name] if name else ["val_loss", "loss", "generator_loss"]
+    key = next((key for key in wanted if key in shared), None)
+    if key is None:
+        raise UserError(f"the runs have none of {', '.join(wanted)} in common; they share {shared}")
+    ax = ax or new_axes(6, 3.5)
+    for run, log in logs.items():
+        lines = [line for line in log if key in line]
+        ax.plot([x["images_seen"] for x in lines], [x[key] for x in lines], label=run)
+    ax.set_xlabel("images seen")
+    ax.set_ylabel(key.replace("_", " "))
+    ax.legend()
+    return ax.figure
