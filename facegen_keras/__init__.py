@@ -7,7 +7,8 @@ import facegen_keras.startup  # noqa: F401 - first: it imports Keras without Ten
 # isort: split
 from facegen_keras.config import TrainConfig
 from facegen_keras.data import FaceBatches, Faces, load_faces
-from facegen_keras.engine.callbacks import ImageGrid
+from facegen_keras.engine.callbacks import ImageGrid, LatentReport, RunLog
+from facegen_keras.engine.guards import CollapseAlarm
 from facegen_keras.errors import UserError
 from facegen_keras.export import load_encoder, load_generator, save_generator
 from facegen_keras.generate import save_grid
@@ -25,11 +26,14 @@ __version__ = "0.1.0"
 __all__ = [
     "DCGAN",
     "VAE",
+    "CollapseAlarm",
     "Combined",
     "FaceBatches",
     "Faces",
     "Generator",
     "ImageGrid",
+    "LatentReport",
+    "RunLog",
     "StyleGAN2",
     "StyleGAN2Generator",
     "TrainConfig",

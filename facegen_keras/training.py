@@ -80,7 +80,7 @@ def train(config: TrainConfig) -> Path:
     elif state and isinstance(best, BestModel) and best.is_over(epochs):
         print(f"nothing to do: training ended after epoch {epochs}, out of patience")
     else:
-        _fit(config, model, faces, folder, callbacks, stop)
+        _fit(config, model, faces, folder, callbacks)
     if stop.reason:
         print(f"stopped: {stop.reason}. Go on with: python train.py --resume {folder}")
     else:
@@ -234,17 +234,11 @@ def _fit(
     faces: Faces,
     folder: Path,
     callbacks: list[keras.callbacks.Callback],
-    stop: GracefulStop,
 ) -> None:
     """`fit`, again from the last checkpoint where a loss broke and `on_nan` is `"rollback"`."""
     record_environment(folder, model.steps)
     for attempt in range(1, MAX_ROLLBACKS + 2):
-        try:
-            model.fit(
-                faces, epochs=config.epochs, batch_size=config.batch_size, callbacks=callbacks
-            )
-        finally:
-            stop.release()
+        model.fit(faces, epochs=config.epochs, batch_size=config.batch_size, callbacks=callbacks)
         if not model.broken:
             return
         step, term = model.broken

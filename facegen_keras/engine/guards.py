@@ -88,9 +88,9 @@ class GracefulStop(keras.callbacks.Callback):
         super().__init__()
         self.deadline = None if seconds is None else time.monotonic() + seconds
         self.reason: str | None = None
+        self.handlers: dict[int, Any] = {}
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        self.handlers: dict[int, Any] = {}
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self.handlers[number] = signal.signal(number, self._on_signal)

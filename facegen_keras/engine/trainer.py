@@ -12,6 +12,8 @@ functions of `autodiff`. This class turns it into Keras's training step:
 - Everything that a resumed run needs is a variable of this object: see `checkpoint`.
 """
 
+import contextlib
+import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
@@ -333,6 +335,7 @@ class FaceModel(keras.Model):
         batch_size: int = 128,
         callbacks: list[keras.callbacks.Callback] | None = None,
         verbose: str | int = "auto",
+        checkpoints: str | os.PathLike | None = None,
         **kwargs: Any,
     ) -> keras.callbacks.History:
         """Train; the first call after `checkpoint.restore` goes on where the checkpoint ended.
@@ -344,18 +347,24 @@ class FaceModel(keras.Model):
             batch_size: Images a step.
             callbacks: Keras callbacks.
             verbose: 0 for silence; otherwise one bar for the whole training.
+            checkpoints: Folder to save checkpoints in, every epoch and every ten minutes, and to
+                go on from when it holds one already: the same call again after a lost session
+                ends where it would have ended, and does nothing when all epochs are trained.
             **kwargs: Handed on to `keras.Model.fit`.
 
         Raises:
-            UserError: `compile` was not called, the images have another size, or there are fewer
-                of them than one batch holds.
+            UserError: `compile` was not called, the images have another size, there are fewer of
+                them than one batch holds, or the checkpoints are of another training.
         """
         from facegen_keras.data.batches import FaceBatches
         from facegen_keras.data.faces import load_faces
         from facegen_keras.engine.callbacks import Progress
+        from facegen_keras.engine.guards import GracefulStop
+        from facegen_keras.engine.resume import go_on, tell_the_end
 
         if not self.compiled:
             raise UserError("call compile() before fit(): model.compile() takes the paper's values")
+        callbacks, batches = list(callbacks or []), None
         if isinstance(faces, keras.utils.PyDataset):
             batches = faces
         else:
@@ -374,6 +383,13 @@ class FaceModel(keras.Model):
                     f"choose at most {len(faces)}"
                 )
             self.data_fingerprint = faces.fingerprint
+        if checkpoints is not None:
+            fingerprint = None if batches is faces else self.data_fingerprint
+            callbacks = go_on(self, checkpoints, fingerprint, batch_size, callbacks)
+            if self.start_epoch >= epochs:
+                print(f"nothing to do: all {epochs} epochs are trained")
+                return keras.callbacks.History()
+        if batches is None:
             batches = FaceBatches(
                 faces,
                 batch_size,
@@ -387,22 +403,27 @@ class FaceModel(keras.Model):
         self._to_skip = self.start_position
         self.position = 0
         self.steps_per_epoch = kwargs.get("steps_per_epoch") or len(batches)
-        callbacks = list(callbacks or [])
         if self._metrics_to_restore is not None:
             callbacks.insert(0, _RestoreMetrics(self._metrics_to_restore))
             self._metrics_to_restore = None
         if verbose and not any(isinstance(c, Progress) for c in callbacks):
             callbacks.append(Progress())
-        history = super().fit(
-            batches,
-            epochs=epochs,
-            initial_epoch=self.start_epoch,
-            callbacks=callbacks,
-            verbose=0,
-            shuffle=False,
-            **kwargs,
-        )
+        with contextlib.ExitStack() as at_the_end:
+            for callback in callbacks:
+                if isinstance(callback, GracefulStop):  # also where training ends by an exception
+                    at_the_end.callback(callback.release)
+            history = super().fit(
+                batches,
+                epochs=epochs,
+                initial_epoch=self.start_epoch,
+                callbacks=callbacks,
+                verbose=0,
+                shuffle=False,
+                **kwargs,
+            )
         self.start_epoch = self.start_position = 0
+        if checkpoints is not None:
+            tell_the_end(self, checkpoints, callbacks)
         return history
 
 

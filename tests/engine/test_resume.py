@@ -1,0 +1,97 @@
+"""`fit(checkpoints=...)`: the same call again ends where an uninterrupted one would have."""
+
+import os
+import signal
+
+import keras
+import numpy as np
+import pytest
+
+from facegen_keras.engine import checkpoint
+from facegen_keras.errors import UserError
+
+
+class Interrupt(keras.callbacks.Callback):
+    """What the stop button of a notebook does, after so many batches."""
+
+    def __init__(self, after: int):
+        super().__init__()
+        self.left = after
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+class Counter(keras.callbacks.Callback):
+    """A callback that remembers."""
+
+    def __init__(self):
+        super().__init__()
+        self.epochs = 0
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.epochs += 1
+
+    def get_state(self):
+        return {"epochs": self.epochs}
+
+    def set_state(self, state):
+        self.epochs = state["epochs"]
+
+
+def train(model, images, folder, epochs=3, callbacks=(), batch_size=4):
+    return model.fit(
+        images,
+        epochs=epochs,
+        batch_size=batch_size,
+        checkpoints=folder,
+        callbacks=list(callbacks),
+        verbose=0,
+    )
+
+
+def test_interrupted_and_called_again_is_as_never_interrupted(
+    toy, made_up, state, tmp_path, capsys
+):
+    images = made_up(24)
+    whole = toy()
+    train(whole, images, tmp_path / "whole")
+    train(toy(), images, tmp_path / "cut", callbacks=[Interrupt(9)])
+    assert "stopped: SIGINT received. The same call goes on from" in capsys.readouterr().out
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    again = toy()
+    train(again, images, tmp_path / "cut")
+    assert "after 36 images" in capsys.readouterr().out
+    assert again.steps == whole.steps == 18
+    expected = state(whole)
+    for name, value in state(again).items():
+        np.testing.assert_array_equal(value, expected[name], err_msg=name)
+
+
+def test_after_the_end_nothing_is_trained(toy, made_up, tmp_path, capsys):
+    train(toy(), made_up(24), tmp_path, callbacks=[Counter()])
+    model, counter = toy(), Counter()
+    history = train(model, made_up(24), tmp_path, callbacks=[counter])
+    assert history.history == {}
+    assert model.steps == 18  # restored all the same: what follows in a notebook draws with it
+    assert "nothing to do: all 3 epochs are trained" in capsys.readouterr().out
+    assert counter.epochs == 3
+    train(model, made_up(24), tmp_path, epochs=4, callbacks=[counter])
+    assert (model.steps, counter.epochs) == (24, 4)
+
+
+def test_checkpoints_of_another_training_are_refused(toy, made_up, tmp_path):
+    train(toy(), made_up(24), tmp_path, epochs=1)
+    with pytest.raises(UserError, match="the photos differ"):
+        train(toy(), made_up(24, seed=1), tmp_path)
+    with pytest.raises(UserError, match="batch_size 8, 4 in the checkpoints"):
+        train(toy(), made_up(24), tmp_path, batch_size=8)
+
+
+def test_a_broken_loss_is_told_and_not_saved(toy, made_up, tmp_path):
+    with pytest.raises(UserError, match="is not a number at step 8"):
+        train(toy(broken_at=8), made_up(24), tmp_path)
+    assert [path.name for path in checkpoint.find(tmp_path)] == ["checkpoint-000000006.h5"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
