@@ -1,12 +1,12 @@
-# `make faces`: the main job on a fresh machine. `make test`: all tests. Both make their own
-# environment in .venv first, with Python 3.11 or newer.
+# `make faces`: the main job on a fresh machine. `make test`: all tests. `make notebooks`: run the
+# notebooks again. All make their own environment in .venv first, with Python 3.11 or newer.
 
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check
 
-.PHONY: faces test lint clean
+.PHONY: faces test notebooks lint clean
 
 faces: $(VENV)/installed
 	$(RUN) train.py --model dcgan --data_path dataset/sample_faces.zip --epochs 2 \
@@ -22,6 +22,11 @@ faces: $(VENV)/installed
 test: $(VENV)/installed-test lint
 	OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 \
 	  $(RUN) -m pytest -n 2 --dist loadgroup
+
+# Run every notebook again and keep what it drew.
+notebooks: $(VENV)/installed-test
+	$(RUN) -m nbconvert --to notebook --execute --inplace \
+	  --ExecutePreprocessor.record_timing=False notebooks/*.ipynb
 
 lint: $(VENV)/installed-test
 	$(RUN) -m ruff check .

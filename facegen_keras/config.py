@@ -169,6 +169,8 @@ class TrainConfig:
             raise UserError(f"beta_1 {self.beta_1}: expected a number from 0 to less than 1")
         if not 0 <= self.validation_split < 1:
             raise UserError(f"validation_split {self.validation_split}: expected 0 to less than 1")
+        if self.patience is not None and self.patience < 1:
+            raise UserError(f"patience {self.patience}: expected 1 or more epochs")
         if self.patience is not None and not self.validation_split:
             raise UserError("patience: needs held-out photos; give validation_split, such as 0.1")
         if self.fid_every is not None and (self.fid_every < 1 or self.fid_images < 2):

@@ -11,6 +11,7 @@ import keras
 
 from facegen_keras.config import MAY_CHANGE, TrainConfig, load_config
 from facegen_keras.data import Faces
+from facegen_keras.data.batches import check_batch_size
 from facegen_keras.engine import autodiff, checkpoint
 from facegen_keras.errors import UserError
 from facegen_keras.generate import save_grid
@@ -30,11 +31,7 @@ def make_run(config: TrainConfig, faces: Faces) -> Path:
     Raises:
         UserError: A batch is larger than the data, or the folder exists or cannot be made.
     """
-    if len(faces) < config.batch_size:
-        raise UserError(
-            f"batch_size {config.batch_size} is larger than the data ({len(faces)} images); "
-            f"give --batch_size {len(faces)} or less, or more photos"
-        )
+    check_batch_size(config.batch_size, len(faces))
     when = time.strftime("%Y%m%d-%H%M%S")
     name = config.name or f"{config.model}_{config.resolution}_{when}"
     folder = Path(config.output_dir) / name

@@ -123,6 +123,7 @@ def test_other_durations_are_refused(text):
         ("--beta_1 1", "beta_1 1"),
         ("--save_minutes 0", "save_minutes 0"),
         ("--validation_split 1", "validation_split 1"),
+        ("--patience 0", "patience 0: expected 1 or more epochs"),
         ("--patience 3", "patience: needs held-out photos; give validation_split, such as 0.1"),
         ("--name a/b", "name 'a/b': expected a folder name without slashes"),
         ("--time_limit soon", "time_limit 'soon': expected a duration such as 90s, 30m or 2h"),

@@ -38,13 +38,7 @@ class FaceBatches(keras.utils.PyDataset):
     ):
         # One thread: reading 128 images takes about a millisecond, and `fit` prefetches anyway.
         super().__init__(workers=1, use_multiprocessing=False)
-        if batch_size < 1:
-            raise UserError(f"batch_size {batch_size}: must be 1 or more")
-        if batch_size > len(faces):
-            raise UserError(
-                f"batch_size {batch_size} is larger than the data ({len(faces)} images from "
-                f"{faces.source}): give --batch_size {len(faces)} or less, or more images"
-            )
+        check_batch_size(batch_size, len(faces))
         if seed < 0:
             raise UserError(f"seed {seed}: must be 0 or more")
         self.faces = faces
@@ -83,3 +77,17 @@ class FaceBatches(keras.utils.PyDataset):
         if self._read_to_the_end:
             self.epoch += 1
         self._begun = self._read_to_the_end = False
+
+
+def check_batch_size(batch_size: int, images: int) -> None:
+    """Refuse batches that so many images cannot fill.
+
+    Raises:
+        UserError: `batch_size` is less than 1 or more than `images`.
+    """
+    if not 1 <= batch_size <= images:
+        problem = "must be 1 or more" if batch_size < 1 else "is larger than the data"
+        raise UserError(
+            f"batch_size {batch_size} {problem} ({images} images): give {images} or less, "
+            "or more images"
+        )

@@ -377,11 +377,6 @@ class FaceModel(keras.Model):
                     f"{self.resolution}x{self.resolution}: load them with "
                     f"resolution={self.resolution}"
                 )
-            if len(faces) < batch_size:
-                raise UserError(
-                    f"batch_size {batch_size} is larger than the data ({len(faces)} images); "
-                    f"choose at most {len(faces)}"
-                )
             self.data_fingerprint = faces.fingerprint
         if checkpoints is not None:
             fingerprint = None if batches is faces else self.data_fingerprint

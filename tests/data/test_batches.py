@@ -46,7 +46,7 @@ def test_skipped_steps_cost_nothing_and_end_with_their_epoch():
     ("options", "told"),
     [
         ({"batch_size": 24}, "batch_size 24 is larger than the data .23 images"),
-        ({"batch_size": 0}, "batch_size 0: must be 1 or more"),
+        ({"batch_size": 0}, "batch_size 0 must be 1 or more"),
         ({"batch_size": 4, "seed": -1}, "seed -1: must be 0 or more"),
     ],
 )

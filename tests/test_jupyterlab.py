@@ -1,0 +1,124 @@
+"""In a real browser: the notebooks open in JupyterLab, and one runs there to its end.
+
+Needs Chromium; elsewhere these tests are skipped.
+"""
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+MINUTE = 60_000  # in Playwright's milliseconds
+
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine"),
+    pytest.mark.xdist_group("browser"),
+]
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """A JupyterLab over a copy of the notebooks: its address up to `/tree/`, with the token."""
+    home = tmp_path_factory.mktemp("lab")
+    shutil.copytree(ROOT / "notebooks", home / "notebooks")
+    (home / "dataset").symlink_to(ROOT / "dataset")
+    shutil.copytree(ROOT / "saved_models", home / "saved_models")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    token = secrets.token_hex(16)
+    arguments = ["--no-browser", "--allow-root", f"--port={port}", "--ServerApp.port_retries=0"]
+    arguments += [f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={home}"]
+    places = {f"JUPYTER_{name}_DIR": str(home / name) for name in ("CONFIG", "DATA", "RUNTIME")}
+    log = open(home / "lab.log", "w")  # noqa: SIM115 - closed below, after the server
+    server = subprocess.Popen(
+        [sys.executable, "-m", "jupyterlab", *arguments],
+        env={**os.environ, **places, "PYTHONPATH": str(ROOT)},
+        stdout=log,
+        stderr=subprocess.STDOUT,
+    )
+    try:
+        deadline = time.monotonic() + 90
+        while True:
+            with contextlib.suppress(OSError):
+                url = f"http://127.0.0.1:{port}/api/status?token={token}"
+                with urllib.request.urlopen(url, timeout=5) as answer:
+                    json.load(answer)
+                break
+            assert server.poll() is None and time.monotonic() < deadline, (
+                home / "lab.log"
+            ).read_text()
+            time.sleep(0.5)
+        yield f"http://127.0.0.1:{port}/lab/workspaces/test/tree/{{}}?token={token}&reset"
+    finally:
+        server.terminate()
+        server.wait(30)
+        log.close()
+
+
+@pytest.fixture
+def page():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        options = ["--no-sandbox"] if os.getuid() == 0 else []
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
+        page = browser.new_page(viewport={"width": 1280, "height": 1600})
+        page.set_default_timeout(MINUTE)
+        yield page
+        browser.close()
+
+
+def open_notebook(page, lab: str, path: str) -> None:
+    page.goto(lab.format(path))
+    page.wait_for_selector(".jp-Notebook .jp-Cell")
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_it_opens_and_shows_its_title_and_pictures(lab, page, path):
+    open_notebook(page, lab, f"notebooks/{path.name}")
+    notebook = nbformat.read(path, as_version=4)
+    title = next(
+        line.lstrip("# ") for line in notebook.cells[0].source.splitlines() if line.startswith("# ")
+    )
+    shown = page.locator(".jp-MarkdownOutput h1").first.inner_text()
+    assert shown.rstrip("¶").strip() == title.strip()
+    page.wait_for_selector(".jp-OutputArea-output img", state="attached")
+    assert page.locator(".jp-Dialog").count() == 0  # "notebook validation failed" and the like
+
+
+@pytest.mark.skipif(not NOTEBOOKS, reason="no notebooks")
+def test_one_runs_to_its_end(lab, page):
+    name = NOTEBOOKS[0].name
+    open_notebook(page, lab, f"notebooks/{name}")
+    page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status='idle']", state="attached")
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Restart Kernel and Run All Cells…").click()
+    page.get_by_role("button", name="Confirm Kernel Restart").click()
+    finished = (
+        "document.querySelector('.jp-Notebook-ExecutionIndicator')?.dataset.status === 'idle'"
+    )
+    page.wait_for_timeout(3_000)  # the kernel turns busy first
+    page.wait_for_function(finished, timeout=4 * MINUTE)
+    assert (
+        page.locator(
+            ".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.error']"
+        ).count()
+        == 0
+    )
+    assert page.locator(".jp-OutputArea-output img").count() >= 1

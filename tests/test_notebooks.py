@@ -1,0 +1,107 @@
+"""Every notebook runs from a clean kernel without a network, and leaves what it promises.
+
+Each is executed in a copy of the repository's folders, so that a test changes none of its files.
+"""
+
+import os
+import re
+import shutil
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+OFFLINE = Path(__file__).parent / "offline"  # a sitecustomize that refuses every other machine
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+SECONDS = 240  # that a notebook may take on two cores in QUICK mode
+CELL_LINES = 15
+MEGABYTES = 1.5
+BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
+
+WRITES = {
+    "01_eda": ["output/01_eda/**/*.png"],
+    "02_vae": ["saved_models/my_vae_decoder.h5", "saved_models/my_vae_encoder.h5"],
+    "03_dcgan": ["saved_models/my_dcgan_generator.h5"],
+    "04_combined": ["saved_models/my_combined_generator.h5"],
+    "05_stylegan2": ["saved_models/my_stylegan2_generator.h5"],
+    "06_fid_comparison": ["output/06_fid_comparison/**/*.json"],
+}
+
+
+def read(path: Path) -> nbformat.NotebookNode:
+    return nbformat.read(path, as_version=4)
+
+
+def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def test_all_six_are_there_in_order():
+    assert [path.stem for path in NOTEBOOKS] == list(WRITES)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_it_is_a_page_to_read(path):
+    notebook = read(path)
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    assert BADGE in text and f"/notebooks/{path.name}" in text
+    for heading in ("What you will see", "What did not work", "Exercises"):
+        assert heading in text, heading
+    following = NOTEBOOKS[NOTEBOOKS.index(path) + 1 :]
+    if following:
+        assert f"({following[0].name})" in text  # a link to the next
+    tagged = [c for c in code_cells(notebook) if "parameters" in c.metadata.get("tags", [])]
+    assert len(tagged) == 1
+    assert re.search(r"^QUICK = True\b", tagged[0].source, re.MULTILINE)
+    assert re.search(r"^DATA_PATH = ", tagged[0].source, re.MULTILINE)
+    for cell in code_cells(notebook):
+        assert len(cell.source.splitlines()) <= CELL_LINES, cell.source
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_it_is_committed_as_it_ran(path):
+    assert path.stat().st_size < MEGABYTES * 1e6
+    cells = [cell for cell in code_cells(read(path)) if cell.source.strip()]
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell.outputs]
+    assert sum("image/png" in output.get("data", {}) for output in outputs) >= 4
+    for output in outputs:
+        assert output.output_type != "error"
+        said = output.get("text", "") + str(output.get("data", {}).get("text/plain", ""))
+        assert "Warning" not in said and not re.search(r"/(home|work|root|tmp)/", said), said
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_it_runs_from_a_clean_kernel_without_a_network(path, tmp_path, monkeypatch):
+    for folder in ("configs", "dataset"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
+    shipped = shutil.ignore_patterns("my_*")
+    shutil.copytree(ROOT / "saved_models", tmp_path / "saved_models", ignore=shipped)
+    before = {p.name: p.read_bytes() for p in (tmp_path / "saved_models").iterdir()}
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(OFFLINE), str(ROOT)]))
+    monkeypatch.delenv("MPLBACKEND", raising=False)  # the kernel's own, which draws inline
+    notebook = read(path)
+    client = NotebookClient(
+        notebook,
+        timeout=SECONDS,
+        kernel_name="python3",
+        resources={"metadata": {"path": tmp_path / "notebooks"}},
+    )
+    began = time.monotonic()
+    client.execute()  # raises at the first cell that does
+    assert time.monotonic() - began < SECONDS
+    for pattern in WRITES[path.stem]:
+        found = list(tmp_path.glob(pattern))
+        assert found and all(file.stat().st_size for file in found), pattern
+    figures = tmp_path / "output" / "figures"
+    assert list(figures.glob("*.pdf"))
+    for page in figures.glob("*.pdf"):
+        with Image.open(page.with_suffix(".png")) as image:
+            assert round(image.info["dpi"][0]) == 300
+    for name, content in before.items():  # a quick training never replaces a shipped model
+        assert (tmp_path / "saved_models" / name).read_bytes() == content, name
