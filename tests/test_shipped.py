@@ -11,7 +11,8 @@ from facegen_keras.cli import main
 from facegen_keras.engine.guards import pairwise_distance
 
 ROOT = Path(__file__).resolve().parent.parent
-MODELS = sorted((ROOT / "saved_models").glob("*.h5"))
+# "my_" is what the notebooks put before the models they train.
+MODELS = [p for p in sorted((ROOT / "saved_models").glob("*.h5")) if not p.stem.startswith("my_")]
 GENERATORS = [path for path in MODELS if not path.stem.endswith("_encoder")]
 LARGEST = 40 * 2**20
 
