@@ -20,11 +20,11 @@ from facegen_keras.engine.trainer import FaceModel, to_network_range
 from facegen_keras.errors import UserError
 from facegen_keras.layers import BatchNormalization, Sampling
 from facegen_keras.models.dcgan import channel_widths
+from facegen_keras.posterior import latent_statistics
 
 KERNEL = 4
 LEAK = 0.2
 LEARNING_RATE = 2e-4
-ACTIVE_VARIANCE = 0.01  # of the mean, above which a unit is active: Burda et al. 2016, appendix C
 VALIDATION_SEED = 0
 CHUNK = 128  # images at a time outside of training
 
@@ -163,32 +163,8 @@ class VAE(FaceModel):
         return self.beta * ops.minimum(1.0, seen / self.kl_warmup)
 
     def latent_statistics(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """How the latent is used.
-
-        Args:
-            images: uint8 `(n, height, width, 3)`.
-
-        Returns:
-            `mean` and `log_variance`, `(n, latent_dim)`; `kl_per_dimension`, `(latent_dim,)`, in
-            nats; `active`, `(latent_dim,)`, whether the mean moves with the image (its variance
-            is above 0.01: Burda et al. 2016).
-        """
-        statistics = np.concatenate(
-            [
-                ops.convert_to_numpy(
-                    self.encoder(to_network_range(images[i : i + CHUNK]), training=False)
-                )
-                for i in range(0, len(images), CHUNK)
-            ]
-        )
-        mean, log_variance = np.split(statistics, 2, axis=-1)
-        kl = ops.convert_to_numpy(losses.kl_divergence(statistics))
-        return {
-            "mean": mean,
-            "log_variance": log_variance,
-            "kl_per_dimension": kl.mean(axis=0),
-            "active": mean.var(axis=0) > ACTIVE_VARIANCE,
-        }
+        """How photos use the latent: `posterior.latent_statistics` of this encoder."""
+        return latent_statistics(self.encoder, images)
 
     def default_optimizers(
         self, learning_rate: float = LEARNING_RATE, beta_1: float = 0.9

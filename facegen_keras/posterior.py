@@ -1,0 +1,48 @@
+"""What an encoder knows of photos: the Gaussians q(z|x), and how much of the latent they use."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from facegen_keras import losses
+from facegen_keras.generator import in_chunks, infer
+
+ACTIVE_VARIANCE = 0.01  # of the mean, above which a unit is active: Burda et al. 2016, appendix C
+CHUNK = 64  # images at a time
+
+
+def latent_statistics(encoder: keras.Model, images: np.ndarray) -> dict[str, np.ndarray]:
+    """How the latent is used.
+
+    Args:
+        encoder: Of a VAE or a combined model, as from `load_encoder`: images in [-1, 1] to means
+            and log-variances `(n, 2 * latent_dim)`.
+        images: uint8 `(n, height, width, 3)`.
+
+    Returns:
+        `mean` and `log_variance`, `(n, latent_dim)`; `kl_per_dimension`, `(latent_dim,)`, in nats,
+        the mean over the images; `active`, `(latent_dim,)`, whether the mean moves with the image
+        (its variance is above 0.01: Burda et al. 2016).
+    """
+    statistics = in_chunks(
+        lambda part: infer(encoder, part.astype("float32") / 127.5 - 1.0), images, CHUNK
+    )
+    mean, log_variance = np.split(statistics, 2, axis=-1)
+    kl = ops.convert_to_numpy(losses.kl_divergence(statistics))
+    return {
+        "mean": mean,
+        "log_variance": log_variance,
+        "kl_per_dimension": kl.mean(axis=0),
+        "active": mean.var(axis=0) > ACTIVE_VARIANCE,
+    }
+
+
+def draw_latents(statistics: dict[str, np.ndarray], seed: int = 0) -> np.ndarray:
+    """One latent of each photo's Gaussian, `(n, latent_dim)`: together, the aggregate posterior.
+
+    Args:
+        statistics: From `latent_statistics`.
+        seed: Of the noise.
+    """
+    noise = np.random.RandomState(seed).randn(*statistics["mean"].shape)
+    return statistics["mean"] + np.exp(0.5 * statistics["log_variance"]) * noise
