@@ -24,7 +24,8 @@ class Eigenfaces:
     Attributes:
         mean: The mean face, float64 `(height, width, 3)`, 0 to 255.
         components: Orthonormal eigenfaces, float32 `(k, height, width, 3)`, the one of largest
-            variance first. Their signs are arbitrary; here the largest entry is positive.
+            variance first. Their signs are arbitrary; here the largest entry is positive. Beyond
+            the rank of the faces (copies among them lower it) they are zero.
         variance: Variance of the faces along each, float64 `(k,)`, squared pixel values.
         total: Variance of all pixels together: what `variance` would sum up to with all
             components.
@@ -61,7 +62,7 @@ class Eigenfaces:
             components: Use only the first so many; 0 gives the mean face.
         """
         coordinates = np.asarray(coordinates, np.float32)[:, :components]
-        flat = self.components[: coordinates.shape[1]].reshape(coordinates.shape[1], -1)
+        flat = self.components.reshape(len(self.components), -1)[: coordinates.shape[1]]
         faces = (coordinates @ flat).reshape(-1, *self.mean.shape) + self.mean
         return np.clip(np.rint(faces), 0, 255).astype(np.uint8)
 
@@ -124,8 +125,7 @@ def eigenfaces(faces: Faces | np.ndarray, components: int = 256, limit: int = FA
     most = min(count - 1, used[0].size)
     if not 1 <= components <= most:
         raise UserError(
-            f"{components} components of {count} faces; "
-            f"give 1 to {most} components, or more faces"
+            f"{components} components of {count} faces; give 1 to {most} components, or more faces"
         )
     flat = used.reshape(count, -1)
     mean = flat.mean(0)
@@ -134,12 +134,14 @@ def eigenfaces(faces: Faces | np.ndarray, components: int = 256, limit: int = FA
         centred = flat[:, start : start + PIXELS] - mean[start : start + PIXELS]
         inner += centred @ centred.T
     values, vectors = eigh(inner, subset_by_index=(count - components, count - 1))
-    values, vectors = np.maximum(values[::-1], 0.0), vectors[:, ::-1]
-    scale = np.sqrt(np.maximum(values, np.finfo(np.float64).tiny))
+    values, vectors = values[::-1], vectors[:, ::-1]
+    real = values > np.finfo(np.float64).eps * np.trace(inner)
+    values = np.where(real, values, 0.0)
+    vectors = np.where(real, vectors / np.sqrt(np.where(real, values, 1.0)), 0.0)
     found = np.empty((components, flat.shape[1]), np.float32)
     for start in range(0, flat.shape[1], PIXELS):
         centred = flat[:, start : start + PIXELS] - mean[start : start + PIXELS]
-        found[:, start : start + PIXELS] = (vectors / scale).T @ centred
+        found[:, start : start + PIXELS] = vectors.T @ centred
     largest = np.abs(found).argmax(1)
     found *= np.sign(found[np.arange(components), largest])[:, None]
     shape = used.shape[1:]

@@ -77,38 +77,6 @@ def pixel_statistics(faces: Faces | np.ndarray) -> PixelStatistics:
     )
 
 
-def radial_power(faces: Faces | np.ndarray) -> np.ndarray:
-    """Mean power of the luma by spatial frequency, whatever its direction.
-
-    With the Hann window against the jump between opposite edges, and without the mean of each
-    face. Natural photos fall off as about one over the square of the frequency (Field 1987).
-
-    Args:
-        faces: Square ones: `Faces`, or uint8 `(n, side, side, 3)`.
-
-    Returns:
-        float64 `(side // 2,)`: entry k - 1 belongs to k cycles per image side, that is k / side
-        cycles per pixel; the last one is the Nyquist frequency of half a cycle per pixel.
-
-    Raises:
-        UserError: The images are not square, or as for `pixel_statistics`.
-    """
-    height, width = faces[:1].shape[1:3]
-    if height != width:
-        raise UserError(f"images of {width}x{height}: the spectrum needs square ones")
-    window = np.hanning(height + 1)[:-1]
-    window = np.outer(window, window)
-    power = np.zeros((height, height))
-    for images in batches(faces):
-        luma = images @ LUMA
-        luma -= luma.mean((1, 2), keepdims=True)
-        power += (np.abs(np.fft.fft2(luma * window)) ** 2).sum(0)
-    steps = np.fft.fftfreq(height, 1 / height)
-    ring = np.rint(np.hypot(steps[:, None], steps)).astype(int).ravel()
-    sums, sizes = np.bincount(ring, power.ravel()), np.bincount(ring)
-    return (sums / sizes)[1 : height // 2 + 1] / (len(faces) * np.square(window).sum())
-
-
 def closest_pairs(points: np.ndarray, count: int = 10) -> list[tuple[float, int, int]]:
     """The pairs with the smallest distances: near-duplicates, where the points describe faces.
 

@@ -1,0 +1,241 @@
+"""A set of faces before any training: what is in it, its averages, its eigenfaces, its pixels."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from facegen_keras.data.doctor import Diagnosis
+from facegen_keras.errors import UserError
+from facegen_keras.figures.grids import INCH, image_grid
+from facegen_keras.figures.style import COLOURS, new_axes, panels, styled
+from facegen_keras.generate import tile
+
+MOST_BARS = 8
+
+
+@styled
+def named_bars(
+    values: Mapping[str, float], xlabel: str, most: int = MOST_BARS, ax: Axes | None = None
+) -> Figure:
+    """Horizontal bars with their values written beside them, in the order given from the top.
+
+    Args:
+        values: By name. Whole numbers are written whole; numbers with an `.error`
+            (`metrics.Estimate`) get a bar of one standard error to each side.
+        xlabel: What is counted or measured.
+        most: Draw only the first so many; the others become one bar, their sum, if whole.
+        ax: Where to draw.
+
+    Raises:
+        UserError: There is nothing to draw.
+    """
+    if not values:
+        raise UserError(f"no value to draw for {xlabel!r}")
+    names, numbers = list(values)[:most], list(values.values())
+    rest, numbers = numbers[most:], numbers[:most]
+    whole = all(isinstance(number, int | np.integer) for number in [*numbers, *rest])
+    if rest and whole:
+        names.append(f"{len(rest):,} others")
+        numbers.append(sum(rest))
+    ax = ax or new_axes(5, 0.6 + 0.3 * len(names))
+    errors = [getattr(number, "error", None) or 0.0 for number in numbers]
+    bars = ax.barh(names, numbers, color=COLOURS[3], xerr=errors if any(errors) else None)
+    ax.bar_label(
+        bars, [f"{number:,}" if whole else f"{number:.3g}" for number in numbers], padding=3
+    )
+    ax.invert_yaxis()
+    ax.margins(x=0.15)
+    ax.grid(False)
+    ax.set_xlabel(xlabel)
+    return ax.figure
+
+
+@styled
+def diagnosis_bars(diagnosis: Diagnosis) -> Figure:
+    """What the doctor saw: sizes, modes, and what training makes of the files.
+
+    Args:
+        diagnosis: Of `data.doctor.examine`.
+
+    Raises:
+        UserError: There was no file.
+    """
+    verdicts = {"usable": diagnosis.usable}
+    verdicts |= {problem: len(found) for problem, found in diagnosis.unusable.items()}
+    copies = sum(len(group) - 1 for group in diagnosis.duplicates)
+    verdicts |= {"second copies": copies} if copies else {}
+    parts = {"sizes": diagnosis.sizes, "modes": diagnosis.modes, "verdict": verdicts}
+    longest = max(min(len(part), MOST_BARS) for part in parts.values())
+    figure, axes = panels(1, 3, 9, 1.1 + 0.27 * longest)
+    for ax, (title, part) in zip(axes[0], parts.items(), strict=True):
+        named_bars(part, "files", ax=ax)
+        ax.set_title(title)
+        # Bars as thick in the panel with one as in the panel with eight.
+        ax.set_ylim(max(longest, 2) - 0.4, -0.6)
+    return figure
+
+
+@styled
+def value_histogram(
+    values: Mapping[str, np.ndarray] | np.ndarray,
+    xlabel: str,
+    bins: int = 40,
+    ax: Axes | None = None,
+) -> Figure:
+    """One histogram per set, over common bins, as shares: sets of unlike size can be compared.
+
+    Args:
+        values: `(n,)`, or several such arrays by name.
+        xlabel: What was measured, with its unit.
+        bins: Their number.
+        ax: Where to draw.
+
+    Raises:
+        UserError: There is no value.
+    """
+    sets = values if isinstance(values, Mapping) else {"": values}
+    if not sets or not all(len(group) for group in sets.values()):
+        raise UserError(f"no value to draw for {xlabel!r}")
+    edges = np.histogram_bin_edges(np.concatenate(list(sets.values())), bins)
+    ax = ax or new_axes(5, 3)
+    for name, group in sets.items():
+        share = 100 * np.histogram(group, edges)[0] / len(group)
+        ax.step(edges, [*share, share[-1]], where="post", label=name)
+    ax.set_xlabel(xlabel)
+    ax.set_ylabel("% of the faces")
+    ax.set_ylim(bottom=0)
+    if isinstance(values, Mapping):
+        ax.legend()
+    return ax.figure
+
+
+@styled
+def colour_histogram(histogram: np.ndarray, ax: Axes | None = None) -> Figure:
+    """How often each pixel value occurs in red, green and blue.
+
+    Args:
+        histogram: Counts `(3, 256)`, as in `data.statistics.PixelStatistics`.
+        ax: Where to draw.
+    """
+    ax = ax or new_axes(5, 3)
+    for name, counts in zip(("red", "green", "blue"), histogram, strict=True):
+        ax.plot(100 * counts / counts.sum(), label=name)
+    ax.set_xlabel("pixel value")
+    ax.set_ylabel("% of the pixels")
+    ax.set_ylim(bottom=0)
+    ax.legend()
+    return ax.figure
+
+
+@styled
+def mean_and_std(mean: np.ndarray, std: np.ndarray) -> Figure:
+    """The mean face, and where the faces differ from it.
+
+    Args:
+        mean: `(height, width, 3)`, 0 to 255.
+        std: Standard deviation of each pixel over the faces, same shape; drawn as the mean over
+            the colours, in grey levels.
+    """
+    figure, axes = panels(1, 2, 5.6, 2.6)
+    left, right = axes[0]
+    left.imshow(np.clip(np.rint(mean), 0, 255).astype(np.uint8))
+    left.set_title("mean")
+    shown = right.imshow(std.mean(-1))
+    right.set_title("standard deviation")
+    figure.colorbar(shown, ax=right, label="grey levels")
+    for ax in (left, right):
+        ax.axis("off")
+    return figure
+
+
+@styled
+def eigenface_grid(components: np.ndarray, share: np.ndarray, columns: int = 8) -> Figure:
+    """Eigenfaces around middle grey, each stretched to the full range.
+
+    Args:
+        components: `(k, height, width, 3)`, of either sign.
+        share: Explained share of the variance `(k,)`, written above.
+        columns: Of the grid.
+    """
+    most = np.abs(components).max(axis=(1, 2, 3), keepdims=True)
+    images = np.rint(127.5 + 127.5 * components / np.maximum(most, 1e-12)).astype(np.uint8)
+    titles = [f"{number}: {100 * part:.2g}%" for number, part in enumerate(share, 1)]
+    return image_grid(images, titles, columns)
+
+
+@styled
+def explained_variance(
+    curves: Mapping[str, np.ndarray], levels: Sequence[float] = (), ax: Axes | None = None
+) -> Figure:
+    """Explained share of the variance by the number of components, which is on a log scale.
+
+    Args:
+        curves: Cumulative shares `(k,)` by name: entry j is for j + 1 components.
+        levels: Shares at which the first curve gets a mark with its number of components.
+        ax: Where to draw.
+    """
+    ax = ax or new_axes(5.5, 3.3)
+    for name, curve in curves.items():
+        ax.plot(np.arange(1, len(curve) + 1), 100 * np.asarray(curve), label=name)
+    first = np.asarray(next(iter(curves.values())))
+    for level in levels:
+        if first[-1] >= level:
+            count = int(np.argmax(first >= level)) + 1
+            ax.plot(count, 100 * level, "o", color=COLOURS[0])
+            ax.annotate(f"{level:.0%}: {count}", (count, 100 * level), (-4, 5), ha="right",
+                        textcoords="offset points", fontsize=8)  # fmt: skip
+    ax.set_xscale("log")
+    ax.set_xlabel("components")
+    ax.set_ylabel("% of the variance")
+    ax.legend(loc="lower right")
+    return ax.figure
+
+
+@styled
+def image_rows(
+    rows: Mapping[str, np.ndarray], inch: float = INCH, ax: Axes | None = None
+) -> Figure:
+    """Rows of images with a name in front: the same faces, treated in several ways.
+
+    Args:
+        rows: uint8 `(n, height, width, 3)` by name, all of one shape.
+        inch: Side of one image.
+        ax: Where to draw.
+
+    Raises:
+        UserError: The rows differ in shape.
+    """
+    shapes = {np.shape(images) for images in rows.values()}
+    if len(shapes) != 1:
+        raise UserError(f"rows of shapes {sorted(shapes)}: expected one shape for all")
+    ((count, height, _, _),) = shapes
+    ax = ax or new_axes(count * inch + 1.2, len(rows) * inch)
+    ax.imshow(tile(np.concatenate(list(rows.values())), (count, len(rows))))
+    ax.set_yticks([height * (row + 0.5) for row in range(len(rows))], list(rows))
+    ax.set_xticks([])
+    ax.grid(False)
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    return ax.figure
+
+
+@styled
+def power_spectra(spectra: Mapping[str, np.ndarray], ax: Axes | None = None) -> Figure:
+    """Mean power by spatial frequency up to half a cycle per pixel, both on log scales.
+
+    Args:
+        spectra: Of `data.statistics.radial_power`, `(side // 2,)` each, by name.
+        ax: Where to draw.
+    """
+    ax = ax or new_axes(5.5, 3.5)
+    for name, power in spectra.items():
+        side = 2 * len(power)
+        ax.plot(np.arange(1, len(power) + 1) / side, power, label=name)
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.set_xlabel("cycles per pixel")
+    ax.set_ylabel("power")
+    ax.legend()
+    return ax.figure
