@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from facegen_keras.errors import UserError
+from facegen_keras.metrics.confidence import with_errors
 from facegen_keras.metrics.extractor import FeatureExtractor
 from facegen_keras.metrics.frechet import frechet_distance
 from facegen_keras.metrics.inception import InceptionFeatures
@@ -40,6 +41,7 @@ def evaluate(
     extractor: FeatureExtractor | None = None,
     num_reference: int | None = None,
     seed: int = 0,
+    repeats: int = 0,
     name: str | None = None,
     options: dict[str, Any] | None = None,
     cache_dir: str | Path | bool | None = None,
@@ -48,7 +50,8 @@ def evaluate(
     """Measure a generator, or a set of images, against photos.
 
     Args:
-        samples: A `Generator`, the path of one, `Faces`, or uint8 `(n, height, width, 3)`.
+        samples: A `Generator`, the path of one, `Faces`, uint8 `(n, height, width, 3)`, or a
+            `Reference` of such images under the same extractor, measured whole and only once.
         faces: Reference: `Faces`, uint8 images, `Statistics`, or a prepared `Reference`. Only
             `is` and `ppl` do without.
         metrics: Of `fid`, `kid`, `pr` (precision, recall, density, coverage), `is`, `ppl`.
@@ -58,6 +61,8 @@ def evaluate(
         num_reference: Photos taken from `faces`; by default as many as samples, since the numbers
             depend on both; 0 takes all.
         seed: First seed of the samples; seed of KID's subsets.
+        repeats: Halves of both sets from which `fid` and `pr` get their standard errors (see
+            `half_sample_error`); 0 leaves the errors out. KID always has its own.
         name: What the result is called; by default the model's path or family.
         options: Passed to `generator.sample`, such as `truncation_psi`; part of the protocol.
         cache_dir: Where the features of the photos are kept; False keeps nothing.
@@ -78,7 +83,14 @@ def evaluate(
         name = name or os.fspath(samples)
         samples = load_generator(samples)
     generator = samples if hasattr(samples, "sample") else None
-    images = None if generator is not None else Selection(samples, num_images)
+    prepared = samples if isinstance(samples, Reference) else None
+    images = None
+    if prepared is not None:
+        images = prepared.photos
+        if images is None:
+            raise UserError("samples that are statistics only: give the images themselves")
+    elif generator is None:
+        images = Selection(samples, num_images)
     if "ppl" in metrics and generator is None:
         raise UserError("ppl walks through a latent space: it needs a model, not images")
     count = num_images if images is None else len(images)
@@ -86,7 +98,10 @@ def evaluate(
         raise UserError(f"{count} image(s) to measure; a distance needs at least 2")
     name = name or getattr(samples, "source", None) or getattr(samples, "family", "samples")
     extractor = extractor or _extractor_of(faces) or InceptionFeatures()
+    if prepared is not None and prepared.extractor.protocol != extractor.protocol:
+        raise UserError("samples measured with another extractor than the photos: use one for both")
     measured = set(metrics) - {"ppl"}
+    repeats = repeats if {"fid", "pr"} & measured else 0
     reference = None
     if {"fid", "kid", "pr"} & measured:
         if faces is None:
@@ -97,10 +112,10 @@ def evaluate(
             if isinstance(faces, Reference)
             else Reference(extractor, faces, wanted, cache_dir, progress)
         )
-        if reference.photos is None and {"kid", "pr"} & measured:
+        if reference.photos is None and ({"kid", "pr"} & measured or repeats):
             raise UserError(
-                "kid and pr need the photos themselves, and statistics hold only mean and "
-                "covariance: give --data_path, or ask for fid alone"
+                "kid, pr and standard errors need the photos themselves, and statistics hold only "
+                "mean and covariance: give --data_path, or ask for fid alone"
             )
     resolution = generator.resolution if images is None else images.resolution
     protocol = _protocol(extractor, reference, count, resolution, seed, options)
@@ -114,15 +129,16 @@ def evaluate(
     if measured:
         if reference is not None:
             _warn_of_protocol(reference, count, resolution, "fid" in measured, extractor, warn)
-        keep = bool({"kid", "pr", "is"} & measured)
+        keep = bool({"kid", "pr", "is"} & measured or repeats)
         moments, features = Moments(), []
         source = images if images is not None else _generate(generator, seed, count, options)
-        for batch in extractor.stream(source, progress):
+        batches = [prepared.features()] if prepared else extractor.stream(source, progress)
+        for batch in batches:
             moments.update(batch)
             if keep:
                 features.append(batch)
         features = np.concatenate(features) if keep else None
-        if {"kid", "pr"} & measured:
+        if {"kid", "pr"} & measured or repeats:
             reference.features()  # first: the statistics then need no second pass
         stats = moments.statistics({**extractor.protocol, "resolution": resolution})
         if reference is not None:
@@ -130,6 +146,8 @@ def evaluate(
         for metric in metrics:
             if metric in measured:
                 numbers |= _measure(metric, extractor, stats, features, reference, seed, protocol)
+        if repeats:
+            numbers = with_errors(numbers, reference.features(), features, repeats, seed)
     if "ppl" in metrics:
         walks = min(num_images, PPL_SAMPLES)
         length = perceptual_path_length(generator, extractor, walks, seed)

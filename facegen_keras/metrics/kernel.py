@@ -29,8 +29,8 @@ def kernel_distance(
 
     Returns:
         The distance (may be slightly negative: it is unbiased) with its standard error in
-        `.error`: the spread of the subsets over the root of the number of disjoint subsets that
-        the smaller set holds. More subsets steady the mean but add no images.
+        `.error`: that of all the images, from the spread of the subsets. More subsets steady the
+        mean but add no images.
 
     Raises:
         UserError: The features do not belong together, or there are too few.
@@ -48,8 +48,11 @@ def kernel_distance(
         x = a[random.choice(len(a), size, replace=False)]
         y = b[random.choice(len(b), size, replace=False)]
         values[i] = squared_mmd(x, y)
-    disjoint = max(1.0, min(subsets, smaller / size))
-    error = values.std(ddof=1) / np.sqrt(disjoint) if subsets > 1 and size < smaller else None
+    error = None
+    if subsets > 1 and size < smaller:
+        # Subsets of m of the same n images share some: they spread by s^2 (1/m - 1/n), and the mean
+        # of all n has s^2 / n. The mean of so many subsets is itself off by their number.
+        error = values.std(ddof=1) * np.sqrt(size / (smaller - size) + 1 / subsets)
     return Estimate(float(values.mean()), error)
 
 

@@ -11,6 +11,10 @@ import numpy as np
 
 from facegen_keras.atomic import replacing
 
+# Keys of a record that are the number itself; the others are its protocol.
+NUMBER_FIELDS = ("model", "metric", "label", "name", "value", "error", "protocol")
+HIGHER_IS_BETTER = ("is", "precision", "recall", "density", "coverage")
+
 
 @dataclass(frozen=True)
 class Number:
@@ -88,6 +92,32 @@ class Evaluation:
     def bar_chart(self, path: str | Path | None = None) -> Any:
         """A matplotlib figure, one panel per number; also written to `path`."""
         return Report([self]).bar_chart(path)
+
+
+def recorded(metadata: dict[str, Any]) -> dict[str, Number]:
+    """The numbers that an exported model carries in its metadata, by their key.
+
+    Args:
+        metadata: `generator.metadata`. Its entry `metrics` is what `evaluate.py --stamp` writes
+            (`Evaluation.records`), or lines with a `name`, a `value` and a `protocol` in words.
+
+    Returns:
+        Key (`fid`, `fd`, `kid`, ...) to number; of several with one key the last. Empty for a
+        model that was not measured.
+    """
+    numbers = {}
+    for record in metadata.get("metrics") or []:
+        label = record.get("label") or record.get("name") or record.get("metric") or ""
+        key = record.get("metric") or label.split(" ")[0].lower()
+        if not key or not isinstance(record.get("value"), int | float):
+            continue
+        protocol = {k: v for k, v in record.items() if k not in NUMBER_FIELDS}
+        said = record.get("protocol") or {}
+        protocol |= said if isinstance(said, dict) else {"protocol": said}
+        lower = key not in HIGHER_IS_BETTER
+        value = float(record["value"])
+        numbers[key] = Number(label, value, record.get("error"), lower, protocol)
+    return numbers
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import pytest
 import scipy.linalg
 
 from facegen_keras.errors import UserError
-from facegen_keras.metrics import Statistics, frechet_distance
+from facegen_keras.metrics import Statistics, frechet_distance, frechet_of_features
 from facegen_keras.metrics.frechet import trace_of_root
 
 
@@ -92,3 +92,19 @@ def test_symmetry():
 def test_mismatched_statistics_are_refused():
     with pytest.raises(UserError, match="2 and of 3 features"):
         frechet_distance(Statistics(np.zeros(2), np.eye(2)), Statistics(np.zeros(3), np.eye(3)))
+
+
+@pytest.mark.parametrize("counts", [(30, 20), (30, 80), (80, 100)])
+def test_of_features_is_that_of_their_statistics(counts):
+    random = np.random.default_rng(0)
+    a, b = (random.standard_normal((n, 50)) * s for n, s in zip(counts, (1, 2), strict=True))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        expected = frechet_distance(Statistics.from_features(a), Statistics.from_features(b))
+        assert frechet_of_features(a, b + 1) > frechet_of_features(a, b)
+        assert frechet_of_features(a, b) == pytest.approx(expected, rel=1e-9)
+        assert frechet_of_features(a, a) < 1e-9
+    with pytest.raises(UserError, match=r"\(30, 50\) and \(3, 4\)"):
+        frechet_of_features(a[:30], np.zeros((3, 4)))
+    with pytest.raises(UserError, match="1 image"):
+        frechet_of_features(a[:1], b)

@@ -37,9 +37,13 @@ def test_grows_with_the_difference_and_is_repeatable():
 def test_the_error_is_that_of_the_images_not_of_the_subsets():
     """More subsets of the same images must not shrink it; it must cover the real spread."""
     random = np.random.default_rng(0)
-    draws = [kernel_distance(*random.standard_normal((2, 200, 8)), subsets=40) for _ in range(30)]
-    claimed = np.mean([d.error for d in draws])
-    assert 0.5 < claimed / np.std([float(d) for d in draws]) < 2
+    for size in (100, 40):
+        draws = [
+            kernel_distance(a, b + 0.4, subsets=40, subset_size=size)
+            for a, b in random.standard_normal((60, 2, 200, 8))
+        ]
+        claimed = np.mean([d.error for d in draws])
+        assert claimed == pytest.approx(np.std([float(d) for d in draws]), rel=0.25)
     a, b = random.standard_normal((2, 200, 8))
     many = kernel_distance(a, b, subsets=400).error
     assert 0.5 < many / kernel_distance(a, b, subsets=40).error < 2

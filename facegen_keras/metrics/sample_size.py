@@ -1,0 +1,77 @@
+"""A distance against the number of images it was measured with, and where it would end.
+
+The Fréchet distance is biased upward, and once there are many more images than features the bias
+falls as 1/n: drawn over 1/n the values lie on a straight line, whose end at 1/n = 0 is the distance
+of endlessly many images (Chong & Forsyth 2020, arXiv:1911.07023, section 3). With fewer images than
+features the line is a curve, and its end is no distance of anything.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from facegen_keras.errors import UserError
+from facegen_keras.metrics.frechet import frechet_of_features
+
+
+@dataclass(frozen=True)
+class SampleSizeCurve:
+    """A distance measured with different numbers of images.
+
+    Attributes:
+        counts: Images on each side, `(points,)`.
+        values: Mean distance over the repeats, `(points,)`.
+        spread: Standard deviation over the repeats, `(points,)`.
+        limit: Where the straight line through the values over 1/n ends, at 1/n = 0.
+        slope: Of that line, in distance times images.
+        trusted: Whether every point has more images than features, which the line asks for.
+    """
+
+    counts: np.ndarray
+    values: np.ndarray
+    spread: np.ndarray
+    limit: float
+    slope: float
+    trusted: bool
+
+
+def distance_by_count(
+    features_a: np.ndarray,
+    features_b: np.ndarray,
+    counts: Sequence[int],
+    distance: Callable[[np.ndarray, np.ndarray], float] = frechet_of_features,
+    repeats: int = 5,
+    seed: int = 0,
+) -> SampleSizeCurve:
+    """Measure the distance of random parts of two sets.
+
+    Args:
+        features_a, features_b: `(n, dim)` and `(m, dim)`.
+        counts: Images taken from each side, at least two different numbers.
+        distance: Of two sets of features; the Fréchet distance, or `kernel_distance`.
+        repeats: Random parts per number.
+        seed: Chooses them.
+
+    Raises:
+        UserError: Fewer than two numbers, or one that is below 2 or above what there is.
+    """
+    counts = np.unique(np.asarray(counts, int))
+    most = min(len(features_a), len(features_b))
+    if len(counts) < 2 or counts[0] < 2 or counts[-1] > most:
+        raise UserError(
+            f"counts {counts.tolist()}: expected at least two numbers from 2 to {most}, the images "
+            "of the smaller side"
+        )
+    random = np.random.default_rng(seed)
+    values = np.empty((len(counts), repeats))
+    for row, count in zip(values, counts, strict=True):
+        for i in range(repeats):
+            a = features_a[random.permutation(len(features_a))[:count]]
+            b = features_b[random.permutation(len(features_b))[:count]]
+            row[i] = distance(a, b)
+    means = values.mean(1)
+    slope, limit = np.polyfit(1.0 / counts, means, 1)
+    spread = values.std(1, ddof=1) if repeats > 1 else np.zeros(len(counts))
+    trusted = bool(counts[0] > np.shape(features_a)[1])
+    return SampleSizeCurve(counts, means, spread, float(limit), float(slope), trusted)
