@@ -1,0 +1,166 @@
+"""The game of a GAN: what the discriminator says, what the generator draws, and when it fails."""
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+
+from facegen_keras.engine.guards import COLLAPSE_RATIO
+from facegen_keras.errors import UserError
+from facegen_keras.figures.curves import read_log
+from facegen_keras.figures.grids import INCH
+from facegen_keras.figures.style import COLOURS, DASHES, new_axes, styled
+from facegen_keras.generate import grid_shape, tile
+
+BINS = 40
+TAIL = 0.5  # percent of the logits at either end that one outlier may not stretch the axis by
+
+
+@styled
+def optimal_discriminator(
+    x: np.ndarray, real: np.ndarray, fake: np.ndarray, ax: Axes | None = None
+) -> Figure:
+    """Two densities, and the discriminator that is best against them (Goodfellow et al. 2014,
+    proposition 1): real / (real + fake).
+
+    Args:
+        x: Where, `(n,)`.
+        real: Density of photos there.
+        fake: Density of generated images there.
+        ax: Where to draw.
+    """
+    ax = ax or new_axes(4, 2.6)
+    ax.plot(x, real, label="p(photo)")
+    ax.plot(x, fake, label="p(fake)")
+    total = np.asarray(real) + np.asarray(fake)
+    best = np.divide(real, total, out=np.full(len(total), np.nan), where=total > 0)
+    ax.plot(x, best, label="best discriminator D*")
+    ax.axhline(0.5, color="0.7", linestyle="-", linewidth=0.8)
+    ax.set_xlabel("x")
+    ax.set_ylabel("density, or D*(x)")
+    ax.legend()
+    return ax.figure
+
+
+@styled
+def logit_histograms(logits: Mapping[str, np.ndarray], ax: Axes | None = None) -> Figure:
+    """What a discriminator says of several sets of images; above 0 it says "photo".
+
+    Args:
+        logits: By the name of the set, `(n,)` or `(n, 1)`. Values beyond the drawn range count
+            into the first and the last bin.
+        ax: Where to draw.
+    """
+    ax = ax or new_axes(5, 2.8)
+    flat = {name: np.ravel(values) for name, values in logits.items()}
+    everything = np.concatenate(list(flat.values()))
+    low, high = np.percentile(everything, [TAIL, 100 - TAIL])
+    edges = np.linspace(min(low, 0.0), max(high, low + 1e-6, 0.0), BINS + 1)
+    for index, (name, values) in enumerate(flat.items()):
+        ax.hist(
+            np.clip(values, edges[0], edges[-1]),
+            edges,
+            density=True,
+            histtype="step",
+            linewidth=1.4,
+            color=COLOURS[index % len(COLOURS)],
+            linestyle=DASHES[index % len(DASHES)],
+            label=name,
+        )
+    ax.axvline(0, color="0.7", linestyle="-", linewidth=0.8)
+    ax.set_xlabel("logit: fake < 0 < photo")
+    ax.set_ylabel("density")
+    ax.legend()
+    return ax.figure
+
+
+@styled
+def timelapse_strip(
+    folder: str | os.PathLike,
+    faces: int = 5,
+    pictures: int = 8,
+    grid: int = 64,
+    ax: Axes | None = None,
+) -> Figure:
+    """The same latents through training, one row each: what `ImageGrid` wrote into its folder.
+
+    Args:
+        folder: With `fakes_init.png` and `fakes_epoch0001.png` and so on.
+        faces: Rows: the first so many faces of the grids.
+        pictures: Columns at most, evenly from the first grid to the last.
+        grid: Faces in a grid; 64 is what `ImageGrid` draws by default.
+        ax: Where to draw.
+
+    Raises:
+        UserError: There is no such picture in the folder.
+    """
+    folder = Path(folder)
+    paths = [folder / "fakes_init.png", *sorted(folder.glob("fakes_epoch*.png"))]
+    paths = [path for path in paths if path.exists()]
+    if not paths:
+        raise UserError(f"{folder}: no fakes_init.png or fakes_epoch*.png; train with ImageGrid")
+    chosen = np.unique(np.linspace(0, len(paths) - 1, min(pictures, len(paths))).round())
+    paths = [paths[int(k)] for k in chosen]
+    columns = [_first_faces(path, min(faces, grid), grid_shape(grid)) for path in paths]
+    names = [path.stem.removeprefix("fakes_") for path in paths]
+    labels = ["start" if n == "init" else f"epoch {int(n.removeprefix('epoch'))}" for n in names]
+    rows, side = len(columns[0]), columns[0].shape[1]
+    ax = ax or new_axes(len(columns) * INCH * 0.8, rows * INCH * 0.8 + 0.2)
+    sheet = np.stack(columns, axis=1).reshape(-1, *columns[0].shape[1:])
+    ax.imshow(tile(sheet, (len(columns), rows)), interpolation="nearest")
+    ax.set_xticks(side * (np.arange(len(columns)) + 0.5), labels)
+    ax.xaxis.tick_top()
+    ax.set_yticks([])
+    ax.grid(False)
+    ax.tick_params(length=0, labelsize=8)
+    ax.spines[:].set_visible(False)
+    return ax.figure
+
+
+@styled
+def diversity_curves(
+    logs: Mapping[str, str | os.PathLike | Iterable[dict]],
+    alarm: float = COLLAPSE_RATIO,
+    ax: Axes | None = None,
+) -> Figure:
+    """How different samples are from each other through training, as `CollapseAlarm` logs it.
+
+    Args:
+        logs: By the name of the run, its folder, `log.jsonl`, or lines with `diversity` and
+            `images_seen`.
+        alarm: The line below which the alarm speaks.
+        ax: Where to draw.
+
+    Raises:
+        UserError: A log has no `diversity`.
+    """
+    ax = ax or new_axes(5, 2.8)
+    for name, source in logs.items():
+        lines = [line for line in read_log(source) if "diversity" in line]
+        if not lines:
+            raise UserError(f"{name}: no diversity in the log; train with CollapseAlarm")
+        ax.plot(
+            [line["images_seen"] for line in lines],
+            [line["diversity"] for line in lines],
+            label=name,
+        )
+    ax.axhline(alarm, color="0.5", linestyle="-", linewidth=0.8, label="alarm below")
+    ax.set_ylim(bottom=0)
+    ax.set_xlabel("images seen")
+    ax.set_ylabel("diversity (photos: 1)")
+    ax.legend()
+    return ax.figure
+
+
+def _first_faces(path: Path, count: int, shape: tuple[int, int]) -> np.ndarray:
+    """The first faces of a grid picture, uint8 `(count, height, width, 3)`."""
+    columns, rows = shape
+    with Image.open(path) as picture:
+        sheet = np.asarray(picture.convert("RGB"))
+    height, width = sheet.shape[0] // rows, sheet.shape[1] // columns
+    cells = sheet[: rows * height, : columns * width].reshape(rows, height, columns, width, 3)
+    return cells.transpose(0, 2, 1, 3, 4).reshape(-1, height, width, 3)[:count]
