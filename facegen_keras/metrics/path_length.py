@@ -7,10 +7,13 @@ place of VGG's: values compare only among themselves, and are named after the ex
 from typing import Any
 
 import numpy as np
+from keras import ops
 
+from facegen_keras.engine import autodiff
 from facegen_keras.errors import UserError
 from facegen_keras.generate import interpolate
-from facegen_keras.generator import latents
+from facegen_keras.generator import in_chunks, latents
+from facegen_keras.losses import path_lengths as lengths_of
 from facegen_keras.metrics.estimate import Estimate
 from facegen_keras.metrics.extractor import FeatureExtractor
 
@@ -77,6 +80,51 @@ def perceptual_path_length(
     cut = int(len(values) * TRIM)
     values = values[cut : len(values) - cut]
     return Estimate(float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values))))
+
+
+def path_lengths(generator: Any, num_samples: int = 128, seed: int = 0) -> np.ndarray:
+    """How far images move per unit of w at random faces: |Jᵀy| (Karras et al. 2020, eq. 3).
+
+    What path length regularization makes equal; needs no extractor.
+
+    Args:
+        generator: A StyleGAN2 generator.
+        num_samples: Number of faces.
+        seed: First of the faces' seeds; the image directions y come from it as well.
+
+    Returns:
+        float32 `(num_samples,)`.
+
+    Raises:
+        UserError: The generator has no w, or there is no sample.
+    """
+    if not hasattr(generator, "network") or num_samples < 1:
+        raise UserError(f"path_lengths of {num_samples} samples: expected a StyleGAN2, at least 1")
+    network, size = generator.network("const"), generator.resolution
+    z = latents(range(seed, seed + num_samples), generator.latent_dim)
+    styles = generator.styles(generator.mapping(z)).reshape(num_samples, -1)
+    directions = np.random.default_rng(seed).standard_normal((num_samples, size * size * 3))
+
+    def lengths(styles: Any, direction: Any) -> Any:
+        def projected(styles: Any) -> tuple[Any, Any]:
+            return ops.sum(network(styles, training=False) * direction), ()
+
+        return lengths_of(autodiff.input_gradient(projected, styles)[2])
+
+    split = styles.shape[1]
+    rows = np.concatenate([styles, directions / size], axis=1).astype("float32")
+    return in_chunks(
+        lambda part: ops.convert_to_numpy(
+            lengths(
+                ops.convert_to_tensor(
+                    part[:, :split].reshape(-1, generator.layers, generator.w_dim)
+                ),
+                ops.convert_to_tensor(part[:, split:].reshape(-1, size, size, 3)),
+            )
+        ),
+        rows,
+        generator.chunk,
+    )
 
 
 def _slerp(begin: np.ndarray, end: np.ndarray, t: np.ndarray) -> np.ndarray:
