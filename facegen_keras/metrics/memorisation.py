@@ -13,6 +13,7 @@ import numpy as np
 from facegen_keras.errors import UserError
 from facegen_keras.metrics.extractor import FeatureExtractor
 from facegen_keras.metrics.precision_recall import nearest
+from facegen_keras.metrics.reference import Reference
 
 # A sample is called close when it lies nearer to a training photo than this share of the held-out
 # photos does; so many of them are close by chance.
@@ -96,6 +97,7 @@ def memorisation(
         samples: Generated images, uint8 `(n, height, width, 3)`.
         training: `Faces` or uint8 images that the model was trained on.
         held_out: `Faces` or uint8 images of the same kind that it was not (see `Faces.split`).
+            Each of the three may be a `Reference` under the same extractor, measured only once.
         k: Nearest photos per sample.
         progress: Show progress bars.
 
@@ -107,11 +109,17 @@ def memorisation(
         ("training photos", training, k),
         ("held-out photos", held_out, 1),
     ):
-        if len(images) < least:
-            raise UserError(f"{len(images)} {what}; the memorisation check needs at least {least}")
-    photos = extractor(training, progress)
-    indices, distances = nearest(extractor(samples, progress), photos, k)
-    _, reference = nearest(extractor(held_out, progress), photos, 1)
+        if len(_images(images)) < least:
+            raise UserError(
+                f"{len(_images(images))} {what}; the memorisation check needs at least {least}"
+            )
+    photos, ours, unseen = (
+        images.features() if isinstance(images, Reference) else extractor(images, progress)
+        for images in (training, samples, held_out)
+    )
+    samples, training, held_out = map(_images, (samples, training, held_out))
+    indices, distances = nearest(ours, photos, k)
+    _, reference = nearest(unseen, photos, 1)
     threshold = float(np.quantile(reference[:, 0], QUANTILE))
     return Memorisation(
         indices=indices,
@@ -128,3 +136,8 @@ def memorisation(
         _samples=samples,
         _training=training,
     )
+
+
+def _images(images: Any) -> Any:
+    """The images themselves, of a `Reference` too."""
+    return images.photos if isinstance(images, Reference) else images

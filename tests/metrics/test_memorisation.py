@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from facegen_keras.errors import UserError
-from facegen_keras.metrics import memorisation
+from facegen_keras.metrics import Reference, memorisation
 
 
 @pytest.fixture
@@ -30,6 +30,16 @@ def test_fresh_samples_are_not_suspicious(tiny, sets):
     assert found.close <= 0.1
     assert np.median(found.distances[:, 0]) == pytest.approx(np.median(found.held_out), rel=0.2)
     assert found.protocol["training"] == 60 and found.protocol["extractor"] == "tiny"
+
+
+def test_prepared_photos_give_the_same(tiny, sets):
+    training, held_out, fresh = sets
+    plain = memorisation(tiny, fresh, training, held_out)
+    prepared = (Reference(tiny, images, cache_dir=False) for images in (fresh, training, held_out))
+    found = memorisation(tiny, *prepared)
+    np.testing.assert_array_equal(found.indices, plain.indices)
+    assert (found.threshold, found.protocol) == (plain.threshold, plain.protocol)
+    assert len(found.figure(rows=2).axes) == 2 * 4 + 1
 
 
 def test_figure(tiny, sets, tmp_path):

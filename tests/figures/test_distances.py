@@ -1,0 +1,121 @@
+"""Figures of distances hold the numbers they are given."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from facegen_keras.errors import UserError
+from facegen_keras.figures import (
+    distance_against_compute,
+    distortion_curves,
+    gaussian_pairs,
+    model_comparison,
+    nearest_distances,
+    point_clouds,
+    sample_size_curves,
+)
+from facegen_keras.metrics import Estimate, Evaluation, Number, Report, SampleSizeCurve, Statistics
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_open():
+    yield
+    assert plt.get_fignums() == []
+
+
+def lines(ax) -> dict[str, np.ndarray]:
+    return {line.get_label(): line.get_xydata() for line in ax.get_lines()}
+
+
+def test_one_dimensional_gaussians_and_their_distance():
+    a, b = Statistics([0.0], [[1.0]]), Statistics([2.0], [[9.0]])
+    figure = gaussian_pairs([(a, b), (a, a)], labels=("photos", "samples"))
+    left, right = figure.axes
+    assert left.get_title() == "FD = 8.00\nmeans 4.00 + spreads 4.00"  # (0-2)^2 + (1-3)^2
+    assert right.get_title().startswith("FD = 0.00")
+    curve = lines(left)["samples"]
+    peak = curve[curve[:, 1].argmax()]
+    assert peak == pytest.approx([2, 1 / np.sqrt(18 * np.pi)], rel=0.03)
+    figure.canvas.draw()
+
+
+def test_two_dimensional_gaussians_are_ellipses():
+    a = Statistics([1.0, 0.0], np.diag([4.0, 1.0]))
+    ax = gaussian_pairs([(a, a)]).axes[0]
+    outline = ax.get_lines()[0].get_xydata()
+    assert outline[:, 0].min() == pytest.approx(-1, abs=0.02)
+    assert outline[:, 1].max() == pytest.approx(1, abs=0.02)
+    with pytest.raises(UserError, match="one or two features"):
+        gaussian_pairs([(Statistics(np.zeros(3), np.eye(3)),) * 2])
+
+
+def test_clouds():
+    points = np.random.RandomState(0).randn(20, 2)
+    figure = point_clouds({"one": points, "two": 2 * points})
+    np.testing.assert_array_equal(figure.axes[1].get_lines()[0].get_xydata(), 2 * points)
+    assert [ax.get_title() for ax in figure.axes] == ["one", "two"]
+
+
+def test_distortion_curves():
+    curves = {"blur": ([0, 1, 2], [0.0, 5.0, 9.0]), "JPEG quality": ([95, 10], [1.0, 20.0])}
+    figure = distortion_curves(curves, "FD", {"another photo": 4.0})
+    blur, jpeg = figure.axes
+    assert blur.get_lines()[0].get_xydata().tolist() == [[0, 0], [1, 5], [2, 9]]
+    assert jpeg.xaxis_inverted() and not blur.xaxis_inverted()
+    assert lines(blur)["another photo"][:, 1].tolist() == [4.0, 4.0]
+    assert (blur.get_ylabel(), jpeg.get_xlabel()) == ("FD", "JPEG quality")
+
+
+def test_sample_size_curve_and_its_line():
+    counts = np.array([10, 20, 50, 100, 200])
+    curve = SampleSizeCurve(counts, 3 + 40 / counts, np.full(5, 0.1), 3.0, 40.0, True)
+    ax = sample_size_curves({"faces": curve}, "FD", truth=2.9).axes[0]
+    points, line = ax.containers[0].lines[0].get_xydata(), ax.get_lines()
+    np.testing.assert_allclose(points, np.stack([1 / counts, 3 + 40 / counts], 1))
+    assert any(x.get_xydata().tolist() == [[0, 3], [0.1, 7]] for x in line)
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["∞", "10", "20", "50", "200"]
+    assert any(text.get_text() == "3" for text in ax.texts)
+    assert not sample_size_curves({"faces": curve}, "KD", line=False).axes[0].texts
+
+
+def report() -> Report:
+    numbers = {"fd": Number("FD (x)", 12.5, 0.5), "recall": Number("recall", 0.4, 0.1, False)}
+    return Report(
+        [Evaluation("vae", numbers, {}), Evaluation("dcgan", dict(list(numbers.items())[:1]), {})]
+    )
+
+
+def test_comparison_shows_values_with_their_intervals():
+    figure = model_comparison(report())
+    left, right = figure.axes
+    assert left.get_title() == "FD (x)\nlower is better"
+    assert right.get_title() == "recall\nhigher is better"
+    assert [text.get_text() for text in left.texts] == ["12.5", "12.5"]
+    assert [text.get_text() for text in right.texts] == ["0.400"]
+    (segment,) = left.containers[0].lines[2][0].get_segments()
+    np.testing.assert_allclose(segment[:, 0], [12.5 - 0.98, 12.5 + 0.98])
+    assert [label.get_text() for label in left.get_yticklabels()] == ["vae", "dcgan"]
+    assert len(model_comparison(report(), ["fd"]).axes) == 1
+    with pytest.raises(UserError, match="kid was not measured"):
+        model_comparison(report(), ["kid"])
+
+
+def test_compute():
+    models = {"vae": (1e11, 130.0), "dcgan": (1e12, Estimate(45.0, 2.0))}
+    ax = distance_against_compute(models, "FD", floor=6.0).axes[0]
+    points = [container.lines[0].get_xydata()[0].tolist() for container in ax.containers]
+    assert points == [[1e11, 130], [1e12, 45]]
+    (segment,) = ax.containers[1].lines[2][0].get_segments()
+    np.testing.assert_allclose(segment[:, 1], [45 - 3.92, 45 + 3.92])
+    assert ax.get_xscale() == "log" and "photos against photos" in lines(ax)
+    assert len({container.lines[0].get_marker() for container in ax.containers}) == 2
+    for wrong in ({}, {"vae": (0, 1.0)}):
+        with pytest.raises(UserError, match="above 0"):
+            distance_against_compute(wrong, "FD")
+
+
+def test_nearest_distances_are_cumulative():
+    ax = nearest_distances({"held out": np.array([3.0, 1.0]), "vae": np.array([2.0])}, 1.5).axes[0]
+    assert lines(ax)["held out"].tolist() == [[1, 0], [1, 50], [3, 100]]
+    assert lines(ax)["close: left of this line"][:, 0].tolist() == [1.5, 1.5]
+    assert len({line.get_linestyle() for line in ax.get_lines()[:2]}) == 2
