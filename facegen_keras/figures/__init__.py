@@ -5,7 +5,22 @@ Nothing is shown: a notebook displays what a cell returns; `save` writes the PDF
 report is made from.
 """
 
+from facegen_keras.figures.adversarial import (
+    diversity_curves,
+    logit_histograms,
+    optimal_discriminator,
+    timelapse_strip,
+)
 from facegen_keras.figures.curves import compare_runs, loss_curves, read_log
+from facegen_keras.figures.distances import (
+    distance_against_compute,
+    distortion_curves,
+    gaussian_pairs,
+    model_comparison,
+    nearest_distances,
+    point_clouds,
+    sample_size_curves,
+)
 from facegen_keras.figures.faces import (
     colour_histogram,
     diagnosis_bars,
@@ -18,22 +33,63 @@ from facegen_keras.figures.faces import (
     value_histogram,
 )
 from facegen_keras.figures.grids import image_grid, reconstruction_pairs
+from facegen_keras.figures.latent import (
+    beta_comparison,
+    direction_strips,
+    kl_per_dimension,
+    latent_histograms,
+    rate_distortion,
+)
 from facegen_keras.figures.style import save
+from facegen_keras.figures.styles import (
+    direction_table,
+    face_table,
+    growing_stages,
+    noise_effect,
+    projection_steps,
+    quality_against_diversity,
+    style_mix_matrix,
+    truncation_table,
+)
 
 __all__ = [
+    "beta_comparison",
     "colour_histogram",
     "compare_runs",
     "diagnosis_bars",
+    "direction_strips",
+    "direction_table",
+    "distance_against_compute",
+    "distortion_curves",
+    "diversity_curves",
     "eigenface_grid",
     "explained_variance",
+    "face_table",
+    "gaussian_pairs",
+    "growing_stages",
     "image_grid",
     "image_rows",
+    "kl_per_dimension",
+    "latent_histograms",
+    "logit_histograms",
     "loss_curves",
     "mean_and_std",
+    "model_comparison",
     "named_bars",
+    "nearest_distances",
+    "noise_effect",
+    "optimal_discriminator",
+    "point_clouds",
     "power_spectra",
+    "projection_steps",
+    "quality_against_diversity",
+    "rate_distortion",
     "read_log",
     "reconstruction_pairs",
+    "sample_size_curves",
     "save",
+    "style_mix_matrix",
+    "timelapse_strip",
+    "truncation_table",
     "value_histogram",
 ]
