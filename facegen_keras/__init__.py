@@ -38,6 +38,7 @@ __all__ = [
     "StyleGAN2Generator",
     "TrainConfig",
     "UserError",
+    "explorer",
     "figures",
     "import_nvidia",
     "load_encoder",
@@ -52,6 +53,6 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     """Import what takes a second, SciPy and Matplotlib, when it is first asked for."""
-    if name in ("figures", "metrics"):
+    if name in ("explorer", "figures", "metrics"):
         return importlib.import_module(f"facegen_keras.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
