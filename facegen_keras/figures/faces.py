@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import StrMethodFormatter
 
 from facegen_keras.data.doctor import Diagnosis
 from facegen_keras.errors import UserError
@@ -46,7 +47,7 @@ def named_bars(
         bars, [f"{number:,}" if whole else f"{number:.3g}" for number in numbers], padding=3
     )
     ax.invert_yaxis()
-    ax.margins(x=0.15)
+    ax.margins(x=0.2)
     ax.grid(False)
     ax.set_xlabel(xlabel)
     return ax.figure
@@ -182,11 +183,13 @@ def explained_variance(
     first = np.asarray(next(iter(curves.values())))
     for level in levels:
         if first[-1] >= level:
-            count = int(np.argmax(first >= level)) + 1
-            ax.plot(count, 100 * level, "o", color=COLOURS[0])
-            ax.annotate(f"{level:.0%}: {count}", (count, 100 * level), (-4, 5), ha="right",
-                        textcoords="offset points", fontsize=8)  # fmt: skip
+            place = int(np.argmax(first >= level))
+            point = (place + 1, 100 * first[place])
+            ax.plot(*point, "o", color=COLOURS[0])
+            text = f"{level:.0%}: {place + 1}"
+            ax.annotate(text, point, (-4, 5), ha="right", textcoords="offset points", fontsize=8)
     ax.set_xscale("log")
+    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     ax.set_xlabel("components")
     ax.set_ylabel("% of the variance")
     ax.legend(loc="lower right")
@@ -233,7 +236,8 @@ def power_spectra(spectra: Mapping[str, np.ndarray], ax: Axes | None = None) -> 
     for name, power in spectra.items():
         side = 2 * len(power)
         ax.plot(np.arange(1, len(power) + 1) / side, power, label=name)
-    ax.set_xscale("log")
+    ax.set_xscale("log", base=2)
+    ax.xaxis.set_major_formatter(lambda x, _: f"1/{1 / x:.0f}")
     ax.set_yscale("log")
     ax.set_xlabel("cycles per pixel")
     ax.set_ylabel("power")

@@ -124,12 +124,12 @@ def test_eigenfaces_are_stretched_around_grey():
 
 
 def test_explained_variance_counts_components_from_one():
-    figure = explained_variance({"a": [0.5, 0.8, 0.95], "b": [0.4, 0.7, 0.8]}, levels=(0.8, 0.99))
+    figure = explained_variance({"a": [0.5, 0.8, 0.95], "b": [0.4, 0.7, 0.8]}, levels=(0.75, 0.99))
     (ax,) = figure.axes
     found = lines(ax)
     np.testing.assert_allclose(found["a"], [[1, 50], [2, 80], [3, 95]])
     assert ax.get_xscale() == "log"
-    assert written(ax) == ["80%: 2"]
+    assert written(ax) == ["75%: 2"]
     marks = [line.get_xydata().tolist() for line in ax.get_lines() if line.get_marker() == "o"]
     assert marks == [[[2, 80]]]
 
