@@ -9,8 +9,10 @@ import pytest
 from keras import ops
 
 from facegen_keras import fir
+from facegen_keras.engine import autodiff
 from facegen_keras.errors import UserError
 from facegen_keras.models import stylegan2
+from facegen_keras.stylegan2_layers import activate
 
 REFERENCE = Path(__file__).parent.parent / "fixtures" / "stylegan2_reference.npz"
 CHANNELS = {4: 32, 8: 32, 16: 32, 32: 16}
@@ -86,6 +88,53 @@ def test_the_filter_is_zero_insertion_and_convolution(form):
         "upsample": lambda: fir.upsample(x),
     }[form]
     np.testing.assert_allclose(ops.convert_to_numpy(call()), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("channels", [3, 16])
+@pytest.mark.parametrize("form", ["smooth", "downsample", "upsample"])
+def test_the_filter_is_differentiated_alike_in_16_bits(form, channels):
+    def of_square(x):
+        if form == "smooth":
+            y = fir.smooth(x, padding=2)
+        else:
+            y = fir.downsample(x) if form == "downsample" else fir.upsample(x)
+        return ops.sum(ops.square(ops.cast(y, "float32"))), y
+
+    x = np.random.RandomState(0).randn(2, 8, 8, channels).astype("float32")
+    wide, narrow = ops.convert_to_tensor(x), ops.cast(x, "bfloat16")
+    value, y, gradient = autodiff.input_gradient(of_square, wide)
+    # The filter A is linear: |Ax|^2 has the gradient 2 A'Ax, so its product with x is 2 |Ax|^2.
+    assert float(ops.sum(gradient * wide)) == pytest.approx(2 * float(value), rel=1e-4)
+    _, y_narrow, gradient_narrow = autodiff.input_gradient(of_square, narrow)
+    for expected, found in ((y, y_narrow), (gradient, gradient_narrow)):
+        assert keras.backend.standardize_dtype(found.dtype) == "bfloat16"
+        found = ops.convert_to_numpy(ops.cast(found, "float32"))
+        np.testing.assert_allclose(found, expected, atol=0.02 * np.abs(expected).max())
+
+
+def test_activation_is_differentiated_twice_through_its_result():
+    x = np.random.RandomState(0).randn(4, 2, 2, 8).astype("float32")
+    bias = np.linspace(-1, 1, 8, dtype="float32")
+    slope = np.where(x + bias > 0, 1.0, 0.2)
+
+    def cubed(values):
+        total = ops.sum(activate(values[..., :-1, :], values[0, 0, -1]) ** 3)
+        return total, ()
+
+    def squared_gradient(values):
+        gradient = autodiff.input_gradient(cubed, values, differentiable=True)[2]
+        return ops.sum(ops.square(gradient)), gradient
+
+    rows = np.concatenate([x.reshape(4, 1, 4, 8), np.tile(bias, (4, 1, 1, 1))], axis=2)
+    x, slope = x.reshape(4, 1, 4, 8), slope.reshape(4, 1, 4, 8)
+    _, first, second = autodiff.input_gradient(squared_gradient, ops.convert_to_tensor(rows))
+    y, first, second = slope * (x + bias), *map(ops.convert_to_numpy, (first, second))
+    of_x = 3 * y**2 * slope
+    of_bias = of_x.sum((0, 1, 2))
+    np.testing.assert_allclose(first[:, :, :-1], of_x, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(first[0, 0, -1], of_bias, rtol=1e-4, atol=1e-4)
+    of_square = 12 * (of_x + of_bias) * y * slope**2
+    np.testing.assert_allclose(second[:, :, :-1], of_square, rtol=1e-4, atol=1e-2)
 
 
 def test_low_precision_stays_near_float32(reference):
