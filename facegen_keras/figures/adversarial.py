@@ -84,6 +84,7 @@ def timelapse_strip(
     faces: int = 5,
     pictures: int = 8,
     grid: int = 64,
+    inch: float = 0.8 * INCH,
     ax: Axes | None = None,
 ) -> Figure:
     """The same latents through training, one row each: what `ImageGrid` wrote into its folder.
@@ -93,6 +94,7 @@ def timelapse_strip(
         faces: Rows: the first so many faces of the grids.
         pictures: Columns at most, evenly from the first grid to the last.
         grid: Faces in a grid; 64 is what `ImageGrid` draws by default.
+        inch: Side of one face.
         ax: Where to draw.
 
     Raises:
@@ -109,7 +111,7 @@ def timelapse_strip(
     names = [path.stem.removeprefix("fakes_") for path in paths]
     labels = ["start" if n == "init" else f"epoch {int(n.removeprefix('epoch'))}" for n in names]
     rows, side = len(columns[0]), columns[0].shape[1]
-    ax = ax or new_axes(len(columns) * INCH * 0.8, rows * INCH * 0.8 + 0.2)
+    ax = ax or new_axes(len(columns) * inch, rows * inch + 0.2)
     sheet = np.stack(columns, axis=1).reshape(-1, *columns[0].shape[1:])
     ax.imshow(tile(sheet, (len(columns), rows)), interpolation="nearest")
     ax.set_xticks(side * (np.arange(len(columns)) + 0.5), labels)

@@ -20,6 +20,7 @@ def image_grid(
     titles: Sequence[str] | None = None,
     columns: int | None = None,
     title: str | None = None,
+    inch: float = INCH,
     ax: Axes | None = None,
 ) -> Figure:
     """Faces in rows.
@@ -29,6 +30,7 @@ def image_grid(
         titles: One per image, above it; only without `ax`.
         columns: By default the squarest grid.
         title: Above the whole.
+        inch: Side of one image.
         ax: Draw the grid as one picture here.
 
     Raises:
@@ -39,7 +41,7 @@ def image_grid(
     if titles is None:
         if ax is None:
             ratio = sheet.shape[0] / sheet.shape[1]
-            ax = new_axes(columns * INCH, columns * INCH * ratio)
+            ax = new_axes(columns * inch, columns * inch * ratio)
         ax.imshow(sheet, interpolation="nearest")
         ax.axis("off")
         if title:
@@ -50,7 +52,7 @@ def image_grid(
     figure, axes = plt.subplots(
         rows,
         columns,
-        figsize=(columns * INCH, rows * (INCH + 0.25)),
+        figsize=(columns * inch, rows * (inch + 0.25)),
         squeeze=False,
         layout="constrained",
     )

@@ -72,15 +72,16 @@ def kl_per_dimension(kl: np.ndarray, active: np.ndarray, ax: Axes | None = None)
     total = float(np.sum(kl))
     ax.bar(rank[on], kl[order][on], width=1.0, color=COLOURS[0], label=f"{on.sum()} active")
     # Inactive units cost next to nothing: a bar of their height would not be seen.
-    ax.plot(
-        rank[~on],
-        kl[order][~on],
-        MARKERS[2],
-        color=COLOURS[4],
-        markersize=3,
-        linestyle="none",
-        label=f"{(~on).sum()} inactive",
-    )
+    if not on.all():
+        ax.plot(
+            rank[~on],
+            kl[order][~on],
+            MARKERS[2],
+            color=COLOURS[4],
+            markersize=3,
+            linestyle="none",
+            label=f"{(~on).sum()} inactive",
+        )
     ax.set_xlabel("latent dimension, by rank")
     ax.set_ylabel("KL divergence (nats)")
     ax.set_title(f"{total:.1f} nats in all")
@@ -148,7 +149,11 @@ def beta_comparison(results: Mapping[str, Mapping[str, object]]) -> Figure:
 
 @styled
 def direction_strips(
-    strips: np.ndarray, names: Sequence[str], steps: Sequence[float], ax: Axes | None = None
+    strips: np.ndarray,
+    names: Sequence[str],
+    steps: Sequence[float],
+    inch: float = INCH,
+    ax: Axes | None = None,
 ) -> Figure:
     """A face moved along directions of the latent, one row a direction.
 
@@ -156,6 +161,7 @@ def direction_strips(
         strips: uint8 `(directions, steps, height, width, 3)`.
         names: Of the rows.
         steps: Of the columns, how far each has moved.
+        inch: Side of one face.
         ax: Where to draw.
 
     Raises:
@@ -166,7 +172,7 @@ def direction_strips(
         raise UserError(
             f"{len(names)} names and {len(steps)} steps for {rows} rows of {columns} faces"
         )
-    ax = ax or new_axes(columns * INCH + 1, rows * INCH)
+    ax = ax or new_axes(columns * inch + 1, rows * inch)
     sheet = tile(strips.reshape(-1, *strips.shape[2:]), (columns, rows))
     ax.imshow(sheet, interpolation="nearest")
     ax.set_yticks(height * (np.arange(rows) + 0.5), names)
