@@ -17,7 +17,7 @@ MAY_CHANGE = {
     "epochs", "save_interval", "save_minutes", "time_limit", "on_nan", "output_dir",
     "saved_models_dir", "cache_dir", "data_path", "tensorboard", "wandb", "wandb_project",
     "wandb_group", "resume", "dry_run", "name", "fid_every", "fid_images", "extractor",
-    "inception_weights",
+    "inception_weights", "decay_from",
 }  # fmt: skip
 
 
@@ -56,6 +56,8 @@ class TrainConfig:
     """Adam's learning rate."""
     beta_1: float | None = None
     """Adam's β1."""
+    decay_from: float | None = None
+    """Let the learning rate fall linearly to 0 from this part of the epochs on, such as 0.75."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     """Arithmetic of the hidden layers; float16 scales the losses."""
     seed: int = 0
@@ -167,6 +169,10 @@ class TrainConfig:
             raise UserError(f"learning_rate {self.learning_rate}: expected a positive number")
         if self.beta_1 is not None and not 0 <= self.beta_1 < 1:
             raise UserError(f"beta_1 {self.beta_1}: expected a number from 0 to less than 1")
+        if self.decay_from is not None and not 0 <= self.decay_from < 1:
+            raise UserError(
+                f"decay_from {self.decay_from}: expected a number from 0 to less than 1"
+            )
         if not 0 <= self.validation_split < 1:
             raise UserError(f"validation_split {self.validation_split}: expected 0 to less than 1")
         if self.patience is not None and self.patience < 1:

@@ -25,6 +25,7 @@ from facegen_keras.engine.callbacks import (
     Export,
     ImageGrid,
     LatentReport,
+    LearningRateDecay,
     Progress,
     RunLog,
 )
@@ -99,17 +100,17 @@ def build(config: TrainConfig) -> FaceModel:
             raise UserError(f"init_from: an option of stylegan2, not of {config.model}")
         kept = model.start_from(config.init_from)
         print(f"started from {config.init_from}; layers of its own: {', '.join(kept) or 'none'}")
-    rates = {
-        name: getattr(config, name)
-        for name in ("learning_rate", "beta_1")
-        if getattr(config, name) is not None
-    }
-    model.compile(model.default_optimizers(**rates))
+    model.compile(_optimizers(config, model))
     recorded = dataclasses.asdict(resolved(config, model))
     for place in ("output_dir", "saved_models_dir", "cache_dir"):  # of this machine, not the model
         del recorded[place]
     model.training_config = {**recorded, "data_path": Path(config.data_path).name}
     return model
+
+
+def _optimizers(config: TrainConfig, model: FaceModel) -> dict[str, keras.optimizers.Optimizer]:
+    own = {name: getattr(config, name) for name in ("learning_rate", "beta_1")}
+    return model.default_optimizers(**{k: v for k, v in own.items() if v is not None})
 
 
 def resolved(config: TrainConfig, model: FaceModel) -> TrainConfig:
@@ -182,6 +183,9 @@ def _callbacks(
     every, run = config.save_interval, folder.name
     callbacks: list[keras.callbacks.Callback] = [NanGuard()]
     best = None
+    if config.decay_from is not None:
+        rates = {name: float(o.learning_rate) for name, o in _optimizers(config, model).items()}
+        callbacks.append(LearningRateDecay(rates, config.decay_from))
     if hasattr(model, "latent_statistics"):
         callbacks.append(LatentReport((held_out or faces)[:PHOTOS_MEASURED]))
     if held_out is not None:

@@ -121,6 +121,7 @@ def test_other_durations_are_refused(text):
         ("--seed -1", "seed -1: expected 0 or more"),
         ("--learning_rate 0", "learning_rate 0"),
         ("--beta_1 1", "beta_1 1"),
+        ("--decay_from 1", "decay_from 1.0: expected a number from 0 to less than 1"),
         ("--save_minutes 0", "save_minutes 0"),
         ("--validation_split 1", "validation_split 1"),
         ("--patience 0", "patience 0: expected 1 or more epochs"),

@@ -215,6 +215,19 @@ def test_more_epochs_may_be_asked_for(resume, copy, vae_run):
     assert found == ["checkpoint-000000012.h5", "checkpoint-000000016.h5"]
 
 
+def test_a_run_may_go_on_with_falling_learning_rates(resume, copy):
+    resume("--epochs", "5", "--decay_from", "0.6")
+    factors = [line.get("learning_rate_factor") for line in log_of(copy)]
+    assert factors == [None, None, None, 0.75, 0.25]
+    with h5py.File(checkpoint.find(copy / "checkpoints")[-1]) as file:
+        rates = {
+            float(item[()])
+            for item in file["optimizer"].values()
+            if item.dtype == "float32" and item.shape == ()
+        }
+    assert any(rate == pytest.approx(0.25 * 2e-4) for rate in rates)
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [

@@ -146,6 +146,35 @@ class Export(keras.callbacks.Callback):
             save_generator(self.model, self.path, run=self.run)
 
 
+class LearningRateDecay(keras.callbacks.Callback):
+    """Let the learning rates fall linearly to zero over the last part of a training.
+
+    They change from one epoch to the next, never within one, and depend on nothing but the number
+    of the epoch: a resumed run has the same. The one in use is written to the epoch's log.
+
+    Args:
+        rates: The full rate of each optimizer, under its name.
+        start: Where the fall begins, as a part of all epochs.
+    """
+
+    def __init__(self, rates: dict[str, float], start: float):
+        super().__init__()
+        self.rates, self.start = rates, start
+
+    def factor(self, epoch: int) -> float:
+        """What the rates are multiplied by in an epoch (from 0): that of the epoch's middle."""
+        epochs = self.params["epochs"]
+        return min(1.0, (epochs - epoch - 0.5) / (epochs * (1 - self.start)))
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        for name, rate in self.rates.items():
+            self.model.optimizer[name].learning_rate = rate * self.factor(epoch)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if logs is not None:
+            logs["learning_rate_factor"] = round(self.factor(epoch), 4)
+
+
 class LatentReport(keras.callbacks.Callback):
     """KL divergence per latent dimension and the number of active units, into the epoch's log.
 

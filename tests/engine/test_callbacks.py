@@ -8,7 +8,14 @@ import pytest
 from PIL import Image
 
 from facegen_keras.engine import callbacks
-from facegen_keras.engine.callbacks import BestModel, Export, ImageGrid, LatentReport, RunLog
+from facegen_keras.engine.callbacks import (
+    BestModel,
+    Export,
+    ImageGrid,
+    LatentReport,
+    LearningRateDecay,
+    RunLog,
+)
 
 
 def attach(callback, epochs=100, **attributes):
@@ -145,6 +152,22 @@ def test_early_stopping_goes_on_after_a_resume(tmp_path, exports):
 def test_without_patience_it_only_watches(tmp_path, exports):
     best = attach(BestModel("held out", tmp_path / "b.h5", "run"), stop_training=False)
     assert run_epochs(best, [1.0] + [2.0] * 50) == 51
+
+
+def test_rates_fall_linearly_over_the_last_part():
+    decay = attach(
+        LearningRateDecay({"a": 0.5, "b": 2.0}, start=0.5),
+        epochs=8,
+        optimizer={"a": SimpleNamespace(), "b": SimpleNamespace()},
+    )
+    rates, logs = [], {}
+    for epoch in range(8):
+        decay.on_epoch_begin(epoch)
+        rates.append(decay.model.optimizer["a"].learning_rate)
+        assert decay.model.optimizer["b"].learning_rate == 4 * rates[-1]
+    np.testing.assert_allclose(rates, 0.5 * np.array([1, 1, 1, 1, 0.875, 0.625, 0.375, 0.125]))
+    decay.on_epoch_end(7, logs)
+    assert logs == {"learning_rate_factor": 0.125}
 
 
 def test_latent_report(made_up):
