@@ -6,6 +6,7 @@ report is made from.
 """
 
 from facegen_keras.figures.adversarial import (
+    compare_discriminators,
     diversity_curves,
     logit_histograms,
     optimal_discriminator,
@@ -55,6 +56,7 @@ from facegen_keras.figures.styles import (
 __all__ = [
     "beta_comparison",
     "colour_histogram",
+    "compare_discriminators",
     "compare_runs",
     "diagnosis_bars",
     "direction_strips",

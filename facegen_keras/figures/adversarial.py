@@ -13,7 +13,7 @@ from facegen_keras.engine.guards import COLLAPSE_RATIO
 from facegen_keras.errors import UserError
 from facegen_keras.figures.curves import read_log
 from facegen_keras.figures.grids import INCH
-from facegen_keras.figures.style import COLOURS, DASHES, new_axes, styled
+from facegen_keras.figures.style import COLOURS, DASHES, new_axes, panels, styled
 from facegen_keras.generate import grid_shape, tile
 
 BINS = 40
@@ -76,6 +76,20 @@ def logit_histograms(logits: Mapping[str, np.ndarray], ax: Axes | None = None) -
     ax.set_ylabel("density")
     ax.legend()
     return ax.figure
+
+
+@styled
+def compare_discriminators(logits: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
+    """`logit_histograms` of several discriminators, side by side.
+
+    Args:
+        logits: By the name of the model, what `logit_histograms` takes.
+    """
+    figure, axes = panels(1, len(logits), 4 * len(logits), 2.8)
+    for ax, (name, sets) in zip(axes[0], logits.items(), strict=True):
+        logit_histograms(sets, ax=ax)
+        ax.set_title(name)
+    return figure
 
 
 @styled

@@ -40,6 +40,13 @@ def test_logit_histograms_share_bins_that_hold_everything():
         assert peak == pytest.approx(mean, abs=1)
 
 
+def test_discriminators_stand_side_by_side():
+    sets = {"photos": np.arange(9.0), "fakes": -np.arange(9.0)}
+    figure = figures.compare_discriminators({"a": sets, "b": sets})
+    assert [ax.get_title() for ax in figure.axes] == ["a", "b"]
+    assert [len(ax.patches) for ax in figure.axes] == [2, 2]
+
+
 def test_timelapse_shows_the_same_faces_in_every_column(tmp_path):
     grids = np.random.RandomState(0).randint(0, 256, (6, 7, 4, 4, 3)).astype("uint8")
     for epoch, grid in enumerate(grids):
