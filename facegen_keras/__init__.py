@@ -18,7 +18,6 @@ from facegen_keras.models.combined import Combined
 from facegen_keras.models.dcgan import DCGAN
 from facegen_keras.models.stylegan2_training import StyleGAN2
 from facegen_keras.models.vae import VAE
-from facegen_keras.official import import_nvidia
 from facegen_keras.stylegan2_generator import StyleGAN2Generator
 
 __version__ = "0.1.0"
@@ -55,4 +54,6 @@ def __getattr__(name: str) -> object:
     """Import what takes a second, SciPy and Matplotlib, when it is first asked for."""
     if name in ("explorer", "figures", "metrics"):
         return importlib.import_module(f"facegen_keras.{name}")
+    if name == "import_nvidia":  # reads files of PyTorch with what is under metrics
+        return importlib.import_module("facegen_keras.official").import_nvidia
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
