@@ -19,6 +19,7 @@ from facegen_keras.figures.distances import (
     gaussian_pairs,
     model_comparison,
     nearest_distances,
+    nearest_photos,
     point_clouds,
     sample_size_curves,
 )
@@ -79,6 +80,7 @@ __all__ = [
     "model_comparison",
     "named_bars",
     "nearest_distances",
+    "nearest_photos",
     "noise_effect",
     "optimal_discriminator",
     "point_clouds",

@@ -10,12 +10,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from facegen_keras.errors import UserError
+from facegen_keras.figures.grids import INCH, image_grid
 from facegen_keras.figures.style import COLOURS, DASHES, MARKERS, new_axes, panels, styled
 
 if TYPE_CHECKING:
     from facegen_keras.metrics import Report, SampleSizeCurve, Statistics
 
 INTERVAL = 1.96  # standard errors to each side: 95 % of a normal distribution
+APART = 0.07  # of the axis, between two numbers below it
 REACH = 3.5  # standard deviations of a density that are drawn
 
 
@@ -50,7 +52,8 @@ def gaussian_pairs(
         moved = float(((pair[0].mean - pair[1].mean) ** 2).sum())
         shape = max(total - moved, 0.0)  # rounding
         ax.set_title(f"FD = {total:.2f}\nmeans {moved:.2f} + spreads {shape:.2f}", fontsize=8)
-    axes[0, 0].legend(loc="upper right")
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=2)
     return figure
 
 
@@ -109,7 +112,7 @@ def distortion_curves(
         if strengths[0] > strengths[-1]:
             ax.invert_xaxis()
         ax.set_xlabel(damage)
-        ax.set_ylim(bottom=0)
+    axes[0, 0].set_ylim(bottom=0)  # shared, so only after the last curve
     axes[0, 0].set_ylabel(ylabel)
     if references:
         axes[0, 0].legend()
@@ -139,18 +142,21 @@ def sample_size_curves(
     counts = np.unique(np.concatenate([curve.counts for curve in curves.values()]))
     for number, (name, curve) in enumerate(curves.items()):
         look = {"color": COLOURS[number], "marker": MARKERS[number], "markersize": 4, "capsize": 2}
-        ax.errorbar(1 / curve.counts, curve.values, curve.spread, ls="none", label=name, **look)
+        label = f"{name}; the line ends at {curve.limit:.3g}" if line else name
+        ax.errorbar(1 / curve.counts, curve.values, curve.spread, ls="none", label=label, **look)
         if line:
             x = np.array([0, 1 / curve.counts[0]])
             dash = DASHES[number]
             ax.plot(x, curve.limit + curve.slope * x, color=COLOURS[number], linestyle=dash)
-            ax.annotate(f"{curve.limit:.3g}", (0, curve.limit), (4, 6), fontsize=8,
-                        textcoords="offset points")  # fmt: skip
     if truth is not None:
         ax.axhline(truth, color="0.5", linewidth=1, label=f"truth {truth:.3g}")
-    # Few numbers, as the many small ones lie close together over 1/n.
-    shown = counts if len(counts) <= 4 else counts[[0, 1, len(counts) // 2, -1]]
-    ax.set_xticks([0, *(1 / shown)], ["∞", *(f"{count:,}" for count in shown)])
+    shown = []  # the largest counts lie close together over 1/n: not all have room for a number
+    for count in counts:
+        if 1 / count > APART / counts[0] and all(
+            1 / x - 1 / count > APART / counts[0] for x in shown
+        ):
+            shown.append(count)
+    ax.set_xticks([0, *(1 / np.array(shown))], ["∞", *(f"{count:,}" for count in shown)])
     ax.set_xlim(left=0)
     ax.set_xlabel("images on each side (axis: 1/n)")
     ax.set_ylabel(ylabel)
@@ -187,6 +193,7 @@ def model_comparison(report: Report, keys: Sequence[str] | None = None) -> Figur
             mark = MARKERS[row % len(MARKERS)]
             ax.errorbar(number.value, row, xerr=bar, color="black", marker=mark, ms=5, capsize=3)
             digits = f"{number.value:.3f}" if abs(number.value) < 10 else f"{number.value:.1f}"
+            digits = digits.removeprefix("-") if float(digits) == 0 else digits
             ax.annotate(digits, (number.value, row), (0, 7), ha="center", fontsize=8,
                         textcoords="offset points")  # fmt: skip
         lower = next(e.numbers[key].lower_is_better for e in report.evaluations if key in e.numbers)
@@ -239,6 +246,29 @@ def distance_against_compute(
     ax.set_ylabel(ylabel)
     ax.legend()
     return ax.figure
+
+
+@styled
+def nearest_photos(
+    samples: np.ndarray,
+    photos: Any,
+    indices: np.ndarray,
+    distances: np.ndarray,
+    inch: float = INCH,
+) -> Figure:
+    """Samples, each beside the training photos nearest to it, with their distances.
+
+    Args:
+        samples: uint8 `(n, height, width, 3)`, a row each.
+        photos: What `indices` count: `Faces` or uint8 images.
+        indices, distances: `(n, k)`, nearest first, as `metrics.Memorisation` holds them.
+        inch: Side of one image.
+    """
+    images, titles = [], []
+    for sample, found, apart in zip(samples, indices, distances, strict=True):
+        images += [sample, *(photos[int(index)] for index in found)]
+        titles += ["sample", *(f"{distance:.2f}" for distance in apart)]
+    return image_grid(np.stack(images), titles, columns=1 + np.shape(indices)[1], inch=inch)
 
 
 @styled

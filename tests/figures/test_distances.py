@@ -11,6 +11,7 @@ from facegen_keras.figures import (
     gaussian_pairs,
     model_comparison,
     nearest_distances,
+    nearest_photos,
     point_clouds,
     sample_size_curves,
 )
@@ -61,6 +62,7 @@ def test_distortion_curves():
     figure = distortion_curves(curves, "FD", {"another photo": 4.0})
     blur, jpeg = figure.axes
     assert blur.get_lines()[0].get_xydata().tolist() == [[0, 0], [1, 5], [2, 9]]
+    assert blur.get_ylim()[0] == 0 and blur.get_ylim()[1] > 20
     assert jpeg.xaxis_inverted() and not blur.xaxis_inverted()
     assert lines(blur)["another photo"][:, 1].tolist() == [4.0, 4.0]
     assert (blur.get_ylabel(), jpeg.get_xlabel()) == ("FD", "JPEG quality")
@@ -73,9 +75,11 @@ def test_sample_size_curve_and_its_line():
     points, line = ax.containers[0].lines[0].get_xydata(), ax.get_lines()
     np.testing.assert_allclose(points, np.stack([1 / counts, 3 + 40 / counts], 1))
     assert any(x.get_xydata().tolist() == [[0, 3], [0.1, 7]] for x in line)
-    assert [text.get_text() for text in ax.get_xticklabels()] == ["∞", "10", "20", "50", "200"]
-    assert any(text.get_text() == "3" for text in ax.texts)
-    assert not sample_size_curves({"faces": curve}, "KD", line=False).axes[0].texts
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["∞", "10", "20", "50", "100"]
+    assert "faces; the line ends at 3" in [x.get_text() for x in ax.get_legend().get_texts()]
+    plain = sample_size_curves({"faces": curve}, "KD", line=False).axes[0]
+    assert [x.get_text() for x in plain.get_legend().get_texts()] == ["faces"]
+    assert len(plain.get_lines()) == len(ax.get_lines()) - 2
 
 
 def report() -> Report:
@@ -119,3 +123,13 @@ def test_nearest_distances_are_cumulative():
     assert lines(ax)["held out"].tolist() == [[1, 0], [1, 50], [3, 100]]
     assert lines(ax)["close: left of this line"][:, 0].tolist() == [1.5, 1.5]
     assert len({line.get_linestyle() for line in ax.get_lines()[:2]}) == 2
+
+
+def test_samples_stand_beside_their_nearest_photos():
+    photos = np.random.RandomState(0).randint(0, 256, (5, 4, 4, 3)).astype("uint8")
+    figure = nearest_photos(255 - photos[:2], photos, [[3, 1], [0, 4]], [[1.0, 2.5], [0.5, 3.0]])
+    titles = [ax.get_title() for ax in figure.axes]
+    assert titles == ["sample", "1.00", "2.50", "sample", "0.50", "3.00"]
+    shown = [np.asarray(ax.get_images()[0].get_array()) for ax in figure.axes]
+    np.testing.assert_array_equal(shown[0], 255 - photos[0])
+    np.testing.assert_array_equal(shown[5], photos[4])
