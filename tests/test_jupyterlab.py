@@ -79,7 +79,7 @@ def page():
         options = ["--no-sandbox"] if os.getuid() == 0 else []
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
         page = browser.new_page(viewport={"width": 1280, "height": 1600})
-        page.set_default_timeout(MINUTE)
+        page.set_default_timeout(3 * MINUTE)
         yield page
         browser.close()
 
