@@ -13,7 +13,7 @@ from facegen_keras.figures.style import COLOURS, DASHES, MARKERS, new_axes, pane
 from facegen_keras.generate import tile
 from facegen_keras.projection import Projection
 
-CELL = 0.8 * INCH  # tables are wider than grids
+CELL = 0.6 * INCH  # tables have more faces than grids, and a notebook has many tables
 GAP = 0.12  # of a face, between the unmixed faces and the matrix of mixed ones
 
 
@@ -173,7 +173,7 @@ def noise_effect(
     if deviation.shape != (count, height, width):
         raise UserError(f"deviation of shape {deviation.shape}: expected {(count, height, width)}")
     figure, axes = panels(
-        1, 2, (across + 1) * CELL + 2.2, count * height / width * CELL + 0.5,
+        1, 2, (across + 1) * CELL + 1.9, count * height / width * CELL + 0.5,
         width_ratios=(across, 1),
     )  # fmt: skip
     left, right = axes[0]
