@@ -71,8 +71,10 @@ class ImageGrid(keras.callbacks.Callback):
         self.seeds = list(seeds)
         self.show = show
         self.latest: np.ndarray | None = None
+        self._shown: Any = None
 
     def on_train_begin(self, logs: dict | None = None) -> None:
+        self._shown = None  # each training in an output of its own
         if self.model.steps == 0:
             self._draw("fakes_init.png")
 
@@ -84,7 +86,7 @@ class ImageGrid(keras.callbacks.Callback):
         pictures = [self.folder / "fakes_init.png", *sorted(self.folder.glob("fakes_epoch*.png"))]
         pictures = [path for path in pictures if path.exists()]
         if len(pictures) > 1:
-            save_frames(np.stack([_thumbnail(path) for path in pictures]), self._film)
+            save_frames(_frames(pictures), self._film)
 
     @property
     def _film(self) -> Path:
@@ -94,10 +96,14 @@ class ImageGrid(keras.callbacks.Callback):
         self.latest = self.model.sample(self.seeds)
         save_grid(self.latest, self.folder / name)
         if self.show:
-            from IPython.display import clear_output, display
+            from IPython.display import display
 
-            clear_output(wait=True)
-            display(Image.fromarray(tile(self.latest)))
+            # The same output is drawn again: clearing the cell would take the bar along.
+            picture = Image.fromarray(tile(self.latest))
+            if self._shown is None:
+                self._shown = display(picture, display_id=True)
+            else:
+                self._shown.update(picture)
 
 
 class RunLog(keras.callbacks.Callback):
@@ -263,8 +269,13 @@ def _epoch_of(line: str) -> float:
         return float("inf")
 
 
-def _thumbnail(path: Path) -> np.ndarray:
-    with Image.open(path) as image:
-        image = image.convert("RGB")
-        image.thumbnail((TIMELAPSE_SIDE, TIMELAPSE_SIDE))
-        return np.asarray(image)
+def _frames(paths: list[Path]) -> np.ndarray:
+    """The pictures as frames of one size: progressive growing draws small ones first."""
+    frames = []
+    for path in paths:
+        with Image.open(path) as image:
+            frame = image.convert("RGB")
+            frame.thumbnail((TIMELAPSE_SIDE, TIMELAPSE_SIDE))
+            frames.append(frame)
+    size = max(frame.size for frame in frames)
+    return np.stack([np.asarray(f.resize(size, Image.Resampling.NEAREST)) for f in frames])

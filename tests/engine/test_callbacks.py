@@ -59,6 +59,38 @@ def test_image_grid_and_timelapse(tmp_path, made_up):
     np.testing.assert_array_equal(grid.latest, made_up(4, seed=4))
 
 
+def test_the_film_of_a_growing_network_has_one_size(tmp_path, made_up):
+    sizes = iter((8, 16, 32))
+    grid = ImageGrid(tmp_path, seeds=range(4))
+    attach(grid, epochs=2, sample=lambda seeds: made_up(4, resolution=next(sizes)))
+    grid.on_train_begin()
+    for epoch in range(2):
+        grid.on_epoch_end(epoch)
+    grid.on_train_end()
+    with (
+        Image.open(tmp_path / "timelapse.gif") as film,
+        Image.open(tmp_path / "fakes_epoch0002.png") as last,
+    ):
+        assert film.n_frames == 3 and film.size == last.size
+
+
+def test_a_notebook_shows_one_picture_that_changes(tmp_path, made_up, monkeypatch):
+    display = pytest.importorskip("IPython.display")
+    outputs = []
+
+    def show(picture, display_id):
+        outputs.append([picture])
+        return SimpleNamespace(update=outputs[-1].append)
+
+    monkeypatch.setattr(display, "display", show)
+    grid = ImageGrid(tmp_path, seeds=range(4), show=True)
+    attach(grid, epochs=2, sample=lambda seeds: made_up(4))
+    for _ in range(2):
+        grid.on_train_begin()
+        grid.on_epoch_end(0)
+    assert [len(pictures) for pictures in outputs] == [2, 2]
+
+
 def test_a_resumed_or_unfinished_epoch_draws_nothing(tmp_path):
     grid = attach(ImageGrid(tmp_path), steps=6, epoch_is_complete=False)
     grid.on_train_begin()
