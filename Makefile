@@ -25,8 +25,7 @@ test: $(VENV)/installed-test lint
 
 # Run every notebook again and keep what it drew.
 notebooks: $(VENV)/installed-test
-	$(RUN) -m nbconvert --to notebook --execute --inplace \
-	  --ExecutePreprocessor.record_timing=False notebooks/*.ipynb
+	$(RUN) notebooks/execute.py notebooks/*.ipynb
 
 lint: $(VENV)/installed-test
 	$(RUN) -m ruff check .

@@ -41,6 +41,14 @@ class Counter(keras.callbacks.Callback):
         self.epochs = state["epochs"]
 
 
+@pytest.fixture(autouse=True)
+def interrupts_as_in_a_notebook():
+    """Pytest's parallel workers ignore SIGINT; each test has to give back what it found."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    assert signal.signal(signal.SIGINT, before) is signal.default_int_handler
+
+
 def train(model, images, folder, epochs=3, callbacks=(), batch_size=4):
     return model.fit(
         images,
@@ -60,7 +68,6 @@ def test_interrupted_and_called_again_is_as_never_interrupted(
     train(whole, images, tmp_path / "whole")
     train(toy(), images, tmp_path / "cut", callbacks=[Interrupt(9)])
     assert "stopped: SIGINT received. The same call goes on from" in capsys.readouterr().out
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     again = toy()
     train(again, images, tmp_path / "cut")
     assert "after 36 images" in capsys.readouterr().out
@@ -94,4 +101,3 @@ def test_a_broken_loss_is_told_and_not_saved(toy, made_up, tmp_path):
     with pytest.raises(UserError, match="is not a number at step 8"):
         train(toy(broken_at=8), made_up(24), tmp_path)
     assert [path.name for path in checkpoint.find(tmp_path)] == ["checkpoint-000000006.h5"]
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
