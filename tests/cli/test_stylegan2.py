@@ -7,7 +7,7 @@ from PIL import Image
 from facegen_keras.cli import main
 from facegen_keras.cli.stylegan2 import parse_mix, parse_psis
 from facegen_keras.errors import UserError
-from facegen_keras.export import save_generator
+from facegen_keras.export import load_generator, save_generator
 from facegen_keras.models import FAMILIES
 
 
@@ -88,3 +88,17 @@ def test_layers_that_are_not_there_are_one_line(model_path, tmp_path, capsys):
     words = ["rows=1", "cols=4", "layers=0-99"]
     assert generate(model_path, tmp_path, "--style_mix", *words) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_training_starts_from_a_generator_and_grows(model_path, tmp_path, made_up, capsys):
+    np.save(tmp_path / "faces.npy", made_up(16))
+    small = "--resolution 32 --channel_base 128 --channel_max 8 --latent_dim 8 --w_dim 8"
+    plain = "--mapping_layers 2 --r1_gamma 0 --path_weight 0 --style_mixing 0 --batch_size 8"
+    flags = f"--model stylegan2 {small} {plain} --progressive 16:0.016 --epochs 2 --save_interval 1"
+    places = ["--output_dir", str(tmp_path), "--saved_models_dir", str(tmp_path / "models")]
+    start = ["--init_from", str(model_path), "--data_path", str(tmp_path / "faces.npy")]
+    assert main(["train", *flags.split(), *start, "--name", "grown", *places]) == 0
+    assert "layers of its own: none" in capsys.readouterr().out
+    with Image.open(tmp_path / "grown/timelapse.gif") as film:  # of pictures of 16 and 32 pixels
+        assert film.n_frames == 3
+    assert load_generator(tmp_path / "models/stylegan2_generator.h5").resolution == 32
