@@ -9,8 +9,8 @@ it does besides: the average of the weights, accuracies, the finiteness check.
     python benchmarks/stylegan2_step.py r1
     python benchmarks/stylegan2_step.py path
 
-Measured on 2 CPU cores, images/s, ours and PyTorch: plain 20.1 and 11.8, R1 13.5 and 6.8, path
-length 14.1 and 8.2 (3 rounds of 1 step); with the lazy schedule of 16 steps 17.9 and 10.3.
+Measured on 2 CPU cores, images/s, ours and PyTorch: plain 25.5 and 14.1, R1 16.2 and 8.0, path
+length 18.0 and 10.3 (3 rounds of 2 steps).
 """
 
 import math
