@@ -171,11 +171,10 @@ class EqualizedConv(keras.layers.Layer):
         else:
             x = fir.smooth(x, padding=(self.kernel_size + 1) // 2)
             x = ops.conv(x, kernel, 2, "valid", data_format="channels_last")
+        if not self.activate:
+            return x + self.bias * gain if self.use_bias else x
         bias = self.bias * gain if self.use_bias else ops.zeros((self.filters,), x.dtype)
-        clamp = None if self.clamp is None else self.clamp * self.gain
-        if self.activate:
-            return activate(x, bias, clamp)
-        return x + bias if self.use_bias else x
+        return activate(x, bias, None if self.clamp is None else self.clamp * self.gain)
 
     def get_config(self) -> dict[str, Any]:
         return {

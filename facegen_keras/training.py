@@ -29,7 +29,7 @@ from facegen_keras.engine.callbacks import (
     Progress,
     RunLog,
 )
-from facegen_keras.engine.guards import Autosave, CollapseAlarm, GracefulStop, NanGuard
+from facegen_keras.engine.guards import Autosave, CollapseAlarm, GracefulStop, NanGuard, recall
 from facegen_keras.engine.trainer import FaceModel
 from facegen_keras.errors import UserError
 from facegen_keras.export import publish, save_generator
@@ -205,11 +205,7 @@ def _callbacks(
         extra["wandb_id"] = tracker.run_id
     if config.tensorboard:
         callbacks.append(tracking.tensorboard(folder))
-    remember = [c for c in callbacks if hasattr(c, "get_state")]
-    for callback in remember:
-        memory = state.get("callbacks", {}).get(type(callback).__name__)
-        if memory:
-            callback.set_state(memory)
+    remember = recall(callbacks, state)
     callbacks += [
         stop,
         Autosave(folder / "checkpoints", every, config.save_minutes, remember, extra),

@@ -13,6 +13,8 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
+from facegen_keras.atomic import replacing
+
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -36,7 +38,8 @@ def execute(path: Path) -> None:
                 kept.append(output)
         if "outputs" in cell:
             cell.outputs = kept
-    nbformat.write(notebook, path)
+    with replacing(path) as part:  # a power cut leaves the stored one
+        nbformat.write(notebook, part)
     size = path.stat().st_size / 1e6
     print(f"{path}: {time.monotonic() - began:.0f} s, {size:.2f} MB", flush=True)
 

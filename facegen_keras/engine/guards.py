@@ -73,6 +73,21 @@ class Autosave(keras.callbacks.Callback):
         self.saved_at = time.monotonic()
 
 
+def recall(callbacks: Sequence[Any], state: dict[str, Any]) -> list[Any]:
+    """Give callbacks the memory that a checkpoint keeps; returns those that have one to keep.
+
+    Args:
+        callbacks: Any; those with `get_state` and `set_state` remember.
+        state: Of `checkpoint.restore`; empty where a training begins.
+    """
+    remember = [c for c in callbacks if hasattr(c, "get_state")]
+    for callback in remember:
+        memory = state.get("callbacks", {}).get(type(callback).__name__)
+        if memory:
+            callback.set_state(memory)
+    return remember
+
+
 class GracefulStop(keras.callbacks.Callback):
     """End training at the next step, cleanly: on Ctrl-C, on SIGTERM (how clusters take a job
     back), and when the time is up. A second Ctrl-C ends it at once.

@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 
 from facegen_keras.engine import checkpoint
-from facegen_keras.engine.guards import Autosave, GracefulStop, NanGuard
+from facegen_keras.engine.guards import Autosave, GracefulStop, NanGuard, recall
 from facegen_keras.engine.trainer import FaceModel
 from facegen_keras.errors import UserError
 
@@ -56,12 +56,8 @@ def go_on(
     if checkpoint.find(folder):
         state = checkpoint.restore(model, folder)
         print(f"going on from {folder}, after {state['images_seen']:,} images")
-    remember = [c for c in callbacks if hasattr(c, "get_state")]
-    for callback in remember:
-        memory = state.get("callbacks", {}).get(type(callback).__name__)
-        if memory:
-            callback.set_state(memory)
-    return [*callbacks, NanGuard(), GracefulStop(), Autosave(folder, 1, MINUTES, remember)]
+    autosave = Autosave(folder, 1, MINUTES, recall(callbacks, state))
+    return [*callbacks, NanGuard(), GracefulStop(), autosave]
 
 
 def tell_the_end(

@@ -10,7 +10,7 @@ from matplotlib.ticker import StrMethodFormatter
 from facegen_keras.data.doctor import Diagnosis
 from facegen_keras.errors import UserError
 from facegen_keras.figures.grids import INCH, image_grid
-from facegen_keras.figures.style import COLOURS, new_axes, panels, styled
+from facegen_keras.figures.style import COLOURS, bare, new_axes, panels, styled
 from facegen_keras.generate import tile
 
 MOST_BARS = 8
@@ -216,11 +216,8 @@ def image_rows(
     ((count, height, _, _),) = shapes
     ax = ax or new_axes(count * inch + 1.2, len(rows) * inch)
     ax.imshow(tile(np.concatenate(list(rows.values())), (count, len(rows))))
+    bare(ax)
     ax.set_yticks([height * (row + 0.5) for row in range(len(rows))], list(rows))
-    ax.set_xticks([])
-    ax.grid(False)
-    ax.tick_params(length=0)
-    ax.spines[:].set_visible(False)
     return ax.figure
 
 
@@ -229,7 +226,7 @@ def power_spectra(spectra: Mapping[str, np.ndarray], ax: Axes | None = None) -> 
     """Mean power by spatial frequency up to half a cycle per pixel, both on log scales.
 
     Args:
-        spectra: Of `data.statistics.radial_power`, `(side // 2,)` each, by name.
+        spectra: Of `data.aliasing.radial_power`, `(side // 2,)` each, by name.
         ax: Where to draw.
     """
     ax = ax or new_axes(5.5, 3.5)

@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from facegen_keras.errors import UserError
-from facegen_keras.figures.style import new_axes, styled
+from facegen_keras.figures.style import bare, new_axes, panels, styled
 from facegen_keras.generate import grid_shape, tile
 
 INCH = 1.1  # side of one face in a grid
@@ -49,14 +48,7 @@ def image_grid(
         return ax.figure
     if len(titles) != len(images):
         raise UserError(f"{len(titles)} titles for {len(images)} images: expected one each")
-    figure, axes = plt.subplots(
-        rows,
-        columns,
-        figsize=(columns * inch, rows * (inch + 0.25)),
-        squeeze=False,
-        layout="constrained",
-    )
-    plt.close(figure)  # returned, not shown: pyplot must not show it a second time
+    figure, axes = panels(rows, columns, columns * inch, rows * (inch + 0.25))
     for index, cell in enumerate(axes.flat):
         cell.axis("off")
         if index < len(images):
@@ -90,9 +82,6 @@ def reconstruction_pairs(
     count, height = len(photos), photos.shape[1]
     ax = ax or new_axes(count * INCH + 1, 2 * INCH)
     ax.imshow(tile(np.concatenate([photos, reconstructions]), (count, 2)), interpolation="nearest")
+    bare(ax)
     ax.set_yticks([height / 2, height * 3 / 2], labels)
-    ax.set_xticks([])
-    ax.grid(False)
-    ax.tick_params(length=0)
-    ax.spines[:].set_visible(False)
     return ax.figure

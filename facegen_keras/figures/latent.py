@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from facegen_keras.errors import UserError
 from facegen_keras.figures.grids import INCH
-from facegen_keras.figures.style import COLOURS, DASHES, MARKERS, new_axes, panels, styled
+from facegen_keras.figures.style import COLOURS, DASHES, MARKERS, bare, new_axes, panels, styled
 from facegen_keras.generate import tile
 
 REACH = 4.0  # standard deviations drawn on either side of a prior's mean
@@ -175,11 +175,9 @@ def direction_strips(
     ax = ax or new_axes(columns * inch + 1, rows * inch)
     sheet = tile(strips.reshape(-1, *strips.shape[2:]), (columns, rows))
     ax.imshow(sheet, interpolation="nearest")
+    bare(ax)
     ax.set_yticks(height * (np.arange(rows) + 0.5), names)
     ax.set_xticks(
         width * (np.arange(columns) + 0.5), [f"{step:+g}" if step else "0" for step in steps]
     )
-    ax.grid(False)
-    ax.tick_params(length=0)
-    ax.spines[:].set_visible(False)
     return ax.figure

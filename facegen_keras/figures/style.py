@@ -67,6 +67,15 @@ def new_axes(width: float, height: float) -> Axes:
     return ax
 
 
+def bare(ax: Axes) -> None:
+    """Leave nothing around pictures: no ticks, grid or frame. Headings are set afterwards."""
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.grid(False)
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+
+
 def panels(rows: int, columns: int, width: float, height: float, **options: object) -> tuple:
     """A figure of several axes and the array (rows, columns) of them; the size is of the whole."""
     figure, axes = plt.subplots(

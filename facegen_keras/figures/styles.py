@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from facegen_keras.errors import UserError
 from facegen_keras.figures.grids import INCH
-from facegen_keras.figures.style import COLOURS, DASHES, MARKERS, new_axes, panels, styled
+from facegen_keras.figures.style import COLOURS, DASHES, MARKERS, bare, new_axes, panels, styled
 from facegen_keras.generate import tile
 from facegen_keras.projection import Projection
 
@@ -41,7 +41,7 @@ def face_table(
     count, across, height, width, _ = images.shape
     ax = ax or new_axes(across * CELL + 1.0, (count * height / width) * CELL + 0.5)
     ax.imshow(tile(images.reshape(-1, height, width, 3), (across, count)))
-    _bare(ax)
+    bare(ax)
     _headings(
         ax,
         ([width * (i + 0.5) - 0.5 for i in range(across)], columns, column_title),
@@ -81,7 +81,7 @@ def style_mix_matrix(
             sheet[top : top + height, left : left + width] = image
     ax = ax or new_axes(across * CELL + 0.9, down * height / width * CELL + 0.6)
     ax.imshow(sheet)
-    _bare(ax)
+    bare(ax)
     _headings(
         ax,
         ([x + width / 2 for x in lefts[1:]], columns, f"{layers} from seed"),
@@ -179,7 +179,7 @@ def noise_effect(
     left, right = axes[0]
     face_table(images, labels, names, ax=left)
     shown = right.imshow(np.concatenate(list(deviation)), vmin=0)
-    _bare(right)
+    bare(right)
     right.set_title("deviation", fontsize=9)
     figure.colorbar(shown, ax=right, label="grey levels")
     return figure
@@ -277,16 +277,9 @@ def _checked(
     return images
 
 
-def _bare(ax: Axes) -> None:
-    ax.set_xticks([])
-    ax.set_yticks([])
-    ax.grid(False)
-    ax.tick_params(length=0, pad=2)
-    ax.spines[:].set_visible(False)
-
-
 def _headings(ax: Axes, across: tuple, down: tuple) -> None:
     """Write headings: (positions, words or None, title or None) for columns and rows."""
+    ax.tick_params(pad=2)
     positions, words, title = across
     if words is not None:
         ax.xaxis.tick_top()
