@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image
 
 from facegen_keras.errors import UserError
-from facegen_keras.generator import Generator, in_chunks, infer, latents, to_uint8
+from facegen_keras.generator import Generator, latents, to_uint8
+from facegen_keras.posterior import encode_photos
 
 FRAMES_PER_SECOND = 24
 ENCODED_AT_A_TIME = 16  # photos
@@ -168,14 +169,7 @@ def encode(encoder: keras.Model, faces: np.ndarray) -> np.ndarray:
     Raises:
         UserError: The photos have another size than the encoder takes.
     """
-    faces = np.asarray(faces)
-    if faces.ndim != 4 or tuple(faces.shape[1:]) != tuple(encoder.input_shape[1:]):
-        raise UserError(
-            f"photos of shape {faces.shape}: the encoder takes (n, *{encoder.input_shape[1:]})"
-        )
-    statistics = in_chunks(
-        lambda part: infer(encoder, part.astype("float32") / 127.5 - 1.0), faces, ENCODED_AT_A_TIME
-    )
+    statistics = encode_photos(encoder, faces, ENCODED_AT_A_TIME)
     return statistics[:, : statistics.shape[1] // 2]
 
 

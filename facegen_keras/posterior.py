@@ -5,10 +5,32 @@ import numpy as np
 from keras import ops
 
 from facegen_keras import losses
+from facegen_keras.errors import UserError
 from facegen_keras.generator import in_chunks, infer
 
 ACTIVE_VARIANCE = 0.01  # of the mean, above which a unit is active: Burda et al. 2016, appendix C
 CHUNK = 64  # images at a time
+
+
+def encode_photos(encoder: keras.Model, images: np.ndarray, chunk: int = CHUNK) -> np.ndarray:
+    """Means and log-variances of photos: float32 `(n, 2 * latent_dim)`.
+
+    Args:
+        encoder: As from `load_encoder`.
+        images: uint8 `(n, height, width, 3)`.
+        chunk: Photos at a time; the numbers of a photo do not depend on its company.
+
+    Raises:
+        UserError: The photos have another size than the encoder takes.
+    """
+    images = np.asarray(images)
+    if images.ndim != 4 or tuple(images.shape[1:]) != tuple(encoder.input_shape[1:]):
+        raise UserError(
+            f"photos of shape {images.shape}: the encoder takes (n, *{encoder.input_shape[1:]})"
+        )
+    return in_chunks(
+        lambda part: infer(encoder, part.astype("float32") / 127.5 - 1.0), images, chunk
+    )
 
 
 def latent_statistics(encoder: keras.Model, images: np.ndarray) -> dict[str, np.ndarray]:
@@ -23,10 +45,11 @@ def latent_statistics(encoder: keras.Model, images: np.ndarray) -> dict[str, np.
         `mean` and `log_variance`, `(n, latent_dim)`; `kl_per_dimension`, `(latent_dim,)`, in nats,
         the mean over the images; `active`, `(latent_dim,)`, whether the mean moves with the image
         (its variance is above 0.01: Burda et al. 2016).
+
+    Raises:
+        UserError: The photos have another size than the encoder takes.
     """
-    statistics = in_chunks(
-        lambda part: infer(encoder, part.astype("float32") / 127.5 - 1.0), images, CHUNK
-    )
+    statistics = encode_photos(encoder, images)
     mean, log_variance = np.split(statistics, 2, axis=-1)
     kl = ops.convert_to_numpy(losses.kl_divergence(statistics))
     return {

@@ -9,12 +9,6 @@ from facegen_keras.errors import UserError
 from facegen_keras.generate import save_grid
 
 
-@pytest.fixture(autouse=True)
-def nothing_left_open():
-    yield
-    assert plt.get_fignums() == []
-
-
 def test_optimal_discriminator_is_a_half_where_the_densities_meet():
     x = np.array([0.0, 1.0, 2.0, 3.0])
     figure = figures.optimal_discriminator(x, np.array([1, 2, 3, 0]), np.array([1, 0, 1, 0]))

@@ -1,6 +1,5 @@
 """Figures of distances hold the numbers they are given."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -16,12 +15,6 @@ from facegen_keras.figures import (
     sample_size_curves,
 )
 from facegen_keras.metrics import Estimate, Evaluation, Number, Report, SampleSizeCurve, Statistics
-
-
-@pytest.fixture(autouse=True)
-def nothing_left_open():
-    yield
-    assert plt.get_fignums() == []
 
 
 def lines(ax) -> dict[str, np.ndarray]:

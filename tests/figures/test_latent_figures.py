@@ -13,12 +13,6 @@ RESULTS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def nothing_left_open():
-    yield
-    assert plt.get_fignums() == []
-
-
 def test_latent_histograms_integrate_to_one_beside_the_normal_density():
     latents = np.random.RandomState(0).randn(500, 6) * [1, 0.5, 1, 1, 1, 1]
     latents[0, 4] = 100.0  # counted into the last bin

@@ -13,12 +13,6 @@ from facegen_keras.projection import Projection
 TABLE = np.random.RandomState(0).randint(0, 256, (2, 3, 8, 8, 3)).astype("uint8")
 
 
-@pytest.fixture(autouse=True)
-def nothing_left_open():
-    yield
-    assert plt.get_fignums() == []
-
-
 def shown(ax) -> np.ndarray:
     (picture,) = ax.get_images()
     return np.asarray(picture.get_array())

@@ -25,12 +25,6 @@ LOG = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def nothing_left_open():
-    yield
-    assert plt.get_fignums() == []
-
-
 def shown(ax) -> np.ndarray:
     (picture,) = ax.get_images()
     return np.asarray(picture.get_array())
