@@ -34,10 +34,9 @@ from facegen_keras.figures.faces import (
     power_spectra,
     value_histogram,
 )
-from facegen_keras.figures.grids import image_grid, reconstruction_pairs
+from facegen_keras.figures.grids import image_grid
 from facegen_keras.figures.latent import (
     beta_comparison,
-    direction_strips,
     kl_per_dimension,
     latent_histograms,
     rate_distortion,
@@ -60,7 +59,6 @@ __all__ = [
     "compare_discriminators",
     "compare_runs",
     "diagnosis_bars",
-    "direction_strips",
     "direction_table",
     "distance_against_compute",
     "distortion_curves",
@@ -89,7 +87,6 @@ __all__ = [
     "quality_against_diversity",
     "rate_distortion",
     "read_log",
-    "reconstruction_pairs",
     "sample_size_curves",
     "save",
     "style_mix_matrix",

@@ -1,4 +1,4 @@
-"""Faces on a page: grids, and photos beside what became of them."""
+"""Faces on a page."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from facegen_keras.errors import UserError
-from facegen_keras.figures.style import bare, new_axes, panels, styled
+from facegen_keras.figures.style import new_axes, panels, styled
 from facegen_keras.generate import grid_shape, tile
 
 INCH = 1.1  # side of one face in a grid
@@ -57,31 +57,3 @@ def image_grid(
     if title:
         figure.suptitle(title)
     return figure
-
-
-@styled
-def reconstruction_pairs(
-    photos: np.ndarray,
-    reconstructions: np.ndarray,
-    labels: tuple[str, str] = ("photo", "reconstruction"),
-    ax: Axes | None = None,
-) -> Figure:
-    """Photos in the upper row, what became of them in the lower.
-
-    Args:
-        photos: uint8 (n, height, width, 3).
-        reconstructions: Of the same shape.
-        labels: Of the two rows.
-        ax: Where to draw.
-
-    Raises:
-        UserError: The two differ in shape.
-    """
-    if photos.shape != reconstructions.shape:
-        raise UserError(f"photos {photos.shape} beside reconstructions {reconstructions.shape}")
-    count, height = len(photos), photos.shape[1]
-    ax = ax or new_axes(count * INCH + 1, 2 * INCH)
-    ax.imshow(tile(np.concatenate([photos, reconstructions]), (count, 2)), interpolation="nearest")
-    bare(ax)
-    ax.set_yticks([height / 2, height * 3 / 2], labels)
-    return ax.figure

@@ -7,9 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from facegen_keras.errors import UserError
-from facegen_keras.figures.grids import INCH
-from facegen_keras.figures.style import COLOURS, DASHES, MARKERS, bare, new_axes, panels, styled
-from facegen_keras.generate import tile
+from facegen_keras.figures.style import COLOURS, DASHES, MARKERS, new_axes, panels, styled
 
 REACH = 4.0  # standard deviations drawn on either side of a prior's mean
 BINS = 33
@@ -145,39 +143,3 @@ def beta_comparison(results: Mapping[str, Mapping[str, object]]) -> Figure:
         ax=right,
     )
     return figure
-
-
-@styled
-def direction_strips(
-    strips: np.ndarray,
-    names: Sequence[str],
-    steps: Sequence[float],
-    inch: float = INCH,
-    ax: Axes | None = None,
-) -> Figure:
-    """A face moved along directions of the latent, one row a direction.
-
-    Args:
-        strips: uint8 `(directions, steps, height, width, 3)`.
-        names: Of the rows.
-        steps: Of the columns, how far each has moved.
-        inch: Side of one face.
-        ax: Where to draw.
-
-    Raises:
-        UserError: There are more or fewer names or steps than rows or columns.
-    """
-    rows, columns, height, width = strips.shape[:4]
-    if (len(names), len(steps)) != (rows, columns):
-        raise UserError(
-            f"{len(names)} names and {len(steps)} steps for {rows} rows of {columns} faces"
-        )
-    ax = ax or new_axes(columns * inch + 1, rows * inch)
-    sheet = tile(strips.reshape(-1, *strips.shape[2:]), (columns, rows))
-    ax.imshow(sheet, interpolation="nearest")
-    bare(ax)
-    ax.set_yticks(height * (np.arange(rows) + 0.5), names)
-    ax.set_xticks(
-        width * (np.arange(columns) + 0.5), [f"{step:+g}" if step else "0" for step in steps]
-    )
-    return ax.figure

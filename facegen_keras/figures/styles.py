@@ -24,6 +24,7 @@ def face_table(
     columns: Sequence[object] | None = None,
     row_title: str | None = None,
     column_title: str | None = None,
+    inch: float = CELL,
     ax: Axes | None = None,
 ) -> Figure:
     """Faces in rows and columns with a heading each.
@@ -32,6 +33,7 @@ def face_table(
         images: uint8 (rows, columns, height, width, 3).
         rows, columns: Headings, written with `str`.
         row_title, column_title: What the headings are.
+        inch: Width of one face.
         ax: Where to draw.
 
     Raises:
@@ -39,7 +41,7 @@ def face_table(
     """
     images = _checked(images, rows, columns)
     count, across, height, width, _ = images.shape
-    ax = ax or new_axes(across * CELL + 1.0, (count * height / width) * CELL + 0.5)
+    ax = ax or new_axes(across * inch + 1.0, (count * height / width) * inch + 0.5)
     ax.imshow(tile(images.reshape(-1, height, width, 3), (across, count)))
     bare(ax)
     _headings(
@@ -190,19 +192,25 @@ def direction_table(
     faces: np.ndarray,
     steps: Sequence[float],
     names: Sequence[object] | None = None,
+    unit: str = "σ",
+    inch: float = CELL,
     ax: Axes | None = None,
 ) -> Figure:
-    """One face moved along directions of w, a direction a row.
+    """One face moved along directions of its latent, a direction a row.
 
     Args:
-        faces: uint8 (directions, steps, height, width, 3), as `latent.along` gives them.
-        steps: How far, in standard deviations.
+        faces: uint8 (directions, steps, height, width, 3), as `latent.along` and
+            `attributes.along` give them.
+        steps: How far.
         names: Of the directions; their numbers by default.
+        unit: Of the steps: standard deviations by default.
+        inch: Width of one face.
         ax: Where to draw.
     """
-    columns = [f"{step:+g} σ" if step else "0" for step in steps]
-    names = names if names is not None else range(1, len(faces) + 1)
-    return face_table(faces, names, columns, "direction", ax=ax)
+    columns = [f"{step:+g} {unit}".rstrip() if step else "0" for step in steps]
+    title = "direction" if names is None else None
+    names = range(1, len(faces) + 1) if names is None else names
+    return face_table(faces, names, columns, title, inch=inch, ax=ax)
 
 
 @styled

@@ -12,7 +12,6 @@ from facegen_keras.figures import (
     image_grid,
     loss_curves,
     read_log,
-    reconstruction_pairs,
     save,
 )
 from facegen_keras.generate import tile
@@ -53,22 +52,12 @@ def test_grid_with_a_title_each():
 
 
 def test_axes_of_the_caller_are_used():
-    figure, (left, middle, right) = plt.subplots(1, 3)
+    figure, (left, right) = plt.subplots(1, 2)
     assert image_grid(IMAGES, ax=left) is figure
-    assert reconstruction_pairs(IMAGES, IMAGES, ax=middle) is figure
     assert loss_curves(LOG, ax=right) is figure
     np.testing.assert_array_equal(shown(left), tile(IMAGES))
     assert len(right.get_lines()) == 2
     plt.close(figure)
-
-
-def test_reconstructions_stand_below_their_photos():
-    figure = reconstruction_pairs(IMAGES, 255 - IMAGES)
-    sheet = shown(figure.axes[0])
-    np.testing.assert_array_equal(sheet[:4, 6:12], IMAGES[1])
-    np.testing.assert_array_equal(sheet[4:, 6:12], 255 - IMAGES[1])
-    with pytest.raises(UserError, match="beside"):
-        reconstruction_pairs(IMAGES, IMAGES[:2])
 
 
 def test_loss_curves_hold_the_numbers_of_the_log(tmp_path):

@@ -66,16 +66,3 @@ def test_beta_comparison_sorts_each_models_dimensions():
     }
     assert [p.get_xydata().tolist() for p in right.get_lines()[1:]] == [[[3.5, 10]], [[1, 20]]]
     assert len({line.get_linestyle() for line in left.get_lines()}) == 2
-
-
-def test_direction_strips_are_rows_of_steps():
-    strips = np.random.RandomState(0).randint(0, 256, (2, 3, 4, 6, 3)).astype("uint8")
-    figure = figures.direction_strips(strips, ["smile", "turn"], [-2, 0, 2])
-    (ax,) = figure.axes
-    sheet = np.asarray(ax.get_images()[0].get_array())
-    assert sheet.shape == (8, 18, 3)
-    np.testing.assert_array_equal(sheet[4:, 12:], strips[1, 2])
-    assert [t.get_text() for t in ax.get_yticklabels()] == ["smile", "turn"]
-    assert [t.get_text() for t in ax.get_xticklabels()] == ["-2", "0", "+2"]
-    with pytest.raises(UserError, match="1 names and 3 steps for 2 rows of 3 faces"):
-        figures.direction_strips(strips, ["smile"], [-2, 0, 2])

@@ -57,6 +57,9 @@ def test_truncations_and_directions_name_their_columns():
     assert columns == ["ψ = 0", "ψ = 0.5", "ψ = 1"] and rows == ["4", "5"]
     columns, rows = headings(figures.direction_table(TABLE, (-2, 0, 1.5)).axes[0])
     assert columns == ["-2 σ", "0", "+1.5 σ"] and rows == ["1", "2"]
+    figure = figures.direction_table(TABLE, (-2, 0, 1.5), ["smile", "turn"], unit="", inch=0.5)
+    assert headings(figure.axes[0]) == (["-2", "0", "+1.5"], ["smile", "turn"])
+    assert figure.get_figwidth() == 3 * 0.5 + 1
 
 
 def test_tables_are_drawn_into_the_axes_of_the_caller():
