@@ -24,9 +24,10 @@ from keras import ops
 from facegen_keras.engine import autodiff
 from facegen_keras.errors import UserError
 from facegen_keras.generator import in_chunks, infer, latents, to_uint8
+from facegen_keras.options import check_options
 from facegen_keras.resolution import SMALLEST_TRAINED, check_resolution
 
-PRECISIONS = {
+DTYPE_POLICIES = {
     "float32": "float32",
     "bfloat16": "mixed_bfloat16",
     "float16": "mixed_float16",  # every optimizer gets a dynamic loss scale
@@ -66,32 +67,32 @@ class FaceModel(keras.Model):
     """Base of the four families.
 
     Args:
-        resolution: Height and width of the images, a power of two from 32 on.
-        latent_dim: Length of a latent vector.
-        precision: `"float32"`, `"bfloat16"` or `"float16"` arithmetic; weights stay float32.
-        seed: Of every random number drawn while training, kept in variables.
+        options: The family's arguments by name: the `locals()` of its `__init__`. They are
+            checked, kept as attributes of their names (`loss` as `loss_name`: Keras has a `loss`
+            of its own), and returned by `get_config`. All families have `resolution` (a power of
+            two from 32 on), `latent_dim`, `precision` (of the arithmetic; weights stay float32)
+            and `seed` (of every random number drawn while training, kept in variables).
 
-    A subclass sets `family`, `loss_names` (the keys that `update` returns) and `networks` (the
-    trained networks by the name of their optimizer), and implements `update`, `export_parts`,
-    `default_optimizers` and `sample`.
+    A subclass sets `family` and `loss_names` (the keys that `update` returns), and implements
+    `update`, `networks`, `sampling_network`, `export_parts` and `default_optimizers`.
+
+    Raises:
+        UserError: An option has a value that no model can be made of.
     """
 
     family: ClassVar[str]
     loss_names: ClassVar[tuple[str, ...]]
     phases: ClassVar[tuple[str, ...]] = ("plain",)
 
-    def __init__(self, resolution: int, latent_dim: int, precision: str, seed: int):
-        if precision not in PRECISIONS:
-            raise UserError(f"precision {precision!r}: expected one of {', '.join(PRECISIONS)}")
-        check_resolution(resolution, SMALLEST_TRAINED)
-        if latent_dim < 1:
-            raise UserError(f"latent_dim {latent_dim}: expected a positive number")
+    def __init__(self, options: Mapping[str, Any]):
+        options = {k: v for k, v in options.items() if k not in ("self", "__class__")}
+        check_resolution(options["resolution"], SMALLEST_TRAINED)
+        check_options(options)
         super().__init__(name=self.family)
-        self.resolution = resolution
-        self.latent_dim = latent_dim
-        self.precision = precision
-        self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
+        self._options = options
+        for name, value in options.items():
+            setattr(self, "loss_name" if name == "loss" else name, value)
+        self.seed_generator = keras.random.SeedGenerator(self.seed)
         self.data_fingerprint: str | None = None
         self.training_config: dict[str, Any] | None = None  # recorded in exports
         self.batch_size: int | None = None
@@ -112,7 +113,7 @@ class FaceModel(keras.Model):
     @property
     def layer_dtype(self) -> str:
         """The dtype policy of the hidden layers."""
-        return PRECISIONS[self.precision]
+        return DTYPE_POLICIES[self.precision]
 
     # --- what a family says ---
 
@@ -143,6 +144,9 @@ class FaceModel(keras.Model):
     def export_parts(self) -> dict[str, keras.Model]:
         """The networks worth keeping, float32 and functional; the generating one comes first."""
         raise NotImplementedError
+
+    def get_config(self) -> dict[str, Any]:
+        return dict(self._options)
 
     # --- Keras's side ---
 

@@ -17,14 +17,12 @@ from facegen_keras.engine import autodiff
 from facegen_keras.engine.adam import Adam
 from facegen_keras.engine.average import untrained_copy, update_average
 from facegen_keras.engine.trainer import FaceModel
-from facegen_keras.errors import UserError
 from facegen_keras.layers import Sampling
 from facegen_keras.models.dcgan import (
     BETA_1,
     LEARNING_RATE,
     build_discriminator,
     build_generator,
-    check_gan_options,
     share_above_zero,
 )
 from facegen_keras.models.vae import build_encoder
@@ -78,22 +76,8 @@ class Combined(FaceModel):
         precision: str = "float32",
         seed: int = 0,
     ):
-        check_gan_options(loss, label_smoothing, r1_gamma=0.0, r1_interval=1)
-        if beta < 0 or feature_weight < 0:
-            raise UserError(
-                f"beta {beta}, feature_weight {feature_weight}: expected numbers of at least 0"
-            )
-        super().__init__(resolution, latent_dim, precision, seed)
-        self.base_channels = base_channels
-        self.beta = beta
-        self.feature_weight = feature_weight
-        self.loss_name = loss
-        self.label_smoothing = label_smoothing
-        self.spectral_norm = spectral_norm
-        self.augment = augment
+        super().__init__(locals())
         self.policy = parse_policy(augment)
-        self.ema_half_life = ema_half_life
-        self.ema_rampup = ema_rampup
         self.encoder = self._build_encoder(self.layer_dtype)
         self.generator = self._build_generator(self.layer_dtype)
         self.discriminator = build_discriminator(
@@ -225,20 +209,3 @@ class Combined(FaceModel):
 
     def _build_encoder(self, dtype: str) -> keras.Model:
         return build_encoder(self.resolution, self.latent_dim, self.base_channels, dtype)
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            "resolution": self.resolution,
-            "latent_dim": self.latent_dim,
-            "base_channels": self.base_channels,
-            "beta": self.beta,
-            "feature_weight": self.feature_weight,
-            "loss": self.loss_name,
-            "label_smoothing": self.label_smoothing,
-            "spectral_norm": self.spectral_norm,
-            "augment": self.augment,
-            "ema_half_life": self.ema_half_life,
-            "ema_rampup": self.ema_rampup,
-            "precision": self.precision,
-            "seed": self.seed,
-        }

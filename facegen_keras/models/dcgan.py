@@ -18,7 +18,6 @@ from facegen_keras.engine import autodiff
 from facegen_keras.engine.adam import Adam
 from facegen_keras.engine.average import untrained_copy, update_average
 from facegen_keras.engine.trainer import FaceModel
-from facegen_keras.errors import UserError
 from facegen_keras.layers import BatchNormalization
 
 KERNEL = 4  # a multiple of the stride, against checkerboards (Odena et al. 2016); the paper has 5
@@ -143,18 +142,8 @@ class DCGAN(FaceModel):
         precision: str = "float32",
         seed: int = 0,
     ):
-        check_gan_options(loss, label_smoothing, r1_gamma, r1_interval)
-        super().__init__(resolution, latent_dim, precision, seed)
-        self.base_channels = base_channels
-        self.loss_name = loss
-        self.label_smoothing = label_smoothing
-        self.r1_gamma = r1_gamma
-        self.r1_interval = r1_interval
-        self.spectral_norm = spectral_norm
-        self.augment = augment
+        super().__init__(locals())
         self.policy = parse_policy(augment)
-        self.ema_half_life = ema_half_life
-        self.ema_rampup = ema_rampup
         self.generator = self._build_generator()
         self.discriminator = build_discriminator(
             resolution, base_channels, spectral_norm, self.layer_dtype
@@ -248,37 +237,6 @@ class DCGAN(FaceModel):
 
     def _build_float32(self) -> keras.Model:
         return build_generator(self.resolution, self.latent_dim, self.base_channels)
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            "resolution": self.resolution,
-            "latent_dim": self.latent_dim,
-            "base_channels": self.base_channels,
-            "loss": self.loss_name,
-            "label_smoothing": self.label_smoothing,
-            "r1_gamma": self.r1_gamma,
-            "r1_interval": self.r1_interval,
-            "spectral_norm": self.spectral_norm,
-            "augment": self.augment,
-            "ema_half_life": self.ema_half_life,
-            "ema_rampup": self.ema_rampup,
-            "precision": self.precision,
-            "seed": self.seed,
-        }
-
-
-def check_gan_options(loss: str, label_smoothing: float, r1_gamma: float, r1_interval: int) -> None:
-    """Raise a UserError for values that no adversarial game here can be played with."""
-    if loss not in losses.GAN_LOSSES:
-        raise UserError(f"loss {loss!r}: expected one of {', '.join(losses.GAN_LOSSES)}")
-    if not 0 <= label_smoothing < 0.5:
-        raise UserError(f"label_smoothing {label_smoothing}: expected 0 up to, not with, 0.5")
-    if label_smoothing and loss == "hinge":
-        raise UserError("label_smoothing: the hinge loss has no labels; use loss non_saturating")
-    if r1_gamma < 0 or r1_interval < 1:
-        raise UserError(
-            f"r1_gamma {r1_gamma}, r1_interval {r1_interval}: expected at least 0 and at least 1"
-        )
 
 
 def share_above_zero(logits: Any) -> Any:

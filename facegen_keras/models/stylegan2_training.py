@@ -110,14 +110,7 @@ class StyleGAN2(FaceModel):
         low_precision_blocks: int = 4,
         seed: int = 0,
     ):
-        options = {k: v for k, v in locals().items() if k not in ("self", "__class__")}
-        _check_options(options)
-        super().__init__(resolution, latent_dim, precision, seed)
-        for name, value in options.items():
-            if name not in ("resolution", "latent_dim", "precision", "seed", "progressive"):
-                setattr(self, name, value)
-        self.progressive = progressive
-        self._options = options
+        super().__init__(locals())
         self.policy = parse_policy(augment)
         self.channels = channel_counts(resolution, channel_base, channel_max)
         self.generator = self._build_generator(noise_mode="input", policy=self.layer_dtype)
@@ -436,9 +429,6 @@ class StyleGAN2(FaceModel):
             self.low_precision_blocks,
         )
 
-    def get_config(self) -> dict[str, Any]:
-        return dict(self._options)
-
 
 def freeze_first_layers(discriminator: keras.Model, count: int) -> None:
     """Exclude the layers next to the image from training, in the official order: from RGB, then
@@ -472,25 +462,3 @@ def _mean(results: list[Any]) -> Any:
     if len(results) == 1:
         return results[0]
     return keras.tree.map_structure(lambda *values: sum(values) / len(values), *results)
-
-
-def _check_options(options: dict[str, Any]) -> None:
-    def check(name: str, fine: bool, expected: str) -> None:
-        if not fine:
-            raise UserError(f"{name} {options[name]}: expected {expected}")
-
-    for name in ("w_dim", "mapping_layers", "r1_interval", "path_interval", "accumulate"):
-        check(name, options[name] >= 1, "at least 1")
-    for name in ("path_weight", "freeze_discriminator", "low_precision_blocks", "ema_half_life"):
-        check(name, options[name] >= 0, "at least 0")
-    check("r1_gamma", options["r1_gamma"] is None or options["r1_gamma"] >= 0, "at least 0")
-    check("style_mixing", 0 <= options["style_mixing"] <= 1, "0 to 1")
-    check("channel_base", options["channel_base"] >= options["resolution"], "at least resolution")
-    check("channel_max", options["channel_max"] >= 1, "at least 1")
-    target = options["ada_target"]
-    check("ada_target", target is None or -1 < target < 1, "between -1 and 1, such as 0.6")
-    if target is not None and not options["augment"]:
-        raise UserError(
-            "ada_target: adapts the strength of augmentations, and there are none; give augment, "
-            'such as "color,translation,cutout"'
-        )

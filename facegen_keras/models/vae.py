@@ -17,7 +17,6 @@ from facegen_keras.engine import autodiff
 from facegen_keras.engine.adam import Adam
 from facegen_keras.engine.average import untrained_copy
 from facegen_keras.engine.trainer import FaceModel, to_network_range
-from facegen_keras.errors import UserError
 from facegen_keras.layers import BatchNormalization, Sampling
 from facegen_keras.models.dcgan import channel_widths
 from facegen_keras.posterior import latent_statistics
@@ -98,18 +97,7 @@ class VAE(FaceModel):
         precision: str = "float32",
         seed: int = 0,
     ):
-        if reconstruction not in losses.RECONSTRUCTION_LOSSES:
-            raise UserError(
-                f"reconstruction {reconstruction!r}: expected one of "
-                f"{', '.join(losses.RECONSTRUCTION_LOSSES)}"
-            )
-        if beta < 0 or kl_warmup < 0:
-            raise UserError(f"beta {beta}, kl_warmup {kl_warmup}: expected numbers of at least 0")
-        super().__init__(resolution, latent_dim, precision, seed)
-        self.base_channels = base_channels
-        self.beta = beta
-        self.kl_warmup = kl_warmup
-        self.reconstruction = reconstruction
+        super().__init__(locals())
         shape = (resolution, latent_dim, base_channels, self.layer_dtype)
         self.encoder = build_encoder(*shape)
         self.decoder = build_decoder(*shape)
@@ -184,18 +172,6 @@ class VAE(FaceModel):
         return {
             "decoder": untrained_copy(lambda: build_decoder(*shape), self.decoder),
             "encoder": untrained_copy(lambda: build_encoder(*shape), self.encoder),
-        }
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            "resolution": self.resolution,
-            "latent_dim": self.latent_dim,
-            "base_channels": self.base_channels,
-            "beta": self.beta,
-            "kl_warmup": self.kl_warmup,
-            "reconstruction": self.reconstruction,
-            "precision": self.precision,
-            "seed": self.seed,
         }
 
 

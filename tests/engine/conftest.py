@@ -25,7 +25,7 @@ class Toy(FaceModel):
     phases = ("a", "b")
 
     def __init__(self, broken_at: int = 0, seed: int = 0):
-        super().__init__(32, 4, "float32", seed)
+        super().__init__({"resolution": 32, "latent_dim": 4, "precision": "float32", "seed": seed})
         self.broken_at = broken_at
         inputs = keras.Input((3,))
         self.network = keras.Model(inputs, keras.layers.EinsumDense("bc,c->bc", (3,))(inputs))

@@ -114,7 +114,7 @@ def test_refusals_say_what_to_do(toy, images):
     [
         ({"resolution": 48}, "resolution 48: expected a power of two from 32 to 1024; .* is 32"),
         ({"resolution": 16}, "resolution 16: .* nearest is 32"),
-        ({"latent_dim": 0}, "latent_dim 0: expected a positive number"),
+        ({"latent_dim": 0}, "latent_dim 0: expected at least 1"),
         ({"precision": "float64"}, "precision 'float64': expected one of float32, bfloat16"),
     ],
 )

@@ -234,6 +234,8 @@ def test_growing_follows_its_schedule(growing):
         ({"progressive": "8:1"}, "every power of two below 32"),
         ({"progressive": "8-1"}, "every power of two below 32"),
         ({"style_mixing": 2}, "style_mixing 2: expected 0 to 1"),
+        ({"progressive_fade": 3}, "progressive_fade 3: expected 0 to 1"),
+        ({"ada_images": 0}, "ada_images 0: expected a positive number"),
         ({"ada_target": 0.6}, "give augment"),
         ({"r1_gamma": -1.0}, "r1_gamma -1.0"),
         ({"channel_base": 16}, "channel_base 16: expected at least resolution"),

@@ -106,7 +106,7 @@ def test_latent_statistics_known_answers(made_up):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"beta": -1}, "beta -1, kl_warmup 0: expected numbers of at least 0"),
+        ({"beta": -1}, "beta -1: expected at least 0"),
         ({"kl_warmup": -1}, "kl_warmup -1"),
         ({"reconstruction": "l1"}, "reconstruction 'l1': expected one of mse, bce"),
     ],
