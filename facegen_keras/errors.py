@@ -26,5 +26,5 @@ def require(module: str, extra: str) -> ModuleType:
     except ImportError as error:
         raise UserError(
             f"the package {module.partition('.')[0]!r} is needed for this and is not installed; "
-            f"run: pip install 'facegen-keras[{extra}]'"
+            f"run: pip install '.[{extra}]' in the repository's folder"
         ) from error

@@ -95,3 +95,8 @@ def path_lengths(gradient: Tensor) -> Tensor:
     """
     squares = ops.mean(ops.sum(ops.square(gradient), axis=2), axis=1)
     return ops.sqrt(squares + PATH_EPSILON)
+
+
+def share_above_zero(logits: Any) -> Any:
+    """The part of the logits that is positive, a scalar."""
+    return ops.mean(ops.cast(logits > 0, "float32"))

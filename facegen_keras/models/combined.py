@@ -23,7 +23,6 @@ from facegen_keras.models.dcgan import (
     LEARNING_RATE,
     build_discriminator,
     build_generator,
-    share_above_zero,
 )
 from facegen_keras.models.vae import build_encoder
 
@@ -121,8 +120,8 @@ class Combined(FaceModel):
             )
             report = {
                 "discriminator_loss": loss,
-                "real_accuracy": share_above_zero(real_logits),
-                "fake_accuracy": share_above_zero(-fake_logits),
+                "real_accuracy": losses.share_above_zero(real_logits),
+                "fake_accuracy": losses.share_above_zero(-fake_logits),
             }
             return self.scaled("discriminator", loss), (report, features)
 

@@ -166,8 +166,8 @@ class DCGAN(FaceModel):
             )
             report = {
                 "discriminator_loss": loss,
-                "real_accuracy": share_above_zero(real_logits),
-                "fake_accuracy": share_above_zero(-fake_logits),
+                "real_accuracy": losses.share_above_zero(real_logits),
+                "fake_accuracy": losses.share_above_zero(-fake_logits),
             }
             if phase == "r1":
                 report["r1"] = r1
@@ -237,11 +237,6 @@ class DCGAN(FaceModel):
 
     def _build_float32(self) -> keras.Model:
         return build_generator(self.resolution, self.latent_dim, self.base_channels)
-
-
-def share_above_zero(logits: Any) -> Any:
-    """The part of the logits that is positive, a scalar."""
-    return ops.mean(ops.cast(logits > 0, "float32"))
 
 
 def channel_widths(resolution: int, base_channels: int) -> list[int]:

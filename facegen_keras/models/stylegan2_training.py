@@ -19,7 +19,6 @@ from facegen_keras.engine.average import untrained_copy, update_average
 from facegen_keras.engine.trainer import FaceModel
 from facegen_keras.errors import UserError
 from facegen_keras.models import stylegan2_progressive as progressive
-from facegen_keras.models.dcgan import share_above_zero
 from facegen_keras.models.stylegan2 import (
     build_discriminator,
     build_generator,
@@ -194,8 +193,8 @@ class StyleGAN2(FaceModel):
             report = {
                 "discriminator_loss": loss,
                 "generator_loss": loss_of_generator,
-                "real_accuracy": share_above_zero(real_logits),
-                "fake_accuracy": share_above_zero(-fake_logits),
+                "real_accuracy": losses.share_above_zero(real_logits),
+                "fake_accuracy": losses.share_above_zero(-fake_logits),
             }
             return self.scaled("discriminator", loss), (fake_gradient, report)
 

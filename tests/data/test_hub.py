@@ -8,7 +8,7 @@ from PIL import Image
 from facegen_keras.data import load_faces
 from facegen_keras.errors import UserError
 
-datasets = pytest.importorskip("datasets", reason="pip install 'facegen-keras[hub]'")
+datasets = pytest.importorskip("datasets", reason="pip install '.[hub]'")
 
 
 def load(source, **options):
