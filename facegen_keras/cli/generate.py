@@ -130,7 +130,7 @@ def run(config: GenerateConfig) -> int:
 def find_model(config: GenerateConfig) -> Path:
     """The file to open: `model_path`, or the family's in `saved_models_dir`."""
     if config.model_path:
-        return Path(config.model_path)
+        return _under_either_name(Path(config.model_path))
     folder = Path(config.saved_models_dir)
     names = [folder / f"{config.model}_{part}.h5" for part in MAIN_PARTS]
     for path in names:
@@ -140,6 +140,21 @@ def find_model(config: GenerateConfig) -> Path:
         f"{config.model}: neither {names[0]} nor {names[1]} exists; "
         "train it first or give model_path a file"
     )
+
+
+def _under_either_name(path: Path) -> Path:
+    """`path`; where it is missing, the file that calls the same part by its other name.
+
+    A VAE's generator is its decoder: `vae_generator.h5` is asked for, `vae_decoder.h5` is there.
+    """
+    if path.exists():
+        return path
+    for part, other in (MAIN_PARTS, MAIN_PARTS[::-1]):
+        twin = path.with_name(f"{path.stem.removesuffix(part)}{other}{path.suffix}")
+        if path.stem.endswith(f"_{part}") and twin.exists():
+            print(f"{path}: no such file; opening {twin}")
+            return twin
+    return path
 
 
 def _explored(config: GenerateConfig) -> list[str]:

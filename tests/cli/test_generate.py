@@ -76,6 +76,19 @@ def test_seeds_and_grid_shape(generate, models):
     assert code == 0 and "vae_seed0009.png" in names(out)
 
 
+def test_a_decoder_is_found_under_the_name_generator_and_the_other_way_round(
+    generate, models, tmp_path, capsys
+):
+    asked, there = models / "vae_generator.h5", models / "vae_decoder.h5"
+    code, out = generate("--model", "vae", "--model_path", str(asked), "--num_images", "1")
+    assert code == 0 and "vae_seed0000.png" in names(out)
+    assert f"{asked}: no such file; opening {there}" in capsys.readouterr().out
+    (tmp_path / "x_generator.h5").write_bytes(there.read_bytes())
+    code, _ = generate("--model_path", str(tmp_path / "x_decoder.h5"), "--num_images", "1")
+    assert code == 0 and "opening" in capsys.readouterr().out
+    assert generate("--model_path", str(models / "dcgan_generator.h5"))[0] == 2
+
+
 @pytest.mark.parametrize("kind", ["gif", "mp4", "png"])
 def test_interpolation(generate, models, kind):
     flags = ("--model", "vae", "--interpolate", "0,7,12", "--frames", "6", "--format", kind)
