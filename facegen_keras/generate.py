@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from PIL import Image
 
+from facegen_keras.atomic import replacing
 from facegen_keras.errors import UserError
 from facegen_keras.generator import Generator, latents, to_uint8
 from facegen_keras.posterior import encode_photos
@@ -88,8 +89,15 @@ def tile(images: np.ndarray, shape: tuple[int, int] | None = None) -> np.ndarray
 def save_grid(
     images: np.ndarray, path: str | os.PathLike, shape: tuple[int, int] | None = None
 ) -> Path:
-    """Write images as one picture; the arguments and errors are those of `tile`."""
-    return _save(tile(images, shape), path)
+    """Write images as one picture, whole or not at all; the arguments are those of `tile`.
+
+    Raises:
+        UserError: As for `tile`; or the file cannot be written.
+    """
+    sheet = Image.fromarray(tile(images, shape))
+    with replacing(path) as temporary:
+        sheet.save(temporary)
+    return Path(path)
 
 
 def save_faces(
@@ -97,10 +105,11 @@ def save_faces(
 ) -> list[Path]:
     """Write each image of (n, height, width, 3) uint8 as `<family>_seed0007.png`."""
     folder = Path(folder)
-    return [
-        _save(image, folder / f"{family}_seed{seed:04d}.png")
-        for image, seed in zip(images, seeds, strict=True)
-    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{family}_seed{seed:04d}.png" for seed in seeds]
+    for image, path in zip(images, paths, strict=True):
+        Image.fromarray(image).save(path)
+    return paths
 
 
 def interpolate(start: np.ndarray, end: np.ndarray, t: np.ndarray) -> np.ndarray:
@@ -197,42 +206,43 @@ def save_frames(frames: np.ndarray, path: str | os.PathLike) -> Path:
 
     `.gif` and `.mp4` play at 24 frames per second (the gif repeats for ever); `.png` is one row.
 
+    The file appears whole or not at all.
+
     Raises:
-        UserError: Another ending, or frames of an odd size for an mp4.
+        UserError: Another ending, frames of an odd size for an mp4, or a file that cannot be
+            written.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".png":
         return save_grid(frames, path, (len(frames), 1))
-    if path.suffix == ".gif":
-        first, *rest = (Image.fromarray(frame) for frame in frames)
-        # GIF counts in hundredths of a second; Pillow takes milliseconds.
-        duration = round(100 / FRAMES_PER_SECOND) * 10
-        first.save(path, save_all=True, append_images=rest, duration=duration, loop=0)
-        return path
-    if path.suffix == ".mp4":
-        return _save_mp4(np.ascontiguousarray(frames), path)
-    raise UserError(f"{path}: a film is written as .gif, .mp4 or .png")
+    if path.suffix not in (".gif", ".mp4"):
+        raise UserError(f"{path}: a film is written as .gif, .mp4 or .png")
+    height, width = frames.shape[1:3]
+    if path.suffix == ".mp4" and (height % 2 or width % 2):
+        raise UserError(f"{path}: mp4 needs an even size, not {width}x{height}; use .gif")
+    with replacing(path) as temporary:
+        write = _write_gif if path.suffix == ".gif" else _write_mp4
+        write(frames, temporary)
+    return path
 
 
-def _save_mp4(frames: np.ndarray, path: Path) -> Path:
+def _write_gif(frames: np.ndarray, path: Path) -> None:
+    first, *rest = (Image.fromarray(frame) for frame in frames)
+    # GIF counts in hundredths of a second; Pillow takes milliseconds.
+    duration = round(100 / FRAMES_PER_SECOND) * 10
+    first.save(path, save_all=True, append_images=rest, duration=duration, loop=0)
+
+
+def _write_mp4(frames: np.ndarray, path: Path) -> None:
     import imageio_ffmpeg  # finding its binary takes time that only an mp4 should cost
 
-    _, height, width, _ = frames.shape
-    if height % 2 or width % 2:
-        raise UserError(f"{path}: mp4 needs an even size, not {width}x{height}; use .gif")
+    height, width = frames.shape[1:3]
     writer = imageio_ffmpeg.write_frames(
         str(path), (width, height), fps=FRAMES_PER_SECOND, macro_block_size=2, quality=8
     )
     writer.send(None)
-    for frame in frames:
+    for frame in np.ascontiguousarray(frames):
         writer.send(frame)
     writer.close()
-    return path
-
-
-def _save(image: np.ndarray, path: str | os.PathLike) -> Path:
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(image).save(path)
-    return path
+    if b"moov" not in path.read_bytes():  # the index, written last; how ffmpeg ended is not told
+        raise OSError("ffmpeg did not finish it")

@@ -1,6 +1,7 @@
 """Seeds, grids, walks, reconstructions and films."""
 
 import subprocess
+from pathlib import Path
 
 import imageio_ffmpeg
 import keras
@@ -166,6 +167,27 @@ def test_mp4_holds_every_frame(tmp_path):
     assert np.abs(played.astype(int) - frames).max() <= 3 and len(played) == 12
     with pytest.raises(UserError, match="even size"):
         save_frames(frames[:, :63], tmp_path / "odd.mp4")
+
+
+@pytest.mark.parametrize("name", ["walk.gif", "walk.mp4", "walk.png"])
+def test_a_folder_in_the_place_of_a_film_is_one_line_and_nothing_is_left_beside_it(tmp_path, name):
+    (tmp_path / name).mkdir()
+    with pytest.raises(UserError, match=f"{name}: could not be written") as error:
+        save_frames(numbered(3, 8, 8), tmp_path / name)
+    assert "\n" not in str(error.value)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_film_that_ffmpeg_does_not_finish_is_no_success(tmp_path, monkeypatch):
+    def cut_off(path, *_, **__):
+        yield  # the start
+        yield Path(path).write_bytes(b"ftyp, and then the disk was full")
+
+    monkeypatch.setattr(imageio_ffmpeg, "write_frames", cut_off)
+    (tmp_path / "walk.mp4").write_bytes(b"before")
+    with pytest.raises(UserError, match=r"walk\.mp4: could not be written \(ffmpeg did not finish"):
+        save_frames(numbered(1, 8, 8), tmp_path / "walk.mp4")
+    assert (tmp_path / "walk.mp4").read_bytes() == b"before"
 
 
 def test_strip_is_one_row(tmp_path):
