@@ -12,7 +12,8 @@ from facegen_keras import figures, training
 from facegen_keras.cli.parser import parse
 from facegen_keras.config import TrainConfig, load_config
 from facegen_keras.errors import UserError
-from facegen_keras.run_folder import RESULT
+from facegen_keras.figures.curves import compare_families
+from facegen_keras.run_folder import RESULT, check_same_run
 
 USAGE = (
     "usage: facegen sweep FILE.yaml [FILE.yaml ...] [--NAME VALUE ...]\n\n"
@@ -42,41 +43,55 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _configuration(file: str, name: str, flags: Sequence[str]) -> TrainConfig:
+    """What to train or to go on with, checked against the run that is there."""
     config = parse(TrainConfig, ["--config", file, *flags], "facegen sweep", "A sweep.")
+    if config.dry_run:
+        raise UserError(
+            f"--dry_run: a sweep trains; look at it with: facegen train --config {file} --dry_run"
+        )
     config.model_options()
-    return dataclasses.replace(
+    folder = Path(config.output_dir) / name
+    config = dataclasses.replace(
         config,
         name=name,
-        saved_models_dir=str(Path(config.output_dir) / name),  # not over the pretrained models
+        saved_models_dir=str(folder),  # not over the pretrained models
         wandb_group=config.wandb_group or "sweep",
     )
+    if not (folder / "config.yaml").exists():
+        return config
+    # Resolved as the stored one is, so that a default counts as the value it stands for.
+    config = training.resolved(config, training.build(config))
+    keras.backend.clear_session()
+    check_same_run(config, folder)
+    return dataclasses.replace(config, resume=str(folder))
 
 
 def _train(config: TrainConfig) -> Path:
     folder = Path(config.output_dir) / config.name
-    result = folder / RESULT
-    if result.exists():
-        done = json.loads(result.read_text(encoding="utf-8"))["epochs"]
-        if done >= config.epochs:
-            print(f"{config.name}: finished")
-            return folder
-    if (folder / "config.yaml").exists():
-        stored = load_config(folder / "config.yaml")
-        changes = {name: getattr(config, name) for name in ("epochs", "time_limit", "data_path")}
-        config = dataclasses.replace(stored, **changes, resume=str(folder))
-    folder = training.train(config)
+    if _epochs_finished(folder) >= config.epochs:
+        print(f"{config.name}: finished")
+        return folder
+    training.train(config)
     keras.backend.clear_session()
-    if not result.exists():
+    if _epochs_finished(folder) < config.epochs:  # Ctrl-C or the time limit, and not for this alone
         raise UserError(f"{config.name}: stopped before its end; the same line again goes on")
     return folder
 
 
+def _epochs_finished(folder: Path) -> int:
+    """The epochs asked for when the run last came to its end; 0 where it never did."""
+    result = folder / RESULT
+    return json.loads(result.read_text(encoding="utf-8"))["epochs"] if result.exists() else 0
+
+
 def _compare(folders: Sequence[Path], output: Path) -> int:
     rows = []
+    families: dict[str, list[Path]] = {}
     for folder in folders:
         last = figures.read_log(folder)[-1]
         result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
         config = load_config(folder / "config.yaml")
+        families.setdefault(config.model, []).append(folder)
         rows.append(
             {
                 "run": folder.name,
@@ -95,6 +110,6 @@ def _compare(folders: Sequence[Path], output: Path) -> int:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(rows)
-    figures.compare_runs(folders).savefig(output / "sweep.png")
+    compare_families(families).savefig(output / "sweep.png")
     print(f"{len(rows)} runs compared: {output / 'sweep.csv'}, {output / 'sweep.png'}")
     return 0

@@ -2,14 +2,14 @@
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from facegen_keras.errors import UserError
-from facegen_keras.figures.style import new_axes, styled
+from facegen_keras.figures.style import new_axes, panels, styled
 
 
 def read_log(source: str | os.PathLike | Iterable[dict]) -> list[dict]:
@@ -107,3 +107,20 @@ def compare_runs(
     ax.set_ylabel(key.replace("_", " "))
     ax.legend()
     return ax.figure
+
+
+@styled
+def compare_families(runs: Mapping[str, Iterable[str | os.PathLike]]) -> Figure:
+    """`compare_runs` for each family in a panel of its own: their losses are different things.
+
+    Args:
+        runs: Run folders by family.
+
+    Raises:
+        UserError: As for `compare_runs`.
+    """
+    figure, axes = panels(1, len(runs), 6 * len(runs), 3.5)
+    for ax, (family, folders) in zip(axes[0], runs.items(), strict=True):
+        compare_runs(folders, ax=ax)
+        ax.set_title(family)
+    return figure

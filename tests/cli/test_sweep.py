@@ -1,11 +1,15 @@
 """Several configurations in turn."""
 
 import csv
+import os
+import signal
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
+from facegen_keras import training
 from facegen_keras.cli import main
 
 
@@ -44,6 +48,58 @@ def test_a_sweep_compares_and_the_same_line_again_trains_only_what_is_new(
     assert [(row["run"], float(row["beta"])) for row in rows] == [("beta1", 1.0), ("beta2", 2.0)]
     assert all(float(row["best_value"]) > 0 for row in rows)
     assert (out / "sweep.png").stat().st_size > 0
+
+
+def test_a_finished_run_is_not_taken_for_one_of_more_epochs_that_was_cut_off(
+    configs, photos, tmp_path, capsys
+):
+    out = tmp_path / "out"
+    assert sweep(configs[:1], photos, out, "--epochs", "1") == 0
+    assert sweep(configs, photos, out, "--epochs", "9", "--time_limit", "0.01s") == 2
+    assert "beta1: stopped before its end" in capsys.readouterr().err
+    assert not (out / "beta2").exists()
+
+
+def test_ctrl_c_ends_the_sweep(configs, photos, tmp_path, monkeypatch, capsys):
+    class Press(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if not pressed:
+                pressed.append(batch)
+                os.kill(os.getpid(), signal.SIGINT)
+
+    pressed, fit = [], training._fit
+    monkeypatch.setattr(training, "_fit", lambda *given: fit(*given[:-1], [Press(), *given[-1]]))
+    assert sweep(configs, photos, tmp_path / "out", "--epochs", "5") == 2
+    assert "stopped before its end" in capsys.readouterr().err
+    assert not (tmp_path / "out/beta2").exists()
+
+
+def test_a_changed_configuration_is_refused_by_name(configs, photos, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert sweep(configs[:1], photos, out, "--epochs", "1") == 0
+    capsys.readouterr()
+    assert sweep(configs, photos, out, "--epochs", "1", "--learning_rate", "0.5") == 2
+    assert f"--learning_rate 0.5: {out / 'beta1'} was trained with" in capsys.readouterr().err
+    text = Path(configs[0]).read_text()
+    Path(configs[0]).write_text(text.replace("beta: 1.0\n", "beta: 3.0\n"))
+    assert sweep(configs, photos, out, "--epochs", "1") == 2
+    assert "--beta 3.0" in capsys.readouterr().err
+    assert not (out / "beta2").exists()
+
+
+def test_families_that_share_no_loss_have_a_panel_each(configs, photos, tmp_path):
+    dcgan = tmp_path / "gan.yaml"
+    dcgan.write_text("model: dcgan\nresolution: 32\nbatch_size: 8\nbase_channels: 4\n")
+    out = tmp_path / "out"
+    assert sweep([configs[0], str(dcgan)], photos, out, "--epochs", "1") == 0
+    with open(out / "sweep.csv", newline="", encoding="utf-8") as file:
+        assert [row["family"] for row in csv.DictReader(file)] == ["vae", "dcgan"]
+
+
+def test_a_dry_run_trains_nothing(configs, photos, tmp_path, capsys):
+    assert sweep(configs, photos, tmp_path / "out", "--dry_run") == 2
+    assert f"facegen train --config {configs[0]} --dry_run" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_misspelt_key_stops_it_before_anything_is_trained(configs, photos, tmp_path, capsys):

@@ -9,11 +9,13 @@ from PIL import Image
 
 from facegen_keras.errors import UserError
 from facegen_keras.figures import (
+    compare_runs,
     image_grid,
     loss_curves,
     read_log,
     save,
 )
+from facegen_keras.figures.curves import compare_families
 from facegen_keras.generate import tile
 
 IMAGES = np.random.RandomState(0).randint(0, 256, (5, 4, 6, 3)).astype("uint8")
@@ -70,6 +72,19 @@ def test_loss_curves_hold_the_numbers_of_the_log(tmp_path):
     figure = loss_curves([{"a": 3.0}, {"a": 2.0}], names=["a"])
     assert lines(figure) == {"a": [[1, 3.0], [2, 2.0]]}
     assert figure.axes[0].get_xlabel() == "epoch"
+
+
+def test_families_without_a_common_loss_are_compared_side_by_side(tmp_path):
+    for name, key in (("a", "loss"), ("b", "loss"), ("c", "generator_loss")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "log.jsonl").write_text(json.dumps({"images_seen": 9, key: 2.0}))
+    a, b, c = (tmp_path / name for name in "abc")
+    with pytest.raises(UserError, match="in common"):
+        compare_runs([a, b, c])
+    left, right = compare_families({"vae": [a, b], "dcgan": [c]}).axes
+    assert [line.get_label() for line in left.get_lines()] == ["a", "b"]
+    assert (right.get_title(), right.get_ylabel()) == ("dcgan", "generator loss")
+    assert right.get_lines()[0].get_xydata().tolist() == [[9, 2.0]]
 
 
 def test_refused_logs(tmp_path):
