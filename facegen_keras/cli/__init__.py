@@ -2,10 +2,12 @@
 
 import errno
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
 from facegen_keras.cli.parser import nearest, parse
+from facegen_keras.data.sources import printable
 from facegen_keras.errors import UserError
 
 # Each is the module `facegen_keras.cli.<name>` with a dataclass `CONFIG` and a function `run`, or
@@ -18,34 +20,51 @@ COMMANDS = {
     "sweep": "train several configurations one after the other and compare them",
     "import": "read official StyleGAN2 weights",
 }
-# What a user can mend: a full or read-only disk, rights, a file where a folder should be.
-_MENDABLE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EEXIST, errno.ENOTDIR}
+_FULL = (errno.ENOSPC, errno.EDQUOT)  # writing tells them without the file's name
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code.
 
-    A user's mistake is one line on stderr and 2; Ctrl-C is 130.
+    A user's mistake is one line on stderr and 2; Ctrl-C is 130, a reader of stdout who has gone
+    141 (128 and the number of the signal, as in a shell).
 
     Args:
         argv: The command and its flags; by default those of the process.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a notebook's cannot
+            stream.reconfigure(errors="replace")  # a terminal may have no β
     try:
-        return _dispatch(argv)
+        return _run(argv)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return _refuse(str(error))
+    except BrokenPipeError:
+        # Python flushes what is left when it ends, and would complain then.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except OSError as error:
-        if error.errno not in _MENDABLE:
+        if error.filename is None and error.errno not in _FULL:
             raise
-        print(f"error: {error.filename or argv[0]}: {error.strerror}", file=sys.stderr)
-        return 2
+        return _refuse(f"{error.filename or argv[0]}: {error.strerror}")
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+
+
+def _refuse(message: str) -> int:
+    print(f"error: {printable(message)}", file=sys.stderr)
+    return 2
+
+
+def _run(argv: list[str]) -> int:
+    try:
+        code = _dispatch(argv)
     except SystemExit as end:  # the parser's --help
-        return end.code if isinstance(end.code, int) else 0
+        code = end.code if isinstance(end.code, int) else 0
+    print(end="", flush=True)  # here, where a reader who has gone is still noticed
+    return code
 
 
 def _dispatch(argv: list[str]) -> int:
@@ -65,13 +84,7 @@ def _dispatch(argv: list[str]) -> int:
             f"{name!r}: unknown command; expected one of "
             f"{', '.join(COMMANDS)}{nearest(name, list(COMMANDS))}"
         )
-    module = f"facegen_keras.cli.{name}"
-    try:
-        command = importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name != module:
-            raise
-        raise UserError(f"{name}: not part of this version") from None
+    command = importlib.import_module(f"facegen_keras.cli.{name}")
     if hasattr(command, "main"):  # a command with a line of its own kind
         return int(command.main(flags) or 0)
     if hasattr(command, "expand"):  # flags that stand for others, such as --resume

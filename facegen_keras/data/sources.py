@@ -60,8 +60,11 @@ class Source:
 
 
 def printable(name: str) -> str:
-    """Return a file name that any terminal can show: bytes that are no text become `\\udcff`."""
-    return name.encode("utf-8", "backslashreplace").decode()
+    """Return a name as one line that does nothing to a terminal: `\\n`, `\\x1b`, `\\udcff`."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in name
+    )
 
 
 def _verdict(name: str) -> str:

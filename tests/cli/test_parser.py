@@ -1,5 +1,10 @@
 """Flags and YAML files into a dataclass, and what a mistake is answered with."""
 
+import errno
+import importlib
+import io
+import os
+import sys
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -123,12 +128,49 @@ class TestMain:
         assert cli.main([]) == cli.main(["--help"]) == cli.main(["generate", "-h"]) == 0
         assert "num_images" in capsys.readouterr().out
 
-    def test_ctrl_c_is_130(self, monkeypatch, capsys):
-        def interrupted(config):
-            raise KeyboardInterrupt
+    @pytest.fixture
+    def generate_raises(self, monkeypatch):
+        """Let the generate command raise an exception, and return main's answer."""
 
-        from facegen_keras.cli import generate
+        def call(error: BaseException) -> int:
+            def run(config):
+                raise error
 
-        monkeypatch.setattr(generate, "run", interrupted)
-        assert cli.main(["generate", "--model", "vae"]) == 130
+            monkeypatch.setattr(importlib.import_module("facegen_keras.cli.generate"), "run", run)
+            return cli.main(["generate", "--model", "vae"])
+
+        return call
+
+    def test_ctrl_c_is_130(self, generate_raises, capsys):
+        assert generate_raises(KeyboardInterrupt()) == 130
         assert capsys.readouterr().err == "interrupted\n"
+
+    @pytest.mark.parametrize("number", [errno.EISDIR, errno.ENAMETOOLONG, errno.EPERM])
+    def test_a_file_that_cannot_be_had_is_one_line_and_2(self, generate_raises, capsys, number):
+        assert generate_raises(OSError(number, os.strerror(number), "x.png")) == 2
+        assert capsys.readouterr().err == f"error: x.png: {os.strerror(number)}\n"
+
+    def test_a_full_disk_is_told_without_a_name(self, generate_raises, capsys):
+        assert generate_raises(OSError(errno.ENOSPC, "No space left on device")) == 2
+        assert capsys.readouterr().err == "error: generate: No space left on device\n"
+        with pytest.raises(OSError, match="a bug"):
+            generate_raises(OSError("a bug"))
+
+    def test_a_name_cannot_reach_the_terminal_as_a_command(self, generate_raises, capsys):
+        assert generate_raises(UserError("a\nb\x1b[2J\udcff β ü.png")) == 2
+        assert capsys.readouterr().err == "error: a\\nb\\x1b[2J\\udcff β ü.png\n"
+
+    @pytest.mark.parametrize("flags", [["--help"], ["generate", "--help"]])
+    def test_a_reader_who_has_gone_ends_it_quietly(self, monkeypatch, capsys, flags):
+        reader, writer = os.pipe()
+        os.close(reader)
+        with open(writer, "w") as stdout:
+            monkeypatch.setattr(sys, "stdout", stdout)
+            assert cli.main(flags) == 141
+        assert capsys.readouterr().err == ""
+
+    def test_a_terminal_without_greek_letters_gets_the_help_too(self, monkeypatch):
+        stdout = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+        monkeypatch.setattr(sys, "stdout", stdout)
+        assert cli.main(["train", "--help"]) == 0
+        assert b"Adam's ?1" in stdout.buffer.getvalue()
