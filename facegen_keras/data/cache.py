@@ -163,7 +163,7 @@ class Building:
             "modified": os.fstat(self.file.fileno()).st_mtime_ns,
         }
         target = self.folder / f"{fingerprint[:32]}.npy"
-        os.replace(self.path, target)
+        _rename(self.file, target)
         _write_json(target.with_suffix(".json"), manifest)
 
 
@@ -201,12 +201,19 @@ def create_owned(folder: Path, suffix: str) -> io.FileIO:
         file.close()
 
 
+def _rename(file: io.FileIO, target: Path) -> None:
+    """Give an owned file its final name."""
+    if not fcntl:  # Windows renames no open file, and has no lock that must last until then
+        file.close()
+    os.replace(file.name, target)
+
+
 def _write_json(path: Path, content: dict) -> None:
-    with create_owned(path.parent, ".json") as file:
-        temporary = Path(file.name)
-        try:
+    file = create_owned(path.parent, ".json")
+    try:
+        with file:
             write_all(file, json.dumps(content).encode())
             os.fsync(file.fileno())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+            _rename(file, path)
+    finally:
+        Path(file.name).unlink(missing_ok=True)

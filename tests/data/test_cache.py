@@ -284,6 +284,26 @@ def test_file_swept_before_its_lock_is_made_anew(cache, monkeypatch):
         assert Path(file.name).exists() and file.name != swept[0]
 
 
+def test_without_locks_no_open_file_is_renamed(folder, cache, monkeypatch):
+    """As on Windows, which has no `fcntl` and renames nothing that is open."""
+    create, rename, opened = cache_module.create_owned, os.replace, {}
+
+    def remembered(*given):
+        file = create(*given)
+        opened[str(file.name)] = file
+        return file
+
+    def refusing(source, target):
+        assert opened[str(source)].closed
+        rename(source, target)
+
+    monkeypatch.setattr(cache_module, "fcntl", None)
+    monkeypatch.setattr(cache_module, "create_owned", remembered)
+    monkeypatch.setattr(os, "replace", refusing)
+    assert len(load(folder)) == 12
+    assert sorted(path.suffix for path in cache.iterdir()) == [".json", ".json", ".npy"]
+
+
 def test_progress_goes_to_one_bar_and_one_line(folder, capsys):
     (folder / "broken.png").write_text("no face")
     load_faces(folder, resolution=32)
