@@ -29,6 +29,7 @@ from facegen_keras.model_file import METADATA, SUFFIXES, ModelFile, first_input_
 from facegen_keras.model_file import read_model_file as _read
 
 MAIN_PARTS = ("generator", "decoder")
+COMPANIONS = ("encoder", "discriminator")  # stand beside the main part
 LICENCE = "Weights: the terms of the photos they were trained on apply. Code: MIT."
 
 
@@ -40,10 +41,10 @@ def save_generator(
     metrics: list[dict] | None = None,
     licence: str = LICENCE,
 ) -> Path:
-    """Write the generator of a trained model and, where it has one, its encoder beside it.
+    """Write the generator of a trained model, and what else it exports beside it.
 
-    The generator (a VAE's decoder) goes to `path`. The encoder goes to the same name with
-    `_generator` or `_decoder` replaced by `_encoder`, or else to `<family>_encoder`. Each file
+    The generator (a VAE's decoder) goes to `path`; an encoder, or the discriminator of a StyleGAN2,
+    to the same name with `_generator` or `_decoder` replaced (see `companion_path`). Each file
     appears whole or not at all. A file that stood there stays beside it (see `keep_existing`),
     unless it is an earlier export of the same run.
 
@@ -64,9 +65,9 @@ def save_generator(
     parts = model.export_parts()
     main = next(name for name in MAIN_PARTS if name in parts)
     metadata = _describe(model, run, metrics, licence)
-    # The encoder first: a generator that is there always finds its encoder.
+    # The main part last: a generator that is there always finds its encoder.
     for name in sorted(parts, key=lambda name: name == main):
-        target = path if name == main else encoder_path(path, model.family)
+        target = path if name == main else companion_path(path, model.family, name)
         if run is None or _run_of(target) != run:
             keep_existing(target)
         write_model(parts[name], target, {**metadata, "part": name})
@@ -117,7 +118,7 @@ def load_encoder(path: str | os.PathLike, expected_family: str | None = None) ->
     file = _read(path)
     family = _family(file, expected_family)
     if len(first_input_shape(file.config) or ()) == 2:
-        beside = encoder_path(path, family)
+        beside = companion_path(path, family, "encoder")
         if not beside.exists():
             raise UserError(
                 f"{path}: has no encoder ({beside} does not exist); "
@@ -133,17 +134,19 @@ def load_encoder(path: str | os.PathLike, expected_family: str | None = None) ->
     return _open(file)
 
 
-def encoder_path(path: str | os.PathLike, family: str) -> Path:
-    """Where the encoder of the generator at `path` stands."""
+def companion_path(path: str | os.PathLike, family: str, part: str) -> Path:
+    """Where the `"encoder"` or `"discriminator"` of the generator at `path` stands:
+    `faces_encoder.h5` beside `faces_generator.h5`; beside `best.h5` `<family>_encoder.h5`, but
+    `best_discriminator.h5`, since imported networks have names of their own."""
     path = Path(path)
     for ending in MAIN_PARTS:
         if path.stem.endswith(f"_{ending}"):
-            return path.with_stem(f"{path.stem.removesuffix(ending)}encoder")
-    return path.with_stem(f"{family}_encoder")
+            return path.with_stem(f"{path.stem.removesuffix(ending)}{part}")
+    return path.with_stem(f"{path.stem if part == 'discriminator' else family}_{part}")
 
 
 def publish(source: str | os.PathLike, target: str | os.PathLike) -> Path:
-    """Copy an exported generator, and the encoder beside it, to their final names.
+    """Copy an exported generator, and what stands beside it, to their final names.
 
     A file that stood there stays beside the new one (see `keep_existing`), unless it is an earlier
     export of the same run.
@@ -160,7 +163,11 @@ def publish(source: str | os.PathLike, target: str | os.PathLike) -> Path:
     """
     source, target = Path(source), Path(target)
     family = _family(_read(source), None)
-    pairs = [(encoder_path(source, family), encoder_path(target, family)), (source, target)]
+    pairs = [
+        (companion_path(source, family, part), companion_path(target, family, part))
+        for part in COMPANIONS
+    ]
+    pairs.append((source, target))
     for here, there in pairs:
         if not here.exists():
             continue
@@ -243,7 +250,7 @@ def _describe(model, run: str | None, metrics: list[dict] | None, licence: str) 
         "metrics": metrics or [],
         "licence": licence,
         "run": run,
-        "export": uuid.uuid4().hex,  # the same in a generator and its encoder
+        "export": uuid.uuid4().hex,  # the same in all files of one export
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "versions": {
             "facegen_keras": __version__,

@@ -12,7 +12,7 @@ import pytest
 from facegen_keras import export
 from facegen_keras.errors import UserError
 from facegen_keras.export import (
-    encoder_path,
+    companion_path,
     keep_existing,
     load_encoder,
     load_generator,
@@ -124,9 +124,12 @@ def test_file_opens_on_other_backends_with_the_same_faces(saved, run_python, bac
 
 
 def test_encoder_stands_beside_the_generator(tmp_path):
-    assert encoder_path("a/vae_decoder.h5", "vae").name == "vae_encoder.h5"
-    assert encoder_path("a/ld64_generator.keras", "combined").name == "ld64_encoder.keras"
-    assert encoder_path("a/best.h5", "vae").name == "vae_encoder.h5"
+    assert companion_path("a/vae_decoder.h5", "vae", "encoder").name == "vae_encoder.h5"
+    name = companion_path("a/ld64_generator.keras", "combined", "encoder").name
+    assert name == "ld64_encoder.keras"
+    assert companion_path("a/best.h5", "vae", "encoder").name == "vae_encoder.h5"
+    name = companion_path("a/best.h5", "stylegan2", "discriminator").name
+    assert name == "best_discriminator.h5"
     model = TinyFamily("vae")
     path = save_generator(model, tmp_path / "vae_decoder.h5")
     photos = np.random.RandomState(0).rand(2, 8, 8, 3).astype("float32")

@@ -13,7 +13,7 @@ from facegen_keras.engine.guards import pairwise_distance
 ROOT = Path(__file__).resolve().parent.parent
 # "my_" is what the notebooks put before the models they train.
 MODELS = [p for p in sorted((ROOT / "saved_models").glob("*.h5")) if not p.stem.startswith("my_")]
-GENERATORS = [path for path in MODELS if not path.stem.endswith("_encoder")]
+GENERATORS = [p for p in MODELS if not p.stem.endswith(("_encoder", "_discriminator"))]
 LARGEST = 40 * 2**20
 
 

@@ -28,12 +28,12 @@ from facegen_keras.models.stylegan2 import (
     style_count,
 )
 
-LEARNING_RATE = 0.002  # both players; official configurations "paper256" and "paper512"
+LEARNING_RATE = 0.002  # both players; official configurations "stylegan2" and "paper1024"
 BETA_1, BETA_2, ADAM_EPSILON = 0.0, 0.99, 1e-8  # Karras et al. 2018, appendix A.1
 GAMMA_HEURISTIC = 0.0002  # times resolution² / batch; ADA paper, appendix C and official "auto"
 PATH_DECAY = 0.01  # of the moving average of path lengths; appendix B
 PATH_BATCH_SHRINK = 2  # the path length is measured on half a batch; appendix B
-W_AVG_DECAY = 0.998  # per step; official code
+W_AVG_DECAY = 0.998  # per step; official code of the stylegan3 repository
 ADA_INTERVAL = 4  # steps between adjustments of the strength; ADA paper, section 3.1
 FLOAT16_CLAMP = 256.0  # of activations in float16; ADA paper, appendix B
 
@@ -139,9 +139,7 @@ class StyleGAN2(FaceModel):
         self._stage = int(stage)
         if self.schedule is not None:
             images = _shrink(images, self._stage)
-            alpha = self.schedule.alpha(self._stage, self._images_seen.value)
-            for fade in self._fades:
-                fade.alpha.assign(alpha)
+            self._fade_in(self._stage)
         batch = images.shape[0]
         if batch % self.accumulate:
             raise UserError(f"batch_size {batch}: not a multiple of accumulate {self.accumulate}")
@@ -324,6 +322,13 @@ class StyleGAN2(FaceModel):
         outputs = [critic.outputs[0] for critic in self._critics.values()]
         self._discriminators = keras.Model(inputs, outputs, name="discriminators")
 
+    def _fade_in(self, size: int) -> Any:
+        """Set how far a stage has come in, and return it."""
+        alpha = self.schedule.alpha(size, self._images_seen.value)
+        for fade in self._fades:
+            fade.alpha.assign(alpha)
+        return alpha
+
     def _resolution_after(self, images_seen: int) -> int:
         return self.schedule.resolution(images_seen) if self.schedule else self.resolution
 
@@ -362,10 +367,14 @@ class StyleGAN2(FaceModel):
 
     @property
     def sampling_network(self) -> keras.Model:
-        return self._averages[self._resolution_after(self.images_seen)]
+        size = self._resolution_after(self.images_seen)
+        if self.schedule is not None:
+            self._fade_in(size)
+        return self._averages[size]
 
     def export_parts(self) -> dict[str, keras.Model]:
-        """The averaged generator at the resolution it has grown to."""
+        """The averaged generator at the resolution it has grown to, and, once that is the whole
+        one, the discriminator, for transfer."""
         size = self._resolution_after(self.images_seen)
         channels = {k: v for k, v in self.channels.items() if k <= size}
         generator = build_generator(
@@ -377,14 +386,24 @@ class StyleGAN2(FaceModel):
             clamp=self._clamp,
         )
         copy_weights(self.generator_ema, generator)
-        return {"generator": generator}
+        if self.schedule is not None:
+            # What is faded in counts as much in the file, which knows no fading.
+            alpha = float(ops.convert_to_numpy(self._fade_in(size)))
+            newest = generator.get_layer("synthesis").get_layer(f"b{size}_torgb")
+            for variable in (newest.kernel, newest.bias):
+                variable.assign(alpha * variable.value)
+        if size < self.resolution:
+            return {"generator": generator}
+        discriminator = build_discriminator(size, self.channels, clamp=self._clamp)
+        copy_weights(self.discriminator, discriminator)
+        return {"generator": generator, "discriminator": discriminator}
 
     def start_from(self, path: str | Path) -> list[str]:
         """Take the weights of an exported or imported generator, and of its discriminator if that
         stands beside it; the layers of other shapes keep their random start.
 
         Returns:
-            The names of the layers that did.
+            The names of the layers that did, or `"the discriminator"` for all of its own.
 
         Raises:
             UserError: The file cannot be read, or not one layer fits.
@@ -409,6 +428,8 @@ class StyleGAN2(FaceModel):
                 f"freeze_discriminator: {discriminator_path(path)} does not exist, and random "
                 "layers are not worth freezing"
             )
+        else:
+            kept.append("the discriminator")
         return kept
 
     @property

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from facegen_keras.engine import checkpoint
+from facegen_keras.engine import autodiff, checkpoint
 from facegen_keras.errors import UserError
 from facegen_keras.models import stylegan2, stylegan2_progressive
 from facegen_keras.models.stylegan2_training import StyleGAN2
@@ -35,24 +35,37 @@ def photos(count=4, size=32):
     return values.astype("uint8")
 
 
+def batch_of(count):
+    return ops.convert_to_tensor(photos(count) / 127.5 - 1, "float32")
+
+
 def value(tensor):
     return ops.convert_to_numpy(tensor)
 
 
+# The same weights and random numbers on every backend: what the losses agree in is the algorithm.
 FIT = f"""
 import json, keras, numpy as np
 from keras import ops
 from facegen_keras.models.stylegan2_training import StyleGAN2
 from facegen_keras.data import load_faces
-keras.utils.set_random_seed(1)
+def drawn(shape, low=None, high=None, seed=None, **options):
+    state = np.random.RandomState(len(shape))
+    values = state.randn(*shape) if low is None else state.uniform(low, high, shape)
+    return ops.convert_to_tensor(values, "float32")
+keras.random.normal = drawn
+keras.random.uniform = lambda shape, low=0, high=1, seed=None, **o: drawn(shape, low, high)
 model = StyleGAN2(**{TINY!r}, r1_interval=2, path_interval=2, augment="color,translation",
                   ada_target=0.6, ada_images=100)
 model.compile()
-before = [v.numpy().copy() if hasattr(v, "numpy") else np.array(v) for v in model.get_weights()]
+state = np.random.RandomState(0)
+for network in (model.generator, model.discriminator):
+    for variable in network.trainable_variables:
+        if "bias" not in variable.path and "strength" not in variable.path:
+            variable.assign(state.randn(*variable.shape))
 images = np.random.RandomState(0).randint(0, 256, (16, 32, 32, 3)).astype("uint8")
 faces = load_faces(images, resolution=32, progress=False)
 history = model.fit(faces, epochs=1, batch_size=4, verbose=0).history
-networks = (model.generator, model.discriminator)
 state = dict(path_mean=model.path_mean, w_avg=model.generator.get_layer("truncation").w_avg,
              probability=model.augment_probability)
 state = {{k: float(np.abs(ops.convert_to_numpy(v)).sum()) for k, v in state.items()}}
@@ -61,17 +74,143 @@ print(json.dumps([model.steps, model.broken, history, state, float(average)]))
 """
 
 
+@pytest.fixture(scope="module")
+def fitted(run_python):
+    """What `FIT` prints, by backend; run once each."""
+    results = {}
+
+    def run(backend):
+        if backend not in results:
+            output = run_python(FIT, backend=backend, OMP_NUM_THREADS="1", timeout=900)
+            results[backend] = json.loads(output.splitlines()[-1])
+        return results[backend]
+
+    return run
+
+
 @pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
-def test_fit_runs_every_phase(run_python, backend):
-    output = run_python(FIT, backend=backend, OMP_NUM_THREADS="1", timeout=900)
-    steps, broken, history, state, average = json.loads(output.splitlines()[-1])
+def test_fit_runs_every_phase_with_the_same_losses(fitted, backend):
+    steps, broken, history, state, average = fitted(backend)
     assert steps == 4 and broken is None
     assert history["r1"][0] > 0 and history["path_length"][0] > 0
-    assert 0.3 < history["generator_loss"][0] < 3 and 0.3 < history["discriminator_loss"][0] < 4
     assert state["path_mean"] > 0 and state["w_avg"] > 0
     # Four steps of four images, adjusted once, towards stronger or weaker by 16 / 100.
     assert state["probability"] == pytest.approx(0.16, abs=1e-6) or state["probability"] == 0
     assert np.isfinite(average) and average > 0
+    _, _, expected, expected_state, _ = fitted("tensorflow")
+    for name, values in history.items():
+        assert values == pytest.approx(expected[name], rel=1e-2), name
+    assert state == pytest.approx(expected_state, rel=1e-2)
+
+
+@pytest.fixture
+def same_draws(monkeypatch):
+    """Every draw of a shape gives the same numbers."""
+
+    def normal(shape, seed=None):
+        return ops.convert_to_tensor(np.random.RandomState(len(shape)).randn(*shape), "float32")
+
+    def uniform(shape, minval=0.0, maxval=1.0, seed=None):
+        values = np.random.RandomState(len(shape)).uniform(minval, maxval, shape)
+        return ops.convert_to_tensor(values, "float32")
+
+    monkeypatch.setattr(keras.random, "normal", normal)
+    monkeypatch.setattr(keras.random, "uniform", uniform)
+
+
+def applied(model, images, phase):
+    """The gradients that one `update` hands to each player's optimizer, none of them applied."""
+    kept = {"generator": [], "discriminator": []}
+    model.apply_gradients = lambda name, grads: kept[name].append([value(g) for g in grads])
+    report = model.update(images, phase)
+    return kept, report
+
+
+def assert_close(got, expected, tolerance=1e-4):
+    largest = max(np.abs(value(g)).max() for g in expected)
+    assert largest > 1e-3
+    for a, b in zip(got, expected, strict=True):
+        np.testing.assert_allclose(value(a), value(b), atol=tolerance * largest)
+
+
+def test_the_players_descend_the_logistic_losses(same_draws):
+    model, images = tiny(), batch_of(4)
+    kept, report = applied(model, images, "plain@32")
+
+    def loss_of_generator():
+        logits = model.discriminator(model._generate(4), training=True)
+        loss = ops.mean(ops.softplus(-logits))
+        return loss, loss
+
+    def loss_of_discriminator():
+        fakes = ops.stop_gradient(model._generate(4))
+        fake, real = (model.discriminator(x, training=True) for x in (fakes, images))
+        loss = ops.mean(ops.softplus(fake)) + ops.mean(ops.softplus(-real))
+        return loss, loss
+
+    for name, loss in (
+        ("generator", loss_of_generator),
+        ("discriminator", loss_of_discriminator),
+    ):
+        variables = model.networks()[name].trainable_variables
+        _, number, expected = autodiff.gradients(loss, variables)
+        assert float(value(report[f"{name}_loss"])) == pytest.approx(float(number), rel=1e-5)
+        (got,) = kept[name]
+        assert_close(got, expected)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="compares with its tapes")
+def test_the_regularizers_descend_their_penalties(same_draws):
+    """R1 and path length, against the formulas of the papers under nested tapes."""
+    import tensorflow as tf
+
+    model, images = tiny(path_weight=3.0, path_interval=5, r1_interval=7), batch_of(4)
+    grads, number = model._regularize(images, 11.0)
+    with tf.GradientTape() as outer:
+        with tf.GradientTape() as inner:
+            inner.watch(images)
+            logits = tf.reduce_sum(model.discriminator(images))
+        slopes = inner.gradient(logits, images)
+        r1 = tf.reduce_mean(tf.reduce_sum(slopes**2, axis=(1, 2, 3)))
+        loss = 7 * 11.0 / 2 * r1  # as if it were taken at every step
+    variables = [v.value for v in model.discriminator.trainable_variables]
+    assert float(number) == pytest.approx(float(r1), rel=1e-5)
+    assert_close(grads, outer.gradient(loss, variables, unconnected_gradients="zero"))
+
+    model.path_mean.assign(0.5)
+    grads, report = model._regularize_generator(4)  # of half a batch
+    direction = keras.random.normal((2, 32, 32, 3)) / 32
+    with tf.GradientTape() as outer:
+        with tf.GradientTape() as inner:
+            styles = model._draw_styles(2)
+            inner.watch(styles)
+            image = model.generator.get_layer("synthesis")([styles, model._draw_noise(2)])
+            product = tf.reduce_sum(image * direction)
+        slopes = inner.gradient(product, styles)
+        lengths = tf.sqrt(tf.reduce_mean(tf.reduce_sum(slopes**2, axis=2), axis=1))
+        average = 0.99 * 0.5 + 0.01 * tf.reduce_mean(lengths)
+        loss = 5 * 3.0 * tf.reduce_mean((lengths - average) ** 2)
+    variables = [v.value for v in model.generator.trainable_variables]
+    assert float(report["path_length"]) == pytest.approx(float(tf.reduce_mean(lengths)), rel=1e-4)
+    assert float(model.path_mean.value) == pytest.approx(float(average), rel=1e-5)
+    expected = outer.gradient(loss, variables, unconnected_gradients="zero")
+    assert_close(grads, expected, tolerance=1e-3)
+
+
+def test_parts_of_a_batch_are_averaged_and_applied_once(same_draws):
+    model, images = tiny(accumulate=2), batch_of(8)
+    kept, report = applied(model, images, "path_r1@32")
+    model.accumulate = 1
+    halves = []
+    for half in ops.split(images, 2):
+        model.path_mean.assign(0.0)
+        halves.append(applied(model, half, "plain@32"))
+    for name, applications in kept.items():
+        assert len(applications) == 2  # the game, then the regularizer
+        means = [(a + b) / 2 for a, b in zip(*(h[0][name][0] for h in halves), strict=True)]
+        assert_close(applications[0], means)
+    mean = np.mean([float(value(h[1]["discriminator_loss"])) for h in halves])
+    assert float(value(report["discriminator_loss"])) == pytest.approx(mean, rel=1e-5)
 
 
 def test_the_phases_are_due_as_the_paper_says():
@@ -101,7 +240,7 @@ def test_both_players_move_and_frozen_layers_do_not():
     names = [layer.name for layer in model.discriminator.layers if not layer.trainable]
     assert sorted(names) == sorted(frozen)
     before = [value(v).copy() for v in model.variables]
-    images = ops.convert_to_tensor(photos() / 127.5 - 1, "float32")
+    images = batch_of(4)
     model.update(images, "path_r1@32")
     pairs = zip(model.variables, before, strict=True)
     moved = {id(v) for v, old in pairs if np.any(value(v) != old)}
@@ -121,7 +260,7 @@ def test_r1_weighs_as_the_heuristic_says(monkeypatch):
         return original(self, images, gamma)
 
     monkeypatch.setattr(StyleGAN2, "_regularize", remember)
-    images = ops.convert_to_tensor(photos() / 127.5 - 1, "float32")
+    images = batch_of(4)
     tiny().update(images, "r1@32")
     tiny(r1_gamma=3.0).update(images, "r1@32")
     assert seen == [pytest.approx(0.0002 * 32**2 / 4), 3.0]
@@ -209,6 +348,21 @@ def test_a_faded_network_equals_its_ends(growing, alpha):
     assert np.allclose(value(other), value(growing._generators[16]([z, noise]))) == (alpha == 1)
 
 
+@pytest.mark.parametrize("images_seen", [1000, 1150, 1500])
+def test_a_file_written_while_fading_in_draws_what_training_shows(images_seen):
+    model = tiny(progressive="8:1,16:2")
+    for variable in model.generator_ema.trainable_variables:
+        if "strength" not in variable.path:
+            variable.assign(np.random.RandomState(0).randn(*variable.shape))
+    model._images_seen.assign(images_seen)
+    z = np.random.RandomState(1).randn(2, 8).astype("float32")
+    parts = model.export_parts()
+    assert list(parts) == ["generator"]  # the discriminator of 32x32 is not trained yet
+    shown, written = value(model(z)), value(parts["generator"](z))
+    assert shown.shape == (2, 16, 16, 3)
+    np.testing.assert_allclose(written, shown, rtol=1e-4, atol=1e-4)
+
+
 def test_growing_follows_its_schedule(growing):
     schedule = growing.schedule
     assert [schedule.resolution(n) for n in (0, 999, 1000, 2999, 3000, 10**9)] == [
@@ -221,7 +375,7 @@ def test_growing_follows_its_schedule(growing):
     ]
     assert [float(value(schedule.alpha(16, n))) for n in (1000, 1250, 1500, 2900)] == [0, 0.5, 1, 1]
     assert schedule.alpha(8, 0) == 1.0
-    images = ops.convert_to_tensor(photos() / 127.5 - 1, "float32")
+    images = batch_of(4)
     report = growing.update(images, growing.phase_of(0))
     assert growing._stage == 8 and np.isfinite(float(value(report["generator_loss"])))
     assert growing(np.zeros((2, 8), "float32")).shape == (2, 8, 8, 3)
@@ -259,5 +413,12 @@ def test_transfer_takes_what_fits(tmp_path):
     np.testing.assert_array_equal(value(target(z)), value(source(z)))
     with pytest.raises(UserError, match="no layer of it fits"):
         tiny(channel_max=2).start_from(path)
+    trained = {v.path: value(v) for v in source.discriminator.variables}
+    frozen = tiny(seed=6, freeze_discriminator=1)
+    assert frozen.start_from(path) == []
+    for variable in frozen.discriminator.variables:
+        np.testing.assert_array_equal(value(variable), trained[variable.path])
+    (tmp_path / "stylegan2_discriminator.h5").unlink()
+    assert tiny().start_from(path) == ["the discriminator"]
     with pytest.raises(UserError, match=r"stylegan2_discriminator\.h5 does not exist"):
         tiny(freeze_discriminator=1).start_from(path)
