@@ -74,7 +74,8 @@ def _translate(images: Tensor, vertical: Tensor, horizontal: Tensor) -> Tensor:
     """
 
     def shift_matrix(size: int, amount: Tensor) -> Tensor:
-        shift = ops.round(amount * (size * MAX_SHIFT))
+        most = round(size * MAX_SHIFT)  # every shift up to there is as likely as another
+        shift = ops.floor((amount + 1.0) / 2.0 * (2 * most + 1)) - most
         position = ops.reshape(ops.arange(size, dtype="float32"), (1, size, 1))
         source = ops.reshape(ops.arange(size, dtype="float32"), (1, 1, size))
         return ops.cast(ops.equal(position + ops.reshape(shift, (-1, 1, 1)), source), images.dtype)
