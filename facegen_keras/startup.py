@@ -1,7 +1,8 @@
-"""Import Keras without the notes that TensorFlow writes to stderr; imported before all else.
+"""Import Keras on a backend this package has, without the notes that TensorFlow writes to stderr.
 
-TensorFlow 2.21 logs a few lines from C++ before its log level is read, so that no setting silences
-them. In a program whose errors are one line on stderr they are noise; a real problem is not.
+Imported before all else. TensorFlow 2.21 logs a few lines from C++ before its log level is read,
+so that no setting silences them. In a program whose errors are one line on stderr they are noise;
+a real problem is not.
 """
 
 import contextlib
@@ -12,10 +13,30 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
+from facegen_keras.errors import UserError
+
+BACKENDS = ("tensorflow", "jax", "torch")
 _NOTES = re.compile(
     rb"All log messages before absl::InitializeLog|oneDNN custom operations are on|"
     rb"Could not find cuda drivers|This TensorFlow binary is optimized|To enable the following inst"
 )
+
+
+def _check_backend() -> None:
+    """Refuse a `KERAS_BACKEND` that nothing here runs on; Keras would fail with a traceback."""
+    backend = os.environ.get("KERAS_BACKEND")
+    if backend and backend not in BACKENDS:
+        sys.excepthook = _end_in_one_line  # the command line cannot catch it: it is imported later
+        raise UserError(f"KERAS_BACKEND {backend}: expected one of {', '.join(BACKENDS)}")
+
+
+def _end_in_one_line(kind: type, error: BaseException, trace: object) -> None:
+    """End the program as `cli.main` does."""
+    if not isinstance(error, UserError):
+        sys.__excepthook__(kind, error, trace)
+        return
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(2)
 
 
 @contextlib.contextmanager
@@ -45,5 +66,6 @@ def _without_notes() -> Iterator[None]:
                     os.write(2, line)
 
 
+_check_backend()
 with _without_notes():
     import keras  # noqa: F401

@@ -4,8 +4,10 @@ import errno
 import importlib
 import io
 import os
+import subprocess
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -13,6 +15,8 @@ import pytest
 from facegen_keras import cli
 from facegen_keras.cli.parser import parse
 from facegen_keras.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass
@@ -123,6 +127,20 @@ class TestMain:
         error = capsys.readouterr().err
         assert error.startswith("error: 'generat': unknown command")
         assert error.endswith("did you mean generate?\n") and error.count("\n") == 1
+
+    def test_an_unknown_backend_is_one_line_and_2(self):
+        def run(*flags):
+            environment = {**os.environ, "KERAS_BACKEND": "pytorch"}
+            command = [sys.executable, *flags]
+            return subprocess.run(
+                command, cwd=ROOT, env=environment, capture_output=True, text=True
+            )
+
+        ended = run("-m", "facegen_keras.cli", "--help")
+        message = "KERAS_BACKEND pytorch: expected one of tensorflow, jax, torch\n"
+        assert (ended.returncode, ended.stderr) == (2, f"error: {message}")
+        caught = run("-c", "try: import facegen_keras\nexcept ValueError as e: print(e)\n1 / 0")
+        assert caught.stdout == message and "ZeroDivisionError" in caught.stderr
 
     def test_help_is_0(self, capsys):
         assert cli.main([]) == cli.main(["--help"]) == cli.main(["generate", "-h"]) == 0
