@@ -20,22 +20,40 @@ def open_or_build(
     settings: Settings,
     limit: int | None,
     cache_dir: str | os.PathLike | None,
-    workers: int | None,
+    workers: int,
     progress: bool,
 ) -> cache.Entry:
     """Open the cache of a source, building it first if it is missing or damaged.
 
     Raises:
-        UserError: No image is usable, or the cache cannot be written.
+        UserError: The crop is too small, no image is usable, or the cache cannot be written.
     """
+    check_crop(settings)
     folder = cache.cache_folder(cache_dir)
     index = cache.index_path(folder, source.stamp, settings, limit)
     entry = cache.open_entry(folder, index)
     if entry is not None:
         return entry
     with cache_errors(folder):
-        _fill(source, settings, limit, folder, index, workers or pool.default_workers(), progress)
+        _fill(source, settings, limit, folder, index, workers, progress)
     return reopen(folder, index)
+
+
+def check_crop(settings: Settings) -> None:
+    """Refuse a box that leaves too little of any image.
+
+    Raises:
+        UserError: Its shorter side is below `min_size`.
+    """
+    if not isinstance(settings.crop, tuple):
+        return
+    left, upper, right, lower = settings.crop
+    if min(right - left, lower - upper) < settings.min_size:
+        raise UserError(
+            f"crop {left},{upper},{right},{lower}: {right - left}x{lower - upper} pixels, at least "
+            f"{settings.min_size} are needed for resolution {settings.resolution}; give a larger "
+            "crop or a smaller resolution"
+        )
 
 
 def reopen(folder: Path, index: Path) -> cache.Entry:

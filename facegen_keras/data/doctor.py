@@ -81,14 +81,18 @@ def examine(
         settings: Resolution, crop and least size of the intended training.
         workers: Processes that decode; one per usable core by default.
         progress: Show a progress bar.
+
+    Raises:
+        UserError: `workers` is less than one, or the crop is too small for the resolution.
     """
+    crew = pool.crew_size(workers)
     with build.progress_bar(len(source), progress, "checking") as bar:
         if isinstance(source, ArraySource):
             names, ignored = [f"row {row:08d}" for row in range(len(source))], []
             records = _array_records(source, bar.update)
         else:
+            build.check_crop(settings)
             names, ignored = source.names, source.ignored
-            crew = workers or pool.default_workers()
             records = pool.decode_range(source, 0, len(source), settings, None, 0, crew, bar.update)
     unusable: dict[str, list[Finding]] = {}
     odd: dict[str, list[Finding]] = {}

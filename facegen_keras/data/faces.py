@@ -2,11 +2,14 @@
 
 import hashlib
 import os
+import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from facegen_keras.data import pool
 from facegen_keras.data.arrays import ArraySource, from_memory, open_npy, open_npz
 from facegen_keras.data.build import open_or_build
 from facegen_keras.data.decode import Settings
@@ -170,8 +173,7 @@ def load_faces(
     crop = parse_crop(crop)
     if limit is not None and limit < 1:
         raise UserError(f"limit {limit}: must be 1 or more, or left out for all images")
-    if workers is not None and workers < 1:
-        raise UserError(f"workers {workers}: must be 1 or more")
+    workers = pool.crew_size(workers)
     settings = Settings(resolution, crop, resolution // 2 if min_size is None else min_size)
     listed = open_source(source)
     open_entry = open_array if isinstance(listed, ArraySource) else open_or_build
@@ -180,7 +182,7 @@ def load_faces(
     rows = np.arange(used) if used < len(entry.pixels) else None  # an array that is used in place
     report = Report(entry.found, used, entry.skipped)
     if report.skipped and progress:
-        print(f"{listed.name}: {report}")
+        print(f"{printable(listed.name)}: {report}")
     return Faces(resolution, mirror, entry.fingerprint, report, listed.name, entry.pixels, rows)
 
 
@@ -193,6 +195,8 @@ def open_source(source: str | os.PathLike | np.ndarray) -> Source | ArraySource:
     if isinstance(source, np.ndarray):
         return from_memory(source)
     name = os.fspath(source)
+    if not name:
+        raise UserError(f"an empty path: no photos are named; {WAYS}")
     if name.startswith(PREFIX):
         return open_hub(name)
     path = Path(name).expanduser()
@@ -201,14 +205,29 @@ def open_source(source: str | os.PathLike | np.ndarray) -> Source | ArraySource:
             return open_folder(path, name)
         if not path.is_file():
             raise UserError(f"{name}: no such file or folder; {WAYS}")
-        opener = {".npy": open_npy, ".npz": open_npz}.get(path.suffix.lower())
-        if opener is None:
-            opener = open_photo if path.suffix.lower() in EXTENSIONS else open_zip
-        return opener(path, name)
+        return _opener(path, name)(path, name)
     except PermissionError as error:
         raise UserError(f"{error.filename}: permission denied; make it readable") from None
     except OSError as error:
         raise UserError(f"{name}: cannot be read ({error.strerror or error}); {WAYS}") from None
+
+
+def _opener(path: Path, name: str) -> Callable[[Path, str], Source | ArraySource]:
+    """What opens a file: its extension decides, and its content where that says nothing."""
+    extension = path.suffix.lower()
+    openers = {".npy": open_npy, ".npz": open_npz, ".zip": open_zip}
+    openers |= dict.fromkeys(EXTENSIONS, open_photo)
+    if extension in openers:
+        return openers[extension]
+    with open(path, "rb") as file:
+        if zipfile.is_zipfile(file):
+            return open_zip
+    if not extension:
+        return open_photo
+    raise UserError(
+        f"{name}: {extension} files are not read; convert photos to PNG or JPEG "
+        f"(read are {', '.join(openers)})"
+    )
 
 
 def parse_crop(crop: str | tuple[int, int, int, int]) -> str | tuple[int, int, int, int]:

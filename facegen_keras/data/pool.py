@@ -20,6 +20,7 @@ from pathlib import Path
 from facegen_keras.data.decode import Record, Settings
 from facegen_keras.data.sources import Source
 from facegen_keras.data.worker import Task, process
+from facegen_keras.errors import UserError
 
 CHUNK = 128  # images a task: enough to forget the cost of a task, few enough for a lively bar
 ALONE_BELOW = 384  # images for which starting workers takes longer than decoding
@@ -37,8 +38,16 @@ serve()
 """
 
 
-def default_workers() -> int:
-    """Return the number of cores that this process may use."""
+def crew_size(workers: int | None) -> int:
+    """Return the number of worker processes: as given, else one per core this process may use.
+
+    Raises:
+        UserError: Less than one is given.
+    """
+    if workers is not None:
+        if workers < 1:
+            raise UserError(f"workers {workers}: must be 1 or more")
+        return workers
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from facegen_keras.data import build, cache, pool
+from facegen_keras.data import build, cache
 from facegen_keras.data.arrays import ArraySource
 from facegen_keras.data.decode import Settings, Unusable, crop_box
 from facegen_keras.data.pixels import HEADER_BYTES
@@ -24,7 +24,7 @@ def open_array(
     settings: Settings,
     limit: int | None,
     cache_dir: str | os.PathLike | None,
-    workers: int | None,
+    workers: int,
     progress: bool,
 ) -> cache.Entry:
     """Return the entry of an array source.
@@ -53,7 +53,6 @@ def open_array(
     if entry is not None:
         return entry
     with build.cache_errors(folder):
-        workers = workers or pool.default_workers()
         _fill(source, settings, count, resize, folder, index, workers, progress)
     return build.reopen(folder, index)
 

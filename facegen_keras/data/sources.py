@@ -6,9 +6,10 @@ Opening a source lists it and reads no image. `Source.task` describes a chunk of
 import hashlib
 import os
 import zipfile
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from facegen_keras.data.decode import Settings
@@ -106,7 +107,7 @@ def open_folder(path: Path, name: str | None = None) -> Source:
         if archives:
             listed = ", ".join(sorted(archives)[:3])
             raise UserError(f"{name}: no image but several zips ({listed}); give one of them")
-        raise UserError(f"{name}: no image found ({', '.join(EXTENSIONS)}); {WAYS}")
+        raise UserError(_no_image(name, ignored))
     found.sort()
     listing = hashlib.sha256(str(path.resolve()).encode("utf-8", "surrogateescape"))
     for relative, size, modified in found:
@@ -156,7 +157,7 @@ def open_zip(path: Path, name: str | None = None) -> Source:
         elif verdict == "other":
             ignored.append(member.filename)
     if not found:
-        raise UserError(f"{name}: no image found; expected {', '.join(EXTENSIONS)} inside; {WAYS}")
+        raise UserError(_no_image(name, ignored))
     found.sort(key=lambda member: member.filename)
     listing = hashlib.sha256()
     for member in found:
@@ -170,6 +171,14 @@ def open_zip(path: Path, name: str | None = None) -> Source:
     return Source(
         name, "zip", str(path), names, spans, f"zip {listing.hexdigest()}", sorted(ignored)
     )
+
+
+def _no_image(name: str, others: Sequence[str]) -> str:
+    """Say what a folder or zip holds instead of images."""
+    kinds = Counter(PurePosixPath(other).suffix.lower() for other in others)
+    seen = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(3))
+    advice = f", but {seen} (convert photos to PNG or JPEG)" if seen else ""
+    return f"{name}: no image found{advice}; expected {', '.join(EXTENSIONS)} inside; {WAYS}"
 
 
 def open_photo(path: Path, name: str) -> Source:

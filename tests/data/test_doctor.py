@@ -133,6 +133,10 @@ def test_command_line(folder, tmp_path, capsys):
     config = parse(DataConfig, flags, "facegen data", "")
     assert run(config) == 0
     assert "all usable" in capsys.readouterr().out
+    with pytest.raises(UserError, match="workers -1: must be 1 or more"):
+        run(parse(DataConfig, [*flags, "--workers", "-1"], "facegen data", ""))
+    with pytest.raises(UserError, match="an empty path"):
+        run(parse(DataConfig, ["check", ""], "facegen data", ""))
     with pytest.raises(UserError, match="give it a folder"):
         run(DataConfig())
     with pytest.raises(UserError, match="give another --output_dir"):

@@ -1,5 +1,8 @@
+import zipfile
+
 import numpy as np
 import pytest
+from PIL import Image
 
 import facegen_keras as fg
 from facegen_keras.data.faces import parse_crop
@@ -74,6 +77,29 @@ def test_crop_as_text_or_tuple():
 def test_counts_are_positive(images, name):
     with pytest.raises(fg.UserError, match=f"{name} 0: must be 1 or more"):
         fg.load_faces(images, resolution=8, **{name: 0})
+
+
+def test_an_empty_path_is_not_the_current_folder():
+    with pytest.raises(fg.UserError, match=r"an empty path.*give a folder or \.zip"):
+        fg.load_faces("")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("p.heic", ".heic"), ("p.gif", ".gif"), ("a.TXT", ".txt")]
+)
+def test_a_file_of_another_kind_is_named_by_its_extension(tmp_path, name, kind):
+    (tmp_path / name).write_bytes(b"GIF89a and more")
+    told = rf"{name}: {kind} files are not read; convert photos to PNG or JPEG \(.*\.webp"
+    with pytest.raises(fg.UserError, match=told):
+        fg.load_faces(tmp_path / name)
+
+
+def test_content_decides_where_the_name_says_nothing(tmp_path, images):
+    Image.fromarray(images[0]).save(tmp_path / "photo", "PNG")
+    assert (fg.load_faces(tmp_path / "photo", resolution=8)[0] == images[0]).all()
+    with zipfile.ZipFile(tmp_path / "photos.cbz", "w") as archive:
+        archive.write(tmp_path / "photo", "a.png")
+    assert (fg.load_faces(tmp_path / "photos.cbz", resolution=8)[0] == images[0]).all()
 
 
 def test_unreadable_place(tmp_path):

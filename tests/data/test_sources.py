@@ -7,6 +7,9 @@ import pytest
 from PIL import Image
 
 from facegen_keras.data import load_faces
+from facegen_keras.data.decode import Settings
+from facegen_keras.data.doctor import examine
+from facegen_keras.data.faces import open_source
 from facegen_keras.errors import UserError
 
 
@@ -134,6 +137,17 @@ def test_nothing_there_names_the_three_ways(kind, tmp_path):
         assert way in message
 
 
+def test_what_was_seen_instead_of_images_is_told(tmp_path):
+    (tmp_path / "source").mkdir()
+    for name in ("1.HEIC", "2.heic", "notes.txt", "README.md"):
+        (tmp_path / "source" / name).write_text("no face")
+    zipped = pack(tmp_path / "source", tmp_path / "source.zip")
+    for source in (tmp_path / "source", zipped):
+        told = r"no image found, but 2 \.heic, 1 \.txt \(convert photos to PNG or JPEG\); expected"
+        with pytest.raises(UserError, match=told):
+            load(source)
+
+
 def test_broken_zip(tmp_path, folder):
     path = pack(folder, tmp_path / "faces.zip")
     path.write_bytes(path.read_bytes()[:-300])
@@ -152,9 +166,25 @@ def test_only_unusable_files(tmp_path, photo):
     assert len(load(tmp_path / "x", min_size=15)) == 1
 
 
+def test_a_crop_that_is_too_small_is_told_apart_from_small_images(folder):
+    told = "crop 0,0,10,12: 10x12 pixels, at least 16 are needed for resolution 32"
+    with pytest.raises(UserError, match=told):
+        load(folder, crop="0,0,10,12")
+    with pytest.raises(UserError, match=told):
+        examine(open_source(folder), Settings(32, (0, 0, 10, 12), 16), progress=False)
+    assert len(load(folder, crop="0,0,10,12", min_size=10)) == 12
+
+
 def test_name_that_is_not_text(folder, tmp_path, capsys):
     (Path(os.fsdecode(os.fsencode(folder) + b"/\xff.jpg"))).write_text("no face")
     faces = load_faces(folder, resolution=32)
     assert len(faces) == 12
     assert r"\udcff.jpg" in capsys.readouterr().out
     assert load(folder).report == faces.report  # from the cache
+
+
+def test_name_that_would_move_the_cursor(folder, capsys):
+    (folder / "a\n\x1b[2Jb.jpg").write_text("no face")
+    load_faces(folder, resolution=32)
+    out = capsys.readouterr().out
+    assert r"(a\n\x1b[2Jb.jpg)" in out and out.count("\n") == 1
