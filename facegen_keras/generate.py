@@ -16,12 +16,17 @@ from facegen_keras.posterior import encode_photos
 
 FRAMES_PER_SECOND = 24
 ENCODED_AT_A_TIME = 16  # photos
-# A typing mistake such as 0-99999999999 must not fill the memory.
-_MAX_SEEDS = 1_000_000
+# Typing mistakes such as 0-99999999999 and 99999x99999 must not fill the memory.
+MAX_FACES = 1_000_000
+_MAX_WHITE = 1000  # places of a grid that have no face
 
 
-def parse_seeds(text: str) -> list[int]:
+def parse_seeds(text: str, option: str = "seeds") -> list[int]:
     """Seeds from `"0-35,100"`: whole numbers and inclusive ranges, in the order given.
+
+    Args:
+        text: The seeds.
+        option: What they were given as, for messages.
 
     Raises:
         UserError: Anything else stands in the text.
@@ -30,14 +35,14 @@ def parse_seeds(text: str) -> list[int]:
     for piece in str(text).split(","):
         match = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", piece)
         if not match:
-            raise UserError(f"seeds {text!r}: expected numbers and ranges such as 0-35,100")
+            raise UserError(f"{option} {text!r}: expected numbers and ranges such as 0-35,100")
         first, last = int(match[1]), int(match[2] or match[1])
         if last < first or last >= 2**32:
             raise UserError(
-                f"seeds {text!r}: {piece.strip()} is not a range within 0 to {2**32 - 1}"
+                f"{option} {text!r}: {piece.strip()} is not a range within 0 to {2**32 - 1}"
             )
-        if len(seeds) + last - first >= _MAX_SEEDS:
-            raise UserError(f"seeds {text!r}: more than {_MAX_SEEDS:,} seeds")
+        if len(seeds) + last - first >= MAX_FACES:
+            raise UserError(f"{option} {text!r}: more than {MAX_FACES:,} seeds")
         seeds.extend(range(first, last + 1))
     return seeds
 
@@ -53,7 +58,24 @@ def parse_grid(text: str) -> tuple[int, int] | None:
     match = re.fullmatch(r"\s*(\d+)\s*[x×]\s*(\d+)\s*", text.lower())
     if not match or not int(match[1]) * int(match[2]):
         raise UserError(f"grid {text!r}: expected columns x rows such as 6x4, or none")
-    return int(match[1]), int(match[2])
+    columns, rows = int(match[1]), int(match[2])
+    if columns * rows > MAX_FACES:
+        raise UserError(f"grid {text!r}: expected at most {MAX_FACES:,} places")
+    return columns, rows
+
+
+def check_grid(shape: tuple[int, int], count: int) -> None:
+    """Refuse columns and rows that are far too many for `count` images.
+
+    Raises:
+        UserError: More than 1,000 places would stay white.
+    """
+    columns, rows = shape
+    if columns * rows - count > _MAX_WHITE:
+        raise UserError(
+            f"grid {columns}x{rows}: {columns * rows:,} places for {count:,} images; expected at "
+            f"most {_MAX_WHITE:,} more than images"
+        )
 
 
 def grid_shape(count: int) -> tuple[int, int]:
@@ -70,7 +92,7 @@ def tile(images: np.ndarray, shape: tuple[int, int] | None = None) -> np.ndarray
         shape: Columns and rows; by default the squarest. Images beyond its places are left out.
 
     Raises:
-        UserError: There is no image, or they are not uint8 RGB.
+        UserError: There is no image, they are not uint8 RGB, or the sheet is nearly all white.
     """
     images = np.asarray(images)
     if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8 or not len(images):
@@ -79,6 +101,7 @@ def tile(images: np.ndarray, shape: tuple[int, int] | None = None) -> np.ndarray
             "expected uint8 (n, height, width, 3) with n at least 1"
         )
     columns, rows = shape or grid_shape(len(images))
+    check_grid((columns, rows), len(images))
     images = images[: columns * rows]
     _, height, width, _ = images.shape
     sheet = np.full((rows, columns, height, width, 3), 255, "uint8")

@@ -57,10 +57,18 @@ def test_refused_seeds(text):
 def test_grid_of_a_text():
     assert parse_grid("6x4") == (6, 4)
     assert parse_grid("None") is None
+    with pytest.raises(UserError, match="at most 1,000,000 places"):
+        parse_grid("1001x1000")
     for text in ("6", "0x3", "axb", "2x3x4"):
         with pytest.raises(UserError, match="6x4, or none"):
             parse_grid(text)
     assert [grid_shape(n) for n in (1, 2, 10, 16, 17)] == [(1, 1), (2, 1), (4, 3), (4, 4), (5, 4)]
+
+
+def test_a_sheet_of_nothing_but_white_is_refused():
+    assert tile(numbered(1, 1, 1), (11, 91)).shape == (91, 11, 3)
+    with pytest.raises(UserError, match=r"grid 11x92: 1,012 places for 1 images"):
+        tile(numbered(1, 1, 1), (11, 92))
 
 
 def test_tiles_run_along_rows_on_white():

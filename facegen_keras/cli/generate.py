@@ -8,12 +8,14 @@ import numpy as np
 
 from facegen_keras import generate as pictures
 from facegen_keras.data import load_faces
+from facegen_keras.data.faces import parse_crop
 from facegen_keras.errors import UserError
 from facegen_keras.export import MAIN_PARTS, load_encoder, load_generator
 from facegen_keras.generator import Generator
 
 Family = Literal["vae", "dcgan", "combined", "stylegan2"]
 _AT_A_TIME = 256  # faces in memory between sampling and writing
+_FACES = 16  # where neither num_images nor seeds nor a grid says how many
 
 
 @dataclass
@@ -25,8 +27,9 @@ class GenerateConfig:
     model_path: str | None = None
     """Generator (.h5 or .keras); by default <family>_generator.h5 or _decoder.h5 in
     saved_models_dir."""
-    num_images: int = 16
-    """Number of faces, or of photos to reconstruct."""
+    num_images: int | None = None
+    """Number of faces, or of photos to reconstruct; by default as many as `grid` has places,
+    else 16."""
     seeds: str | None = None
     """Seeds of the faces, such as 0-35,100; by default num_images of them from `seed` on."""
     seed: int = 0
@@ -42,6 +45,9 @@ class GenerateConfig:
     """File of the walk: a looping gif, an mp4, or a png strip."""
     reconstruct: str | None = None
     """A photo, folder or archive to send through encoder and decoder (vae and combined)."""
+    crop: str | None = None
+    """Of photos that are given: center, none, or x0,y0,x1,y1 in pixels of the photo; by default
+    as the model's training cropped them."""
     truncation_psi: float | None = None
     """Pull towards the mean face, 1 for none (stylegan2)."""
     truncation_cutoff: int | None = None
@@ -67,28 +73,63 @@ class GenerateConfig:
 
     def __post_init__(self) -> None:
         """Refuse impossible values before anything is opened or written."""
+        for name, value in vars(self).items():
+            if value == "":
+                raise UserError(f"{name}: empty; give it a value, or leave it out")
         for name in ("num_images", "frames", "num_directions", "project_steps"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} {getattr(self, name)}: expected 1 or more")
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UserError(f"{name} {value}: expected 1 or more")
         if not self.model and not self.model_path:
             raise UserError("model: say which family (vae, dcgan, ...) or give model_path a file")
-        self.seed_list()
-        if self.grid:
-            pictures.parse_grid(self.grid)
+        if self.crop:
+            parse_crop(self.crop)
+        self._check_faces()
+        self._check_walk()
+
+    def _check_faces(self) -> None:
+        if self.num_images and self.seeds:
+            raise UserError("num_images and seeds: both say how many faces; give one of them")
+        if self.num_images and self.num_images > pictures.MAX_FACES:
+            raise UserError(
+                f"num_images {self.num_images}: expected at most {pictures.MAX_FACES:,}"
+            )
+        last_first = 2**32 - self.count()
+        if not 0 <= self.seed <= last_first:
+            raise UserError(f"seed {self.seed}: expected 0 to {last_first}")
+        seeds, shape = self.seed_list(), self.shape()
+        if shape and not self.reconstruct:
+            pictures.check_grid(shape, len(seeds))
+
+    def _check_walk(self) -> None:
         if self.interpolate == "photos" and not self.reconstruct:
             raise UserError("interpolate photos: give reconstruct the photos to walk through")
         if self.interpolate and self.interpolate != "photos":
-            stops = len(pictures.parse_seeds(self.interpolate))
+            stops = len(self.stops())
             if not 2 <= stops <= self.frames:
                 raise UserError(
                     f"interpolate {self.interpolate}: expected from 2 seeds to as many as frames "
                     f"({self.frames})"
                 )
 
+    def shape(self) -> tuple[int, int] | None:
+        """Columns and rows that were asked for, if any were."""
+        return pictures.parse_grid(self.grid) if self.grid else None
+
+    def count(self) -> int:
+        """Number of faces or photos, where no seeds are given."""
+        columns, rows = self.shape() or (_FACES, 1)
+        return self.num_images or columns * rows
+
     def seed_list(self) -> list[int]:
         """The seeds of the faces."""
-        last = self.seed + self.num_images - 1
-        return pictures.parse_seeds(self.seeds or f"{self.seed}-{last}")
+        if self.seeds:
+            return pictures.parse_seeds(self.seeds)
+        return list(range(self.seed, self.seed + self.count()))
+
+    def stops(self) -> list[int]:
+        """The seeds that the walk goes through."""
+        return pictures.parse_seeds(self.interpolate, "interpolate")
 
     def options(self) -> dict:
         """What a generator is told at call time: the options that were given."""
@@ -116,7 +157,7 @@ def run(config: GenerateConfig) -> int:
             interpolate_seeds = pictures.interpolate_seeds
         frames = interpolate_seeds(
             generator,
-            pictures.parse_seeds(config.interpolate),
+            config.stops(),
             config.frames,
             loop=config.format != "png",
             **config.options(),
@@ -189,15 +230,16 @@ def _explore(config: GenerateConfig, generator: Generator, folder: Path) -> None
             )
         )
     if config.project:
+        (photo,) = _photos(config, generator, config.project, 1)
         paths += stylegan2.save_projection(
-            generator, config.project, config.project_steps, config.seed, folder
+            generator, photo, config.project_steps, config.seed, folder
         )
     print("\n".join(str(path) for path in paths))
 
 
 def _faces(config: GenerateConfig, generator: Generator, folder: Path) -> None:
     seeds = config.seed_list()
-    shape = pictures.parse_grid(config.grid) if config.grid else pictures.grid_shape(len(seeds))
+    shape = config.shape() if config.grid else pictures.grid_shape(len(seeds))
     in_grid = shape[0] * shape[1] if shape else 0
     kept = []
     for start in range(0, len(seeds), _AT_A_TIME):
@@ -212,17 +254,23 @@ def _faces(config: GenerateConfig, generator: Generator, folder: Path) -> None:
 
 def _reconstruct(config: GenerateConfig, generator: Generator, path: Path, folder: Path) -> None:
     encoder = load_encoder(path, expected_family=config.model)
-    source = load_faces(config.reconstruct, generator.resolution, limit=config.num_images)
-    photos = source[:]
+    photos = _photos(config, generator, config.reconstruct, config.count())
     means = pictures.encode(encoder, photos)
     if config.interpolate == "photos":
         z = pictures.walk(means, config.frames, loop=config.format != "png")
         _save_walk(config, generator, pictures.to_uint8(generator(z)), folder)
     pairs = pictures.beside(photos, pictures.to_uint8(generator(means)))
-    shape = pictures.parse_grid(config.grid) if config.grid else pictures.grid_shape(len(pairs))
     target = folder / f"{generator.family}_reconstruction.png"
-    pictures.save_grid(pairs, target, shape)
+    pictures.save_grid(pairs, target, config.shape())
     print(f"{len(pairs)} photos, each beside its reconstruction: {target}")
+
+
+def _photos(config: GenerateConfig, generator: Generator, path: str, limit: int) -> np.ndarray:
+    """The photos at `path`, cropped as those of the training unless the configuration says how."""
+    trained = (generator.metadata.get("training") or {}).get("crop", "center")
+    if not config.crop and trained != "center":
+        print(f"photos are cropped as in the training: {trained} (--crop for another)")
+    return load_faces(path, generator.resolution, config.crop or trained, limit=limit)[:]
 
 
 def _save_walk(

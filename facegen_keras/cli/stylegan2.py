@@ -8,7 +8,6 @@ import numpy as np
 
 from facegen_keras import generate as pictures
 from facegen_keras import latent
-from facegen_keras.data import load_faces
 from facegen_keras.errors import UserError
 from facegen_keras.projection import project
 from facegen_keras.stylegan2_generator import StyleGAN2Generator
@@ -24,8 +23,8 @@ def save_style_mix(
     parts = parse_mix(words)
     matrix = latent.style_mix(
         generator,
-        pictures.parse_seeds(parts["rows"]),
-        pictures.parse_seeds(parts["cols"]),
+        pictures.parse_seeds(parts["rows"], "style_mix rows"),
+        pictures.parse_seeds(parts["cols"], "style_mix cols"),
         latent.parse_layers(parts["layers"], generator.layers),
         **options,
     )
@@ -55,13 +54,15 @@ def save_directions(
 
 
 def save_projection(
-    generator: StyleGAN2Generator, photo: str, steps: int, seed: int, folder: Path
+    generator: StyleGAN2Generator, photo: np.ndarray, steps: int, seed: int, folder: Path
 ) -> list[Path]:
-    """Find a photo in w; write photo, start and result side by side, a film, and the styles."""
-    faces = load_faces(photo, generator.resolution, limit=1, progress=False)
-    found = project(generator, faces[0], steps, seed=seed)
+    """Find a photo (uint8, height, width, 3) in w.
+
+    Writes photo, start and result side by side, a film, and the styles.
+    """
+    found = project(generator, photo, steps, seed=seed)
     stem = folder / f"{generator.family}_projection"
-    triple = np.stack([faces[0], found.start, found.image])
+    triple = np.stack([photo, found.start, found.image])
     paths = [
         pictures.save_grid(triple, stem.with_suffix(".png"), (3, 1)),
         pictures.save_frames(found.frames, stem.with_suffix(".mp4")),

@@ -12,6 +12,7 @@ from PIL import Image
 
 import facegen_keras as fg
 from facegen_keras.cli import main
+from facegen_keras.cli.generate import GenerateConfig
 from facegen_keras.generate import tile
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -124,6 +125,33 @@ def test_reconstruction_of_a_folder_and_of_one_photo(generate, models, tmp_path,
     np.testing.assert_array_equal(walk[:, :8], pairs[:8, 8:])
 
 
+def test_photos_are_cropped_as_in_the_training_unless_a_crop_is_given(tmp_path, capsys):
+    model = TinyVAE()
+    model.training_config = {"crop": "8,0,16,8"}
+    path = fg.save_generator(model, tmp_path / "vae_decoder.h5")
+    photo = np.random.RandomState(0).randint(0, 256, (8, 16, 3)).astype("uint8")
+    Image.fromarray(photo).save(tmp_path / "photo.png")
+    flags = ["generate", "--model_path", str(path), "--output_dir", str(tmp_path / "out")]
+    flags += ["--reconstruct", str(tmp_path / "photo.png")]
+    assert main(flags) == 0
+    assert "cropped as in the training: 8,0,16,8" in capsys.readouterr().out
+    pair = picture(tmp_path / "out/vae_reconstruction.png")
+    np.testing.assert_array_equal(pair[:, :8], photo[:, 8:])
+    assert main([*flags, "--crop", "0,0,8,8"]) == 0
+    assert "cropped as" not in capsys.readouterr().out
+    pair = picture(tmp_path / "out/vae_reconstruction.png")
+    np.testing.assert_array_equal(pair[:, :8], photo[:, :8])
+
+
+def test_as_many_faces_as_the_grid_has_places_else_16():
+    def count(**given) -> int:
+        return len(GenerateConfig("vae", **given).seed_list())
+
+    assert count() == count(grid="none") == 16
+    assert count(grid="6x5") == 30
+    assert count(grid="6x5", num_images=7) == count(grid="6x5", seeds="0-6") == 7
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -135,6 +163,16 @@ def test_reconstruction_of_a_folder_and_of_one_photo(generate, models, tmp_path,
         (["--model", "dcgan", "--model_path", "VAE"], "holds a vae model, not dcgan"),
         (["--model_path", "absent.h5"], "absent.h5: no such file"),
         (["--model", "vae", "--seeds", "5-2"], "seeds '5-2'"),
+        (["--model", "vae", "--seeds", ""], "seeds: empty"),
+        (["--model", "vae", "--reconstruct="], "reconstruct: empty"),
+        (["--model", "vae", "--seeds", "0-5", "--num_images", "3"], "num_images and seeds: both"),
+        (["--model", "vae", "--num_images", "2000000"], "num_images 2000000: expected at most"),
+        (["--model", "vae", "--seed", "-1"], "seed -1: expected 0 to 4294967280"),
+        (["--model", "vae", "--seed", "4294967295"], "seed 4294967295: expected 0 to"),
+        (["--model", "vae", "--interpolate", "x"], "interpolate 'x': expected numbers"),
+        (["--model", "vae", "--crop", "big"], "crop 'big': must be none, center"),
+        (["--model", "vae", "--grid", "99999x99999"], "grid '99999x99999': expected at most"),
+        (["--model", "vae", "--grid", "999x999", "--seeds", "1"], "998,001 places for 1 images"),
         (["--model", "vae", "--grid", "6"], "grid '6'"),
         (["--model", "vae", "--interpolate", "0"], "interpolate 0: expected from 2 seeds"),
         (["--model", "vae", "--interpolate", "0,1,2", "--frames", "2"], "as many as frames (2)"),

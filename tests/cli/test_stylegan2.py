@@ -84,6 +84,12 @@ def test_a_wrong_truncation_is_refused():
         parse_psis("0,half")
 
 
+def test_seeds_of_a_mix_are_refused_by_the_flag(model_path, tmp_path, capsys):
+    words = ["rows=x", "cols=4", "layers=0"]
+    assert generate(model_path, tmp_path, "--style_mix", *words) == 2
+    assert "style_mix rows 'x': expected numbers" in capsys.readouterr().err
+
+
 def test_layers_that_are_not_there_are_one_line(model_path, tmp_path, capsys):
     words = ["rows=1", "cols=4", "layers=0-99"]
     assert generate(model_path, tmp_path, "--style_mix", *words) == 2
