@@ -13,6 +13,12 @@ from facegen_keras.data.pixels import PixelFile, read_header
 from facegen_keras.errors import UserError
 
 EXPECTED = "uint8 images of shape (n, height, width, 3) are needed"
+PIECE_BYTES = 32 * 2**20  # of an array that are in memory at a time
+
+
+def row_names(count: int) -> list[str]:
+    """Names for images that have none, in an order that sorting keeps."""
+    return [f"row {row:08d}" for row in range(count)]
 
 
 @dataclass
@@ -38,8 +44,14 @@ class ArraySource:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def chunks(self, count: int, rows: int) -> Iterator[np.ndarray]:
-        """Yield the first `count` images, at most `rows` at a time, in C order."""
+    @property
+    def names(self) -> list[str]:
+        """A name for every image."""
+        return row_names(len(self))
+
+    def chunks(self, count: int) -> Iterator[np.ndarray]:
+        """Yield the first `count` images, at most 32 MiB at a time, in C order."""
+        rows = max(1, PIECE_BYTES // int(np.prod(self.shape[1:])))
         with contextlib.ExitStack() as cleanup:
             file = None
             if self.pixels is None:

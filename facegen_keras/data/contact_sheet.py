@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from PIL import Image, ImageDraw
 
 from facegen_keras.data.arrays import ArraySource
@@ -27,7 +26,7 @@ def draw_contact_sheet(source: Source | ArraySource, diagnosis: Diagnosis, path:
     Shows up to 96 usable images spread evenly over the source, then up to 12 of every odd mode,
     of the duplicates and of the problems; what cannot be decoded appears by its name.
     """
-    names = _names(source)
+    names = source.names
     bad = {finding.name for group in diagnosis.unusable.values() for finding in group}
     good = [place for place, name in enumerate(names) if name not in bad]
     step = max(1, len(good) / SAMPLE)
@@ -49,17 +48,11 @@ def draw_contact_sheet(source: Source | ArraySource, diagnosis: Diagnosis, path:
     _paint(strips).save(path)
 
 
-def _names(source: Source | ArraySource) -> Sequence[str]:
-    if isinstance(source, ArraySource):
-        return [f"row {row:08d}" for row in range(len(source))]
-    return source.names
-
-
 def _load(
     source: Source | ArraySource, places: Sequence[int]
 ) -> list[tuple[str, Image.Image | None]]:
     """Return (name, thumbnail or None) of some candidates."""
-    names = _names(source)
+    names = source.names
     if isinstance(source, ArraySource):
         images = _rows(source, places)
         return [(names[place], image) for place, image in zip(places, images, strict=True)]
@@ -75,12 +68,11 @@ def _load(
 
 def _rows(source: ArraySource, places: Sequence[int]) -> list[Image.Image]:
     wanted = dict.fromkeys(places)
-    piece = 64
-    for number, images in enumerate(source.chunks(len(source), piece)):
-        for place in range(number * piece, number * piece + len(images)):
-            if place in wanted:
-                image = Image.fromarray(np.ascontiguousarray(images[place - number * piece]))
-                wanted[place] = image.resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+    every = (image for images in source.chunks(len(source)) for image in images)
+    for place, pixels in enumerate(every):
+        if place in wanted:
+            image = Image.fromarray(pixels)
+            wanted[place] = image.resize((SIDE, SIDE), Image.Resampling.LANCZOS)
     return [wanted[place] for place in places]
 
 

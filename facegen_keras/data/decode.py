@@ -1,7 +1,7 @@
 """One encoded image in, one square RGB image out. Needs Pillow and nothing else.
 
-This file is also the program that worker processes run (see `pool.py`), by its path and without
-the package: importing Keras would cost each worker seconds, numpy a tenth of one.
+Worker processes import this file without the package (see `pool.py`): importing Keras would cost
+each of them seconds, numpy a tenth of one.
 """
 
 import io

@@ -12,7 +12,6 @@ from facegen_keras.data.sources import Source
 from facegen_keras.data.worker import read_items
 
 USUAL_MODE = "RGB"
-PIECE_BYTES = 32 * 2**20  # of an array that are in memory at a time
 
 
 @dataclass(frozen=True)
@@ -88,12 +87,13 @@ def examine(
     crew = pool.crew_size(workers)
     with build.progress_bar(len(source), progress, "checking") as bar:
         if isinstance(source, ArraySource):
-            names, ignored = [f"row {row:08d}" for row in range(len(source))], []
+            ignored = []
             records = _array_records(source, bar.update)
         else:
             build.check_crop(settings)
-            names, ignored = source.names, source.ignored
+            ignored = source.ignored
             records = pool.decode_range(source, 0, len(source), settings, None, 0, crew, bar.update)
+    names = source.names
     unusable: dict[str, list[Finding]] = {}
     odd: dict[str, list[Finding]] = {}
     for name, record in zip(names, records, strict=True):
@@ -131,7 +131,7 @@ def _count(values: Iterable[str]) -> dict[str, int]:
 def _array_records(source: ArraySource, advance: Callable[[int], None]) -> list[Record]:
     _, height, width, _ = source.shape
     records = []
-    for images in source.chunks(len(source), max(1, PIECE_BYTES // (height * width * 3))):
+    for images in source.chunks(len(source)):
         for image in images:
             # Rows have no file to hash again, so the check is long enough to stand alone.
             check = int.from_bytes(hashlib.sha256(image).digest()[:16])

@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 
+from facegen_keras.data.arrays import row_names
 from facegen_keras.data.sources import Source
 from facegen_keras.errors import UserError, require
 
@@ -56,7 +57,7 @@ def open_hub(source: str) -> Source:
     if not len(rows):
         raise UserError(f"{source}: the split is empty")
     # Names as on the machine the data set was made on would make the fingerprint depend on it.
-    names = [f"row {row:08d}" for row in range(len(rows))]
+    names = row_names(len(rows))
     return Source(source, "encoded", "", names, _Encoded(rows, column), _stamp(rows, column))
 
 

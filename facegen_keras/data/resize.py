@@ -16,8 +16,6 @@ from facegen_keras.data.pixels import HEADER_BYTES
 from facegen_keras.data.worker import write_all
 from facegen_keras.errors import UserError
 
-PIECE_BYTES = 32 * 2**20  # of an array that are in memory at a time
-
 
 def open_array(
     source: ArraySource,
@@ -88,17 +86,13 @@ def _fill(
         ThreadPoolExecutor(workers) as threads,  # Pillow's resize releases the interpreter lock
     ):
         building.file.seek(HEADER_BYTES)
-        for images in source.chunks(count, _rows(source)):
+        for images in source.chunks(count):
             digest.update(images)
             write_all(building.file, b"".join(threads.map(resize, images)))
             bar.update(len(images))
         fingerprint = _fingerprint(digest, source, settings, count)
         building.finish(count, fingerprint)
     cache.remember(index, fingerprint, count, ())
-
-
-def _rows(source: ArraySource) -> int:
-    return max(1, PIECE_BYTES // int(np.prod(source.shape[1:])))
 
 
 def _resizer(source: ArraySource, settings: Settings) -> Callable[[np.ndarray], bytes]:
@@ -122,7 +116,7 @@ def _resizer(source: ArraySource, settings: Settings) -> Callable[[np.ndarray], 
 def _hash(source: ArraySource, settings: Settings, count: int, progress: bool) -> str:
     digest = hashlib.sha256()
     with build.progress_bar(count, progress) as bar:
-        for images in source.chunks(count, _rows(source)):
+        for images in source.chunks(count):
             digest.update(images)
             bar.update(len(images))
     return _fingerprint(digest, source, settings, count)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facegen_keras.data import arrays, load_faces, resize
+from facegen_keras.data import arrays, load_faces
 from facegen_keras.errors import UserError
 
 
@@ -24,7 +24,7 @@ def three(images, tmp_path):
 
 
 def test_resized_like_files(three, images, monkeypatch):
-    monkeypatch.setattr(resize, "PIECE_BYTES", 3 * images[0].nbytes)  # several pieces
+    monkeypatch.setattr(arrays, "PIECE_BYTES", 3 * images[0].nbytes)  # several pieces
     expected = np.stack(
         [
             np.asarray(
