@@ -42,6 +42,12 @@ def replacing(path: str | os.PathLike, advice: str | None = None) -> Iterator[Pa
             temporary.unlink(missing_ok=True)
 
 
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Write a small file, in UTF-8, whole or not at all; errors as of `replacing`."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 def _sync_folder(folder: Path) -> None:
     """Make a rename survive a power cut; not every system can."""
     with contextlib.suppress(OSError):

@@ -1,6 +1,7 @@
 """What a training shows and records: progress, pictures, log, exports."""
 
 import json
+import math
 import os
 import sys
 import time
@@ -13,6 +14,7 @@ import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
+from facegen_keras.atomic import write_text
 from facegen_keras.export import save_generator
 from facegen_keras.generate import save_frames, save_grid, tile
 
@@ -107,7 +109,10 @@ class ImageGrid(keras.callbacks.Callback):
 
 
 class RunLog(keras.callbacks.Callback):
-    """A line of JSON per epoch in `log.jsonl`: losses, images seen, images per second, memory."""
+    """A line of JSON per epoch in `log.jsonl`: losses, images seen, images per second, memory.
+
+    What is not a finite number is `null`: JSON has no NaN.
+    """
 
     def __init__(self, path: str | os.PathLike):
         super().__init__()
@@ -118,7 +123,7 @@ class RunLog(keras.callbacks.Callback):
         if self.path.exists():
             lines = self.path.read_text(encoding="utf-8").splitlines()
             kept = [line for line in lines if _epoch_of(line) <= self.model.start_epoch]
-            self.path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+            write_text(self.path, "".join(f"{line}\n" for line in kept))
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self.began, self.images_before = time.monotonic(), self.model.images_seen
@@ -131,13 +136,13 @@ class RunLog(keras.callbacks.Callback):
             "epoch": epoch + 1,
             "images_seen": images_seen,
             "step": self.model.steps,
-            **{name: _plain(value) for name, value in (logs or {}).items()},
+            **(logs or {}),
             "images_per_second": round((images_seen - self.images_before) / seconds, 2),
             "peak_memory_mib": round(peak_memory_mib(), 1),
             "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         }
         with open(self.path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(json.dumps(_plain(line), allow_nan=False) + "\n")
 
 
 class Export(keras.callbacks.Callback):
@@ -259,7 +264,14 @@ def peak_memory_mib() -> float:
 
 
 def _plain(value: Any) -> Any:
-    return value if isinstance(value, list | int | str) else float(value)
+    """A value of a log as JSON can hold it."""
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_plain(part) for part in value]
+    if isinstance(value, int | str):
+        return value
+    return float(value) if math.isfinite(value) else None
 
 
 def _epoch_of(line: str) -> float:

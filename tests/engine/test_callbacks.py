@@ -16,6 +16,7 @@ from facegen_keras.engine.callbacks import (
     LearningRateDecay,
     RunLog,
 )
+from facegen_keras.errors import UserError
 
 
 def attach(callback, epochs=100, **attributes):
@@ -126,6 +127,30 @@ def test_lines_after_the_checkpoint_go(tmp_path):
     path.write_text("\n".join(lines) + '\n{"epoch": 4, "lo')  # killed in the middle of a line
     attach(RunLog(path), start_epoch=2).on_train_begin()
     assert path.read_text() == "".join(f"{line}\n" for line in lines[:2])
+
+
+def test_a_disk_that_is_full_at_the_start_leaves_the_lines(tmp_path, monkeypatch):
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"epoch": 1}\n{"epoch": 2}\n')
+
+    def fail(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", fail)
+    with pytest.raises(UserError, match="No space left on device"):
+        attach(RunLog(path), start_epoch=1).on_train_begin()
+    assert path.read_text() == '{"epoch": 1}\n{"epoch": 2}\n'
+
+
+def test_what_is_no_number_is_null(tmp_path):
+    log = attach(RunLog(tmp_path / "log.jsonl"))
+    log.on_train_begin()
+    log.on_epoch_begin(0)
+    logs = {"diversity": float("nan"), "loss": np.float32("inf"), "kl": [1.0, float("nan")]}
+    log.on_epoch_end(0, logs)
+    text = (tmp_path / "log.jsonl").read_text()
+    line = json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+    assert (line["diversity"], line["loss"], line["kl"]) == (None, None, [1.0, None])
 
 
 def test_peak_memory_is_that_of_this_process():
