@@ -8,6 +8,7 @@ a temporary name, flushed to the disk, then renamed: a power cut leaves the prev
 
 import contextlib
 import json
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,10 @@ from facegen_keras.errors import UserError
 KEEP = 2  # the last one, and one in case that one is damaged
 PATTERN = "checkpoint-*.h5"
 LEFTOVERS = ".checkpoint-*.part.h5"  # of a process that was killed while it wrote
+# What h5py and JSON raise over a damaged file, depending on where the damage is.
+DAMAGE = (
+    OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, MemoryError,
+)  # fmt: skip
 
 
 def save(model: FaceModel, folder: str | Path, epoch: int, position: int, **extra: Any) -> Path:
@@ -56,8 +61,12 @@ def save(model: FaceModel, folder: str | Path, epoch: int, position: int, **extr
     advice = "the checkpoint before it is kept; free some space, then --resume"
     with replacing(path, advice) as temporary, h5py.File(temporary, "w") as file:
         file.attrs["state"] = json.dumps(state)
-        for name, variable in _variables(model).items():
-            file[name] = ops.convert_to_numpy(variable.value)
+        checksum = zlib.crc32(file.attrs["state"].encode())
+        for name, variable in sorted(_variables(model).items()):
+            value = ops.convert_to_numpy(variable.value)
+            file[name] = value
+            checksum = _crc32(name, value, checksum)
+        file.attrs["crc32"] = checksum
     for old in (*find(folder)[:-KEEP], *folder.glob(LEFTOVERS)):
         old.unlink(missing_ok=True)
     return path
@@ -86,7 +95,7 @@ def restore(model: FaceModel, folder: str | Path) -> dict[str, Any]:
     for path in reversed(find(folder)):
         try:
             state, values = _read(path)
-        except (OSError, KeyError, ValueError) as error:
+        except DAMAGE as error:
             damaged.append(f"{path.name}: {error}")
             continue
         _assign(model, values, path)
@@ -99,10 +108,27 @@ def restore(model: FaceModel, folder: str | Path) -> dict[str, Any]:
     raise UserError(f"{folder}: no checkpoint to go on from{detail}; start the run anew")
 
 
+def all_trained(model: FaceModel, epochs: int) -> bool:
+    """Whether a model, as it was restored, has so many epochs behind it.
+
+    Raises:
+        UserError: It has, but stands in the middle of a later one: not an end.
+    """
+    if model.start_epoch < epochs:
+        return False
+    if model.start_position:
+        under_way = model.start_epoch + 1
+        raise UserError(
+            f"epochs {epochs}: the checkpoint is in the middle of epoch {under_way}; "
+            f"give {under_way} or more"
+        )
+    return True
+
+
 def read_state(folder: str | Path) -> dict[str, Any] | None:
     """The state beside the weights of the latest readable checkpoint, or None."""
     for path in reversed(find(folder)):
-        with contextlib.suppress(OSError, KeyError, ValueError), h5py.File(path, "r") as file:
+        with contextlib.suppress(*DAMAGE), h5py.File(path, "r") as file:
             return json.loads(file.attrs["state"])
     return None
 
@@ -130,14 +156,22 @@ def _variables(model: FaceModel) -> dict[str, keras.Variable]:
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     with h5py.File(path, "r") as file:
-        state = json.loads(file.attrs["state"])
-        values: dict[str, np.ndarray] = {}
-        file.visititems(
-            lambda name, item: (
-                values.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
-            )
-        )
-    return state, values
+        state, expected = file.attrs["state"], file.attrs.get("crc32")
+        values = {
+            f"{group}/{name}": file[group][name][()] for group in file for name in file[group]
+        }
+    checksum = zlib.crc32(state.encode())
+    for name, value in sorted(values.items()):
+        checksum = _crc32(name, value, checksum)
+    if expected not in (None, checksum):  # None: checkpoints of earlier versions have none
+        raise ValueError("its content is not what was written")
+    return json.loads(state), values
+
+
+def _crc32(name: str, value: np.ndarray, before: int) -> int:
+    """Go on with the checksum of a checkpoint: HDF5 itself notices only some damage."""
+    head = f"{name} {value.dtype.str} {value.shape}".encode()
+    return zlib.crc32(value.tobytes(), zlib.crc32(head, before))
 
 
 def _assign(model: FaceModel, values: dict[str, np.ndarray], path: Path) -> None:

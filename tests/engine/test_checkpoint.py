@@ -88,23 +88,77 @@ def two(trained, tmp_path):
     return tmp_path, checkpoint.save(trained, tmp_path, 1, 1)
 
 
-@pytest.mark.parametrize("damage", ["truncated", "empty", "other bytes", "no state"])
+def without_state(file):
+    del file.attrs["state"]
+
+
+def with_another_state(file):
+    file.attrs["state"] = file.attrs["state"].replace('"epoch": 1', '"epoch": 2')
+
+
+def without_a_variable(file):
+    del file["model/0001"]
+
+
+def with_another_number(file):
+    file["optimizer/0000"][()] = 9  # a scalar
+
+
+def test_the_damage_done_here_is_to_a_scalar(two):
+    with h5py.File(two[1]) as file:
+        assert file["optimizer/0000"].shape == ()
+
+
+CONTENTS = [without_state, with_another_state, without_a_variable, with_another_number]
+
+
+@pytest.mark.parametrize("damage", CONTENTS, ids=lambda damage: damage.__name__)
+def test_other_content_is_passed_over(two, toy, damage):
+    folder, last = two
+    with h5py.File(last, "r+") as file:
+        damage(file)
+    model = toy()
+    assert checkpoint.restore(model, folder)["step"] == 6 == model.steps
+
+
+def overwrite(path, place, content):
+    with open(path, "rb+") as file:
+        file.seek(place)
+        file.write(content)
+
+
+def test_a_wrong_byte_is_passed_over(two, toy):
+    folder, last = two
+    with h5py.File(last) as file:
+        place = file["model/0000"].id.get_offset()
+    overwrite(last, place, bytes([last.read_bytes()[place] ^ 1]))
+    assert checkpoint.restore(toy(), folder)["step"] == 6
+
+
+def test_damage_that_h5py_calls_a_runtime_error_is_passed_over(two, toy):
+    folder, last = two
+    overwrite(last, last.read_bytes().index(b"TREE"), b"\xff" * 4)
+    with pytest.raises(RuntimeError), h5py.File(last) as file:
+        list(file)
+    assert checkpoint.restore(toy(), folder)["step"] == 6
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "other bytes"])
 def test_a_damaged_one_is_passed_over(two, toy, damage):
     folder, last = two
-    if damage == "no state":
-        with h5py.File(last, "r+") as file:
-            del file.attrs["state"]
-    else:
-        content = last.read_bytes()
-        half = content[: len(content) // 2]
-        last.write_bytes({"truncated": half, "empty": b"", "other bytes": b"x" * 999}[damage])
+    content = last.read_bytes()
+    half = content[: len(content) // 2]
+    last.write_bytes({"truncated": half, "empty": b"", "other bytes": b"x" * 999}[damage])
     model = toy()
     assert checkpoint.restore(model, folder)["step"] == 6 == model.steps
     assert checkpoint.read_state(folder)["step"] == 6
 
 
-def test_damage_inside_is_noticed_while_reading(two, toy):
+def test_one_of_an_earlier_version_has_no_checksum(two, toy):
     folder, last = two
+    with h5py.File(last, "r+") as file:
+        del file.attrs["crc32"]
+    assert checkpoint.restore(toy(), folder)["step"] == 7
     with h5py.File(last, "r+") as file:
         del file["model/0001"]
     with pytest.raises(UserError, match="written by a model of another shape"):
@@ -120,6 +174,19 @@ def test_none_that_can_be_read(two, toy):
     with pytest.raises(UserError, match="no checkpoint to go on from; start the run anew"):
         checkpoint.restore(toy(), folder / "missing")
     assert checkpoint.read_state(folder) is None
+
+
+def test_the_middle_of_an_epoch_is_no_end(two, toy):
+    folder, last = two
+    model = toy()
+    checkpoint.restore(model, folder)  # one epoch and one batch
+    assert not checkpoint.all_trained(model, 2)
+    message = "epochs 1: the checkpoint is in the middle of epoch 2; give 2 or more"
+    with pytest.raises(UserError, match=message):
+        checkpoint.all_trained(model, 1)
+    last.unlink()
+    checkpoint.restore(model, folder)
+    assert checkpoint.all_trained(model, 1) and not checkpoint.all_trained(model, 2)
 
 
 def test_what_a_killed_process_left_is_not_a_checkpoint(two, toy):
