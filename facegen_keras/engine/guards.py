@@ -3,6 +3,7 @@
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from tqdm.auto import tqdm
 from facegen_keras.engine import checkpoint
 from facegen_keras.engine.callbacks import is_due
 
+RECENT_STEPS = 20  # more than from one R1 step, which takes longest, to the next
 LOOK_EVERY = 25  # steps between looks at the losses: each waits for the accelerator
 COLLAPSE_RATIO = 0.25  # fakes this much more alike than photos are: one face for all seeds
 GRACE = 20_000  # images before which a generator has had no time to draw different faces
@@ -90,7 +92,10 @@ def recall(callbacks: Sequence[Any], state: dict[str, Any]) -> list[Any]:
 
 class GracefulStop(keras.callbacks.Callback):
     """End training at the next step, cleanly: on Ctrl-C, on SIGTERM (how clusters take a job
-    back), and when the time is up. A second Ctrl-C ends it at once.
+    back), and before the time is up. A second Ctrl-C ends it at once.
+
+    What is still to come must fit into the time: one more step, and what was seen to happen
+    between two steps, such as a checkpoint. So put this before the callbacks that save.
 
     Args:
         seconds: Time limit from the making of this object, or None.
@@ -104,15 +109,27 @@ class GracefulStop(keras.callbacks.Callback):
         self.deadline = None if seconds is None else time.monotonic() + seconds
         self.reason: str | None = None
         self.handlers: dict[int, Any] = {}
+        self.steps: deque[float] = deque(maxlen=RECENT_STEPS)  # seconds
+        self.longest_pause = 0.0  # seconds between two steps
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self.handlers[number] = signal.signal(number, self._on_signal)
+        self.ended: float | None = None
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self.began = time.monotonic()
+        if self.ended is not None:
+            self.longest_pause = max(self.longest_pause, self.began - self.ended)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        if self.deadline is not None and time.monotonic() > self.deadline and not self.reason:
-            self.reason = "the time limit is reached"
+        self.ended = time.monotonic()
+        self.steps.append(self.ended - self.began)
+        if self.deadline is not None and not self.reason:
+            margin = max(self.steps) + self.longest_pause
+            if self.ended + margin > self.deadline:
+                self.reason = "the time limit is reached"
         if self.reason:
             self.model.stop_training = True
 
@@ -195,8 +212,10 @@ def pairwise_distance(images: np.ndarray) -> float:
     """Mean root-mean-square difference between pairs of images, in grey levels of [0, 255].
 
     Args:
-        images: uint8 `(n, height, width, 3)`, n at least 2.
+        images: uint8 `(n, height, width, 3)`; of a single one it is NaN.
     """
+    if len(images) < 2:
+        return float("nan")
     flat = images.reshape(len(images), -1).astype("float64")
     norms = (flat**2).sum(axis=1)
     squared = norms[:, None] + norms[None, :] - 2 * flat @ flat.T

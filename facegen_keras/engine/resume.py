@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 
 from facegen_keras.engine import checkpoint
-from facegen_keras.engine.guards import Autosave, GracefulStop, NanGuard, recall
+from facegen_keras.engine.guards import Autosave, GracefulStop, recall
 from facegen_keras.engine.trainer import FaceModel
 from facegen_keras.errors import UserError
 
@@ -34,8 +34,8 @@ def go_on(
         callbacks: The caller's; those with `get_state` and `set_state` get their memory back.
 
     Returns:
-        The caller's callbacks, then a guard against losses that are not numbers, a clean end on
-        an interrupt, and a checkpoint every epoch and every ten minutes.
+        The caller's callbacks, then a clean end on an interrupt, and a checkpoint every epoch and
+        every ten minutes.
 
     Raises:
         UserError: The checkpoints are of other photos, another batch size or another model.
@@ -57,23 +57,26 @@ def go_on(
         state = checkpoint.restore(model, folder)
         print(f"going on from {folder}, after {state['images_seen']:,} images")
     autosave = Autosave(folder, 1, MINUTES, recall(callbacks, state))
-    return [*callbacks, NanGuard(), GracefulStop(), autosave]
+    return [*callbacks, GracefulStop(), autosave]
 
 
-def tell_the_end(
-    model: FaceModel, folder: str | os.PathLike, callbacks: list[keras.callbacks.Callback]
-) -> None:
-    """Say how to go on after an interrupt; raise where a loss broke.
+def refuse_broken(model: FaceModel, folder: str | os.PathLike | None) -> None:
+    """Say which loss broke, where one did.
 
     Raises:
-        UserError: A loss stopped being a number; the checkpoints are from before.
+        UserError: A loss stopped being a number; checkpoints in `folder` are from before.
     """
     if model.broken:
         step, term = model.broken
+        kept = f"; the checkpoints in {folder} are from before" if folder else ""
         raise UserError(
-            f"{term} is not a number at step {step}; the checkpoints in {folder} are from before: "
-            "make the model again with a lower learning_rate and another folder"
+            f"{term} is not a number at step {step}{kept}: make the model again with a lower "
+            f"learning_rate{' and another folder' if folder else ''}"
         )
+
+
+def tell_interrupt(folder: str | os.PathLike, callbacks: list[keras.callbacks.Callback]) -> None:
+    """Say how to go on where training was interrupted."""
     reasons = [c.reason for c in callbacks if isinstance(c, GracefulStop) and c.reason]
     if reasons:
         print(f"stopped: {reasons[0]}. The same call goes on from {folder}")

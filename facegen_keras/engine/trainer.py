@@ -358,13 +358,16 @@ class FaceModel(keras.Model):
 
         Raises:
             UserError: `compile` was not called, the images have another size, there are fewer of
-                them than one batch holds, or the checkpoints are of another training.
+                them than one batch holds, the checkpoints are of another training, or a loss
+                stopped being a number (with a `NanGuard` of the caller's own and no checkpoints
+                training just ends).
         """
         from facegen_keras.data.batches import FaceBatches
         from facegen_keras.data.faces import load_faces
         from facegen_keras.engine.callbacks import Progress
-        from facegen_keras.engine.guards import GracefulStop
-        from facegen_keras.engine.resume import go_on, tell_the_end
+        from facegen_keras.engine.checkpoint import all_trained
+        from facegen_keras.engine.guards import GracefulStop, NanGuard
+        from facegen_keras.engine.resume import go_on, refuse_broken, tell_interrupt
 
         if not self.compiled:
             raise UserError("call compile() before fit(): model.compile() takes the paper's values")
@@ -385,7 +388,7 @@ class FaceModel(keras.Model):
         if checkpoints is not None:
             fingerprint = None if batches is faces else self.data_fingerprint
             callbacks = go_on(self, checkpoints, fingerprint, batch_size, callbacks)
-            if self.start_epoch >= epochs:
+            if all_trained(self, epochs):
                 print(f"nothing to do: all {epochs} epochs are trained")
                 return keras.callbacks.History()
         if batches is None:
@@ -407,6 +410,9 @@ class FaceModel(keras.Model):
             self._metrics_to_restore = None
         if verbose and not any(isinstance(c, Progress) for c in callbacks):
             callbacks.append(Progress())
+        guarded = any(isinstance(c, NanGuard) for c in callbacks)
+        if not guarded:
+            callbacks.insert(0, NanGuard())
         with contextlib.ExitStack() as at_the_end:
             for callback in callbacks:
                 if isinstance(callback, GracefulStop):  # also where training ends by an exception
@@ -421,8 +427,10 @@ class FaceModel(keras.Model):
                 **kwargs,
             )
         self.start_epoch = self.start_position = 0
+        if checkpoints is not None or not guarded:
+            refuse_broken(self, checkpoints)
         if checkpoints is not None:
-            tell_the_end(self, checkpoints, callbacks)
+            tell_interrupt(checkpoints, callbacks)
         return history
 
 

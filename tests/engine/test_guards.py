@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from facegen_keras.engine import checkpoint
+from facegen_keras.engine import checkpoint, guards
 from facegen_keras.engine.guards import (
     GRACE,
     Autosave,
@@ -50,6 +50,7 @@ def test_pairwise_distance_known_answers(made_up):
     half = np.concatenate([plain(0), plain(0)])
     half[1, :4] = 100  # half of the pixels: a root mean square of 100 / sqrt(2)
     assert pairwise_distance(half) == pytest.approx(100 / np.sqrt(2))
+    assert np.isnan(pairwise_distance(plain(7)))
     faces = made_up(6).astype("float64")
     pairs = [
         np.sqrt(((faces[i] - faces[j]) ** 2).mean()) for i in range(6) for j in range(i + 1, 6)
@@ -61,9 +62,9 @@ def test_pairwise_distance_known_answers(made_up):
 def alarm(made_up):
     """Look once at a model whose samples are given: `alarm(samples, **logs)` -> alarm, logs."""
 
-    def look(samples, images_seen=GRACE, complete=True, epoch=9, **logs):
+    def look(samples, images_seen=GRACE, complete=True, epoch=9, photos=16, **logs):
         told = []
-        callback = CollapseAlarm(made_up(16), every=5, tell=told.append)
+        callback = CollapseAlarm(made_up(photos), every=5, tell=told.append)
         callback.set_params({"epochs": 100})
         callback.set_model(
             SimpleNamespace(
@@ -96,6 +97,11 @@ def test_collapse_alarm_waits_and_looks_seldom(alarm):
     assert alarm(flat, epoch=7) == ([], {})
     assert alarm(flat, complete=False) == ([], {})
     assert alarm(flat, epoch=99)[0]  # the last epoch
+
+
+def test_one_photo_says_nothing_of_diversity(alarm, made_up):
+    alarms, logs = alarm(made_up(32), photos=1)
+    assert alarms == [] and np.isnan(logs["diversity"])
 
 
 def test_a_discriminator_that_is_never_wrong(alarm, made_up):
@@ -167,3 +173,29 @@ def test_the_time_limit_counts_from_its_making(toy, made_up, tmp_path):
     model = toy()
     fit(model, made_up(24), [unlimited])
     assert unlimited.reason is None and model.steps == 6
+
+
+def steps_until_stopped(monkeypatch, limit, step, pauses):
+    """Steps that a limit allows, each of so many seconds, with pauses after some of them."""
+    clock = SimpleNamespace(now=100.0)
+    monkeypatch.setattr(guards, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    stop = GracefulStop(limit)
+    stop.set_model(SimpleNamespace(stop_training=False))
+    stop.on_train_begin()
+    done = 0
+    while not stop.model.stop_training:
+        stop.on_train_batch_begin(done)
+        clock.now += step
+        stop.on_train_batch_end(done)
+        done += 1
+        clock.now += pauses.get(done, 0)
+    stop.on_train_end()
+    assert stop.reason == "the time limit is reached"
+    return done
+
+
+def test_it_stops_while_there_is_time_to_save(monkeypatch):
+    assert steps_until_stopped(monkeypatch, 20, step=1, pauses={}) == 20
+    # With 5 seconds for a checkpoint after the third, 10 steps end at 15, just in time for
+    # another; one step more would not be.
+    assert steps_until_stopped(monkeypatch, 20, step=1, pauses={3: 5}) == 10

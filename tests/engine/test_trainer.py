@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import facegen_keras as fg
+from facegen_keras.engine.guards import NanGuard
 from facegen_keras.engine.trainer import OptimizerGroup
 from facegen_keras.errors import UserError
 
@@ -63,9 +64,17 @@ def test_fit_can_go_on_in_the_middle_of_an_epoch(toy, images, state):
         np.testing.assert_array_equal(value, expected, err_msg=name)
 
 
-def test_the_first_loss_that_breaks_is_remembered(toy, images):
+def test_the_first_loss_that_breaks_ends_training_and_is_told(toy, images):
     model = toy(broken_at=4)
-    model.fit(images, batch_size=4, verbose=0)
+    message = "colour is not a number at step 4: make the model again with a lower learning_rate$"
+    with pytest.raises(UserError, match=message):
+        model.fit(images, epochs=3, batch_size=4, verbose=0)
+    assert model.steps == 6 and model.broken == (4, "colour")
+
+
+def test_a_guard_of_the_caller_s_own_leaves_it_to_the_caller(toy, images):
+    model = toy(broken_at=4)
+    model.fit(images, epochs=3, batch_size=4, verbose=0, callbacks=[NanGuard()])
     assert model.steps == 6 and model.broken == (4, "colour")
 
 
