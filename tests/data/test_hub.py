@@ -102,5 +102,5 @@ def test_bad_names(tmp_path, encoded, source, told):
 
 def test_without_the_library(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(UserError, match=r"facegen-keras\[hub\]"):
+    with pytest.raises(UserError, match=r"pip install '\.\[hub\]'"):
         load("hf:owner/name")
