@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any, Literal
 
 import yaml
 
+from facegen_keras.atomic import write_text
 from facegen_keras.errors import UserError
 from facegen_keras.models import FAMILIES
 
@@ -16,9 +18,11 @@ from facegen_keras.models import FAMILIES
 MAY_CHANGE = {
     "epochs", "save_interval", "save_minutes", "time_limit", "on_nan", "output_dir",
     "saved_models_dir", "cache_dir", "data_path", "tensorboard", "wandb", "wandb_project",
-    "wandb_group", "resume", "dry_run", "name", "fid_every", "fid_images", "extractor",
+    "wandb_group", "resume", "dry_run", "fid_every", "fid_images", "extractor",
     "inception_weights", "decay_from",
 }  # fmt: skip
+OF_ONE_CALL = ("resume", "dry_run", "time_limit")  # said anew each time, never part of a record
+LARGEST_SEED = 2**32 - 1  # NumPy's
 
 
 @dataclass
@@ -162,10 +166,12 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Refuse impossible values before anything is opened or written."""
-        for name, lowest in (("epochs", 1), ("batch_size", 1), ("save_interval", 1), ("seed", 0)):
+        for name, lowest in (("epochs", 1), ("batch_size", 1), ("save_interval", 1)):
             if getattr(self, name) < lowest:
                 raise UserError(f"{name} {getattr(self, name)}: expected {lowest} or more")
-        if self.learning_rate is not None and self.learning_rate <= 0:
+        if not 0 <= self.seed <= LARGEST_SEED:
+            raise UserError(f"seed {self.seed}: expected 0 to {LARGEST_SEED}")
+        if self.learning_rate is not None and not 0 < self.learning_rate < math.inf:
             raise UserError(f"learning_rate {self.learning_rate}: expected a positive number")
         if self.beta_1 is not None and not 0 <= self.beta_1 < 1:
             raise UserError(f"beta_1 {self.beta_1}: expected a number from 0 to less than 1")
@@ -186,10 +192,12 @@ class TrainConfig:
             )
         if self.fid_every is not None and self.patience is not None:
             raise UserError("fid_every and patience: both choose the best model; give one of them")
-        if self.save_minutes <= 0:
+        if not self.save_minutes > 0:  # NaN is neither
             raise UserError(f"save_minutes {self.save_minutes}: expected a positive number")
-        if self.name is not None and Path(self.name).name != self.name:
-            raise UserError(f"name {self.name!r}: expected a folder name without slashes")
+        if self.name is not None and (self.name in ("", "..") or Path(self.name).name != self.name):
+            raise UserError(
+                f"name {self.name!r}: expected a folder name without slashes, such as faces_1"
+            )
         self.time_limit_seconds  # noqa: B018 - a wrong one is refused now
         if self.model is not None:
             self.model_options()
@@ -222,8 +230,9 @@ class TrainConfig:
         return {n: getattr(self, n) for n in sorted(names) if getattr(self, n) is not None}
 
     def save(self, path: str | Path) -> None:
-        """Write the configuration as YAML."""
-        Path(path).write_text(to_yaml(dataclasses.asdict(self)), encoding="utf-8")
+        """Write the configuration as YAML, without what concerns one call only."""
+        values = dataclasses.asdict(self)
+        write_text(path, to_yaml({k: v for k, v in values.items() if k not in OF_ONE_CALL}))
 
 
 def load_config(path: str | Path) -> TrainConfig:
@@ -259,7 +268,18 @@ def parse_duration(text: str) -> float:
 def to_yaml(values: dict[str, Any]) -> str:
     """A mapping as YAML in its own order, without the entries that are None."""
     kept = {name: value for name, value in values.items() if value is not None}
-    return yaml.safe_dump(kept, sort_keys=False, allow_unicode=True)
+    return yaml.dump(kept, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes text that begins like a number: 1e5 is text to PyYAML and a float to others."""
+
+    def represent_str(self, text: str) -> yaml.ScalarNode:
+        style = '"' if re.match(r"[-+.]?\d", text) else None
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)
 
 
 def _arguments(family: str) -> set[str]:

@@ -9,7 +9,7 @@ import yaml
 
 from facegen_keras import cli
 from facegen_keras.cli.parser import parse
-from facegen_keras.config import TrainConfig, load_config, parse_duration, to_yaml
+from facegen_keras.config import OF_ONE_CALL, TrainConfig, load_config, parse_duration, to_yaml
 from facegen_keras.errors import UserError
 from facegen_keras.models import FAMILIES
 
@@ -75,16 +75,29 @@ def test_a_flag_wins_over_the_file(tmp_path):
 
 
 def test_it_is_the_same_after_writing_and_reading(tmp_path):
-    config = TrainConfig(model="dcgan", r1_gamma=0.5, time_limit="2h", mirror=True, name="x")
+    config = TrainConfig(model="dcgan", r1_gamma=0.5, mirror=True, name="x")
     config.save(tmp_path / "config.yaml")
     assert load_config(tmp_path / "config.yaml") == config
     assert parsed("--config", str(tmp_path / "config.yaml")) == config
     assert list(yaml.safe_load((tmp_path / "config.yaml").read_text())) == [
         field.name
         for field in dataclasses.fields(config)
-        if getattr(config, field.name) is not None
+        if getattr(config, field.name) is not None and field.name not in OF_ONE_CALL
     ]
     assert to_yaml({"b": None, "a": 1}) == "a: 1\n"
+
+
+def test_what_concerns_one_call_is_not_recorded(tmp_path):
+    config = TrainConfig(model="vae", resume="latest", dry_run=True, time_limit="2h")
+    config.save(tmp_path / "config.yaml")
+    assert load_config(tmp_path / "config.yaml") == TrainConfig(model="vae")
+
+
+@pytest.mark.parametrize("name", ["1e5", "-1e5", ".5e3", "1_0", "12", "0x1f", "no", "2026-01-01"])
+def test_a_name_that_looks_like_something_else_stays_text(tmp_path, name):
+    TrainConfig(model="vae", name=name).save(tmp_path / "config.yaml")
+    assert load_config(tmp_path / "config.yaml").name == name
+    assert parsed("--config", str(tmp_path / "config.yaml")).name == name
 
 
 def test_a_file_that_is_no_configuration(tmp_path):
@@ -118,7 +131,8 @@ def test_other_durations_are_refused(text):
         ("--epochs 0", "epochs 0: expected 1 or more"),
         ("--batch_size 0", "batch_size 0: expected 1 or more"),
         ("--save_interval 0", "save_interval 0: expected 1 or more"),
-        ("--seed -1", "seed -1: expected 0 or more"),
+        ("--seed -1", "seed -1: expected 0 to 4294967295"),
+        ("--seed 4294967296", "seed 4294967296: expected 0 to 4294967295"),
         ("--learning_rate 0", "learning_rate 0"),
         ("--beta_1 1", "beta_1 1"),
         ("--decay_from 1", "decay_from 1.0: expected a number from 0 to less than 1"),
@@ -126,7 +140,10 @@ def test_other_durations_are_refused(text):
         ("--validation_split 1", "validation_split 1"),
         ("--patience 0", "patience 0: expected 1 or more epochs"),
         ("--patience 3", "patience: needs held-out photos; give validation_split, such as 0.1"),
-        ("--name a/b", "name 'a/b': expected a folder name without slashes"),
+        ("--name a/b", "name 'a/b': expected a folder name without slashes, such as faces_1"),
+        ("--name ..", "name '..': expected a folder name"),
+        ("--name .", "name '.': expected a folder name"),
+        ("--name=", "name '': expected a folder name"),
         ("--time_limit soon", "time_limit 'soon': expected a duration such as 90s, 30m or 2h"),
         ("--spectral_norm", "spectral_norm: an option of dcgan, combined, not of vae"),
         ("--r1_gamma 1", "r1_gamma: an option of dcgan"),
@@ -138,6 +155,12 @@ def test_other_durations_are_refused(text):
 )
 def test_impossible_values(refused, flags, message):
     assert refused("--model", "vae", *flags.split()).startswith(message)
+
+
+@pytest.mark.parametrize("option", ["save_minutes", "learning_rate"])
+def test_what_is_no_number_at_all(option):
+    with pytest.raises(UserError, match=f"{option} nan: expected a positive number"):
+        TrainConfig(model="vae", **{option: float("nan")})
 
 
 def test_options_of_another_family(refused):
