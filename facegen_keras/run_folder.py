@@ -3,12 +3,14 @@
 import dataclasses
 import json
 import platform
+import shlex
 import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import keras
 
+from facegen_keras.atomic import write_text
 from facegen_keras.config import MAY_CHANGE, TrainConfig, load_config
 from facegen_keras.data import Faces
 from facegen_keras.data.batches import check_batch_size
@@ -32,22 +34,44 @@ def make_run(config: TrainConfig, faces: Faces) -> Path:
         UserError: A batch is larger than the data, or the folder exists or cannot be made.
     """
     check_batch_size(config.batch_size, len(faces))
-    when = time.strftime("%Y%m%d-%H%M%S")
-    name = config.name or f"{config.model}_{config.resolution}_{when}"
-    folder = Path(config.output_dir) / name
-    if config.name and (folder / "config.yaml").exists():
-        raise UserError(
-            f"name {name}: {folder} exists; go on with it by --resume {folder}, or choose another"
-        )
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = _named_folder(config) if config.name else _timed_folder(config)
     except OSError as error:
         raise UserError(f"output_dir {config.output_dir}: {error.strerror}") from error
-    config = dataclasses.replace(config, name=name, resume=None)
-    config.save(folder / "config.yaml")
+    dataclasses.replace(config, name=folder.name).save(folder / "config.yaml")
     save_grid(faces[:PHOTOS_SHOWN], folder / "reals.png")
+    if faces.report.skipped:
+        skipped = {
+            name: f"{problem}: {detail}" if detail else problem
+            for name, problem, detail in faces.report.skipped
+        }
+        write_text(folder / "skipped.json", json.dumps(skipped, indent=2) + "\n")
     print(f"training {config.model} in {folder}: {len(faces)} images, seed {config.seed}")
     return folder
+
+
+def _named_folder(config: TrainConfig) -> Path:
+    folder = Path(config.output_dir) / config.name
+    if (folder / "config.yaml").exists():
+        raise UserError(
+            f"name {config.name}: {folder} exists; go on with it by --resume "
+            f"{shlex.quote(str(folder))}, or choose another"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _timed_folder(config: TrainConfig) -> Path:
+    """A folder that was not there, also when two runs begin in the same second."""
+    name = f"{config.model}_{config.resolution}_{time.strftime('%Y%m%d-%H%M%S')}"
+    folder, count = Path(config.output_dir) / name, 1
+    while True:
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            count += 1
+            folder = folder.with_name(f"{name}-{count}")
 
 
 def find_run(resume: str, output_dir: str | Path) -> Path:
@@ -75,14 +99,26 @@ def check_same_run(config: TrainConfig, folder: Path) -> None:
         if field.name not in MAY_CHANGE and given != before:
             raise UserError(
                 f"--{field.name} {given}: {folder} was trained with {before}, which cannot change "
-                "when it goes on; leave the flag out, or start a new run"
+                "when it goes on; leave it out, or start a new run (in Python begin with "
+                f"facegen_keras.config.load_config({str(folder / 'config.yaml')!r}))"
             )
+
+
+def check_same_data(folder: Path, faces: Faces, data_path: str) -> None:
+    """Refuse to go on with a run on other photos than those it began with."""
+    last = checkpoint.read_state(folder / "checkpoints")
+    if last and last["data_fingerprint"] != faces.fingerprint:
+        raise UserError(
+            f"{folder}: its data changed (fingerprint {faces.fingerprint[:12]} of {data_path}, "
+            f"{last['data_fingerprint'][:12]} when it was trained); give the same photos, or start "
+            "a new run"
+        )
 
 
 def record_environment(folder: Path, step: int) -> None:
     """Add this start of the run, and what it runs on, to `environment.json`."""
     path = folder / "environment.json"
-    sessions = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    sessions = _sessions(path)
     versions = {}
     for package in PACKAGES:
         try:
@@ -100,7 +136,15 @@ def record_environment(folder: Path, step: int) -> None:
             "versions": versions,
         }
     )
-    path.write_text(json.dumps(sessions, indent=2) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(sessions, indent=2) + "\n")
+
+
+def _sessions(path: Path) -> list[dict]:
+    """What `environment.json` holds; nothing where it is missing or was damaged."""
+    try:
+        return list(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return []
 
 
 def _last_sign_of_life(folder: Path) -> float:

@@ -1,13 +1,16 @@
 """A whole training: from a configuration to a run folder and the final models.
 
 The run folder `output/<name>/` holds `config.yaml` (resolved), `environment.json`, `log.jsonl`,
-`reals.png`, `fakes_init.png`, `fakes_epoch0050.png` ..., `losses.png`, `timelapse.gif`,
-`checkpoints/` (the last two) and the exports.
+`reals.png`, `skipped.json` (files of the data that were not used, and why), `fakes_init.png`,
+`fakes_epoch0050.png` ..., `fakes_stopped.png` (where it was last interrupted), `losses.png`,
+`timelapse.gif`, `checkpoints/` (the last two) and the exports.
 """
 
 import dataclasses
 import inspect
 import json
+import math
+import shlex
 import time
 from pathlib import Path
 from typing import Any
@@ -17,10 +20,12 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from facegen_keras import figures, tracking
+from facegen_keras.atomic import write_text
 from facegen_keras.config import TrainConfig, to_yaml
 from facegen_keras.data import FaceBatches, Faces, load_faces
 from facegen_keras.engine import autodiff, checkpoint
 from facegen_keras.engine.callbacks import (
+    GRID_SEEDS,
     BestModel,
     Export,
     ImageGrid,
@@ -31,13 +36,22 @@ from facegen_keras.engine.callbacks import (
 )
 from facegen_keras.engine.guards import Autosave, CollapseAlarm, GracefulStop, NanGuard, recall
 from facegen_keras.engine.trainer import FaceModel
-from facegen_keras.errors import UserError
+from facegen_keras.errors import UserError, require
 from facegen_keras.export import publish, save_generator
+from facegen_keras.generate import save_grid
 from facegen_keras.models import FAMILIES
 from facegen_keras.resolution import SMALLEST_TRAINED, check_resolution
-from facegen_keras.run_folder import RESULT, check_same_run, find_run, make_run, record_environment
+from facegen_keras.run_folder import (
+    RESULT,
+    check_same_data,
+    check_same_run,
+    find_run,
+    make_run,
+    record_environment,
+)
 
 PHOTOS_MEASURED = 512  # for the collapse alarm and the latent report
+STEPS_TIMED = 2  # by a dry run, after those that also compile
 MAX_ROLLBACKS = 3  # a run that breaks more often has another problem
 MAIN_PART = {"vae": "decoder"}  # the others call theirs a generator
 
@@ -55,38 +69,42 @@ def train(config: TrainConfig) -> Path:
         check_same_run(config, folder)
     check_resolution(config.resolution, SMALLEST_TRAINED)
     faces, held_out = _load(config)
-    last = checkpoint.read_state(folder / "checkpoints") if folder else None
-    if last and last["data_fingerprint"] != faces.fingerprint:
-        raise UserError(
-            f"{folder}: its data changed (fingerprint {faces.fingerprint[:12]} of "
-            f"{config.data_path}, {last['data_fingerprint'][:12]} when it was trained); "
-            "give the same photos, or start a new run"
-        )
+    if folder:
+        check_same_data(folder, faces, config.data_path)
     model = build(config)
+    _check_packages(config)
+    metric = _metric(config, faces) if config.fid_every else None
     if folder is None:
         folder = make_run(resolved(config, model), faces)
-    checkpoints = folder / "checkpoints"
-    if checkpoint.find(checkpoints):
-        state = checkpoint.restore(model, checkpoints)
-        print(
-            f"resuming {folder} after step {state['step']} (epoch {state['epoch'] + 1}, "
-            f"{state['images_seen']} images seen)"
-        )
-    else:
-        state = {}
-    callbacks, best = _callbacks(config, model, faces, held_out, folder, stop, state)
+    state = _restore(model, folder)
+    done = checkpoint.all_trained(model, config.epochs)
+    if config.resume:  # what may change stays changed
+        resolved(config, model).save(folder / "config.yaml")
+    callbacks, best = _callbacks(config, model, faces, held_out, folder, stop, state, metric)
     epochs = state.get("epoch", 0)
-    if epochs >= config.epochs:
+    if done:
         print(f"nothing to do: all {config.epochs} epochs are trained")
     elif state and isinstance(best, BestModel) and best.is_over(epochs):
         print(f"nothing to do: training ended after epoch {epochs}, out of patience")
     else:
         _fit(config, model, faces, folder, callbacks)
     if stop.reason:
-        print(f"stopped: {stop.reason}. Go on with: python train.py --resume {folder}")
+        _pause(model, folder, stop.reason)
     else:
         _finish(config, model, folder, best)
     return folder
+
+
+def _restore(model: FaceModel, folder: Path) -> dict[str, Any]:
+    """The state of the run's last checkpoint, brought into the model; empty before the first."""
+    if not checkpoint.find(folder / "checkpoints"):
+        return {}
+    state = checkpoint.restore(model, folder / "checkpoints")
+    print(
+        f"resuming {folder} after step {state['step']} (epoch {state['epoch'] + 1}, "
+        f"{state['images_seen']} images seen)"
+    )
+    return state
 
 
 def build(config: TrainConfig) -> FaceModel:
@@ -126,20 +144,15 @@ def resolved(config: TrainConfig, model: FaceModel) -> TrainConfig:
 def dry_run(config: TrainConfig) -> str:
     """What a training would be: configuration, sizes, and the time of an epoch.
 
-    Two steps are timed after the first, which also compiles. Writes nothing but the data cache.
+    Writes nothing but the data cache.
     """
     check_resolution(config.resolution, SMALLEST_TRAINED)
     faces, _ = _load(config)
     model = build(config)
     batches = FaceBatches(faces, config.batch_size, seed=config.seed)
     clock = _Clock()
-    model.fit(
-        faces,
-        batch_size=config.batch_size,
-        steps_per_epoch=min(3, len(batches)),
-        callbacks=[clock],
-        verbose=0,
-    )
+    most_steps = len(model.phases) + STEPS_TIMED  # an epoch may be a single one
+    model.fit(faces, epochs=most_steps, batch_size=config.batch_size, callbacks=[clock], verbose=0)
     seconds = clock.seconds_per_step * len(batches)
     sizes = [f"  {name}: {n.count_params():,}" for name, n in model.networks().items()]
     return "\n".join(
@@ -170,6 +183,13 @@ def _load(config: TrainConfig) -> tuple[Faces, Faces | None]:
     return faces, None
 
 
+def _check_packages(config: TrainConfig) -> None:
+    """Refuse options whose packages are missing before anything is written."""
+    for package in ("wandb", "tensorboard"):
+        if getattr(config, package):
+            require(package, package)
+
+
 def _callbacks(
     config: TrainConfig,
     model: FaceModel,
@@ -178,6 +198,7 @@ def _callbacks(
     folder: Path,
     stop: GracefulStop,
     state: dict[str, Any],
+    metric: Any,
 ) -> tuple[list[keras.callbacks.Callback], Any]:
     """All callbacks, in the order they act: those that add to an epoch's log come first."""
     every, run = config.save_interval, folder.name
@@ -191,8 +212,9 @@ def _callbacks(
     if held_out is not None:
         best = BestModel(held_out, _main_file(model, folder, "best_"), run, config.patience)
         callbacks.append(best)
-    if config.fid_every:
-        best = _metric(config, faces, _main_file(model, folder, "best_"), run)
+    if metric is not None:
+        best = metric
+        best.path, best.run = _main_file(model, folder, "best_"), run
         callbacks.append(best)
     callbacks.append(CollapseAlarm(faces[:PHOTOS_MEASURED], every))
     grid = ImageGrid(folder, every)
@@ -214,8 +236,8 @@ def _callbacks(
     return callbacks, best
 
 
-def _metric(config: TrainConfig, faces: Faces, path: Path, run: str) -> keras.callbacks.Callback:
-    """FID, or the offline extractor's FD, while training."""
+def _metric(config: TrainConfig, faces: Faces) -> keras.callbacks.Callback:
+    """FID, or the offline extractor's FD, while training; it does not know its run yet."""
     from facegen_keras import metrics  # SciPy takes a second that other trainings need not wait
 
     extractor = (
@@ -224,7 +246,7 @@ def _metric(config: TrainConfig, faces: Faces, path: Path, run: str) -> keras.ca
         else metrics.EfficientNetLite0Features()
     )
     return metrics.MetricEvery(
-        faces, path, run, config.fid_every, extractor, num_images=config.fid_images
+        faces, None, None, config.fid_every, extractor, num_images=config.fid_images
     )
 
 
@@ -255,6 +277,14 @@ def _fit(
         tqdm.write(f"{what}; back to step {state['step']} ({attempt} of {MAX_ROLLBACKS} times)")
 
 
+def _pause(model: FaceModel, folder: Path, reason: str) -> None:
+    """Say how to go on, and leave the model and its faces as they are now to look at."""
+    print(f"stopped: {reason}. Go on with: python train.py --resume {shlex.quote(str(folder))}")
+    path = save_generator(model, _main_file(model, folder), run=folder.name)
+    save_grid(model.sample(GRID_SEEDS), folder / "fakes_stopped.png")
+    print(f"faces until then: python generate.py --model_path {shlex.quote(str(path))}")
+
+
 def _finish(config: TrainConfig, model: FaceModel, folder: Path, best: Any) -> None:
     """Export, publish to `saved_models_dir`, and draw the curves."""
     path = save_generator(model, _main_file(model, folder), run=folder.name)
@@ -266,14 +296,15 @@ def _finish(config: TrainConfig, model: FaceModel, folder: Path, best: Any) -> N
     target = Path(config.saved_models_dir) / _main_file(model, folder).name
     if target.resolve() != path.resolve():
         publish(path, target)
+    value = best.best if best and math.isfinite(best.best) else None
     result = {
         "epochs": config.epochs,  # asked for; with patience fewer may have been trained
         "images_seen": model.images_seen,
         "best_epoch": best.best_epoch if best else None,
-        "best_value": best.best if best else None,
+        "best_value": value,
         "model": str(target),
     }
-    (folder / RESULT).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_text(folder / RESULT, json.dumps(result, indent=2) + "\n")
     print(f"{model.images_seen} images seen; model: {target}; pictures and log: {folder}")
 
 
@@ -290,18 +321,23 @@ def _duration(seconds: float) -> str:
 
 
 class _Clock(keras.callbacks.Callback):
-    """Seconds per step, the first step (which compiles) left out where there are more."""
+    """Seconds per step, without the first step of each phase, which also compiles it."""
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        self.times = [time.perf_counter()]
+        self.compiled: set[str] = set()
+        self.seconds: list[float] = []
+        self.ended = time.perf_counter()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self.model.sync()
-        self.model.images_seen  # noqa: B018 - waits for the step to be done
-        self.times.append(time.perf_counter())
+        phase = self.model.phase_of(self.model.steps - 1)  # waits for the step to be done
+        before, self.ended = self.ended, time.perf_counter()
+        if phase in self.compiled:
+            self.seconds.append(self.ended - before)
+        self.compiled.add(phase)
+        if len(self.seconds) == STEPS_TIMED:
+            self.model.stop_training = True
 
     @property
     def seconds_per_step(self) -> float:
-        return float(
-            np.mean(np.diff(self.times)[1:] if len(self.times) > 2 else np.diff(self.times))
-        )
+        return float(np.mean(self.seconds))

@@ -17,10 +17,11 @@ from keras import ops
 from PIL import Image
 
 import facegen_keras as fg
-from facegen_keras import cli, training
+from facegen_keras import cli, run_folder, training
 from facegen_keras.config import MAY_CHANGE, TrainConfig, load_config
+from facegen_keras.data import Report
 from facegen_keras.engine import checkpoint
-from facegen_keras.run_folder import find_run
+from facegen_keras.run_folder import find_run, make_run
 
 SMALL = ["--resolution", "32", "--base_channels", "4", "--latent_dim", "6", "--batch_size", "8"]
 EXACT = {"epoch", "images_seen", "step"}
@@ -162,7 +163,7 @@ def test_cut_off_in_an_epoch_and_resumed_it_gives_the_same(vae_run, train, capsy
 @pytest.fixture
 def copy(vae_run, tmp_path):
     """A copy of the finished run that may be changed."""
-    return Path(shutil.copytree(vae_run, tmp_path / "output" / "whole"))
+    return Path(shutil.copytree(vae_run, tmp_path / "my output" / "whole"))
 
 
 @pytest.fixture
@@ -206,13 +207,40 @@ def test_a_run_out_of_patience_trains_no_further(vae_run, train, capsys):
 
 
 def test_more_epochs_may_be_asked_for(resume, copy, vae_run):
+    (copy / "environment.json").write_bytes(b"")  # after a power cut
     out = resume("--epochs", "4", "--save_interval", "1", "--on_nan", "rollback").out
+    (session,) = json.loads((copy / "environment.json").read_text())
+    assert session["from_step"] == 12
+    stored = load_config(copy / "config.yaml")
+    assert (stored.epochs, stored.save_interval, stored.name) == (4, 1, "whole")
     assert "after step 12 (epoch 4, 96 images seen)" in out
     lines = log_of(copy)
     assert [line["epoch"] for line in lines] == [1, 2, 3, 4] and lines[-1]["step"] == 16
     assert lines[:3] == log_of(vae_run)
     found = sorted(path.name for path in (copy / "checkpoints").iterdir())
     assert found == ["checkpoint-000000012.h5", "checkpoint-000000016.h5"]
+
+
+def test_what_was_asked_for_is_remembered_and_the_middle_of_an_epoch_is_no_end(
+    resume, copy, tmp_path
+):
+    result = (copy / "result.json").read_bytes()
+    out = resume("--epochs", "9", "--time_limit", "0.001s").out
+    stored = load_config(copy / "config.yaml")
+    assert (stored.epochs, stored.time_limit, stored.resume) == (9, None, None)
+    assert f"Go on with: python train.py --resume '{copy}'\n" in out
+    # What there is so far can be looked at.
+    assert f"python generate.py --model_path '{copy / 'vae_decoder.h5'}'\n" in out
+    assert fg.load_generator(copy / "vae_decoder.h5").metadata["images_seen"] == 104
+    assert (copy / "fakes_stopped.png").exists()
+    # Neither is it done, nor is it published.
+    err = resume("--epochs", "3", code=2).err
+    assert "epochs 3: the checkpoint is in the middle of epoch 4; give 4 or more" in err
+    assert load_config(copy / "config.yaml").epochs == 9
+    assert (copy / "result.json").read_bytes() == result
+    assert not (tmp_path / "models").exists()
+    out = resume("--time_limit", "0.001s").out
+    assert "after step 13 (epoch 4" in out and "nothing to do" not in out
 
 
 def test_a_run_may_go_on_with_falling_learning_rates(resume, copy):
@@ -237,6 +265,7 @@ def test_a_run_may_go_on_with_falling_learning_rates(resume, copy):
         (["--seed", "1"], "--seed 1: .* was trained with 0"),
         (["--latent_dim", "7"], "--latent_dim 7: .* was trained with 6"),
         (["--mirror"], "--mirror True: .* was trained with False"),
+        (["--name", "other"], "--name other: .* was trained with whole, .* leave it out"),
     ],
 )
 def test_what_makes_a_run_exact_cannot_change(resume, copy, flags, message):
@@ -245,6 +274,11 @@ def test_what_makes_a_run_exact_cannot_change(resume, copy, flags, message):
     assert err.count("\n") == 1
     assert re.search(message, err)
     assert {path: path.stat().st_mtime_ns for path in copy.rglob("*")} == before
+
+
+def test_in_python_a_run_goes_on_with_its_own_configuration(copy):
+    with pytest.raises(fg.UserError, match=r"begin with .*load_config\('.*whole/config.yaml'\)"):
+        training.train(TrainConfig(resume=str(copy)))
 
 
 def test_other_data_is_refused(resume, copy, tmp_path, made_up):
@@ -266,6 +300,73 @@ def test_every_option_that_may_change_is_one():
 def test_a_run_s_name_is_not_taken_twice(vae_run, train, capsys):
     train("whole", "--model vae", code=2)
     assert "exists; go on with it by --resume" in capsys.readouterr().err
+
+
+@pytest.fixture
+def begin(made_up, tmp_path, monkeypatch):
+    """Make the folder of a run, always in the same second."""
+    monkeypatch.setattr(run_folder.time, "strftime", lambda form: "20260101-000000")
+    faces = fg.load_faces(made_up(8), resolution=32)
+
+    def run(name=None, skipped=()):
+        config = TrainConfig(model="vae", resolution=32, batch_size=8, name=name)
+        config = dataclasses.replace(config, output_dir=str(tmp_path / "runs"))
+        report = Report(8 + len(skipped), 8, skipped)
+        return make_run(config, dataclasses.replace(faces, report=report))
+
+    return run
+
+
+def test_runs_that_begin_in_one_second_have_folders_of_their_own(begin):
+    folders = [begin() for _ in range(3)]
+    endings = [folder.name.removeprefix("vae_32_20260101-000000") for folder in folders]
+    assert endings == ["", "-2", "-3"]
+    assert [load_config(f / "config.yaml").name for f in folders] == [f.name for f in folders]
+
+
+def test_a_run_lists_the_files_it_does_not_use(begin):
+    assert not (begin("clean") / "skipped.json").exists()
+    folder = begin(
+        "dirty", skipped=(("a.jpg", "truncated", "12 bytes missing"), ("b", "empty", ""))
+    )
+    assert json.loads((folder / "skipped.json").read_text()) == {
+        "a.jpg": "truncated: 12 bytes missing",
+        "b": "empty",
+    }
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("--wandb", "the package 'wandb' is needed"),
+        ("--tensorboard", "the package 'tensorboard' is needed"),
+        ("--fid_every 1 --inception_weights nowhere.pth", "nowhere.pth"),
+    ],
+)
+def test_what_is_missing_is_told_before_anything_is_written(
+    train, flags, message, monkeypatch, capsys
+):
+    for package in ("wandb", "tensorboard"):
+        monkeypatch.setitem(sys.modules, package, None)
+    folder = train("untracked", f"--model vae {flags}", code=2)
+    err = capsys.readouterr().err
+    assert message in err.splitlines()[-1]
+    assert not folder.exists()
+
+
+def test_a_dry_run_times_no_compiling(monkeypatch):
+    """As StyleGAN2 begins: each of its phases takes long the first time."""
+    clock = training._Clock()
+    phases = ["path", "r1", "plain", "plain", "path", "plain"]
+    model = SimpleNamespace(steps=0, sync=int, phase_of=phases.__getitem__, stop_training=False)
+    clock.set_model(model)
+    now = iter(np.cumsum([0, 60, 50, 40, 2, 4, 8]).tolist())
+    monkeypatch.setattr(training, "time", SimpleNamespace(perf_counter=lambda: next(now)))
+    clock.on_train_begin()
+    while not model.stop_training:
+        model.steps += 1
+        clock.on_train_batch_end(0)
+    assert model.steps == 5 and clock.seconds_per_step == 3.0
 
 
 def test_a_batch_larger_than_the_data(train, capsys):
