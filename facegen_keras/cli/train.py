@@ -1,6 +1,11 @@
 """`train`: a model from a folder of photos."""
 
+import contextlib
+import itertools
 from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
 
 from facegen_keras import training
 from facegen_keras.config import TrainConfig
@@ -13,10 +18,10 @@ CONFIG = TrainConfig
 def expand(argv: Sequence[str]) -> list[str]:
     """Put the configuration of a run to resume under the flags, which win where they may."""
     flags = list(argv)
-    resume = _value_of(flags, "--resume")
+    resume = _setting(flags, "resume")
     if resume is None:
         return flags
-    folder = find_run(resume, _value_of(flags, "--output_dir") or TrainConfig.output_dir)
+    folder = find_run(resume, _setting(flags, "output_dir") or TrainConfig.output_dir)
     return ["--config", str(folder / "config.yaml"), *flags, "--resume", str(folder)]
 
 
@@ -31,14 +36,32 @@ def run(config: TrainConfig) -> int:
     return 0
 
 
-def _value_of(flags: list[str], name: str) -> str | None:
-    """What stands behind the last `--name value` or `--name=value`."""
-    value = None
-    for k, flag in enumerate(flags):
-        if flag == name:
-            if k + 1 == len(flags):
-                raise UserError(f"{name}: expected a value after it")
-            value = flags[k + 1]
-        elif flag.startswith(f"{name}="):
-            value = flag.partition("=")[2]
-    return value
+def _setting(flags: list[str], name: str) -> str | None:
+    """An option as the flags say it, or else the last file of `--config` that does."""
+    given = _values_of(flags, f"--{name}")
+    if not given:
+        files = [_read(file) for file in _values_of(flags, "--config")]
+        given = [str(file[name]) for file in files if file.get(name) is not None]
+    return given[-1] if given else None
+
+
+def _values_of(flags: list[str], flag: str) -> list[str]:
+    """What stands behind each `--flag value` or `--flag=value`."""
+    values = []
+    for word, after in itertools.zip_longest(flags, flags[1:]):
+        if word == flag and after is None:
+            raise UserError(f"{flag}: expected a value after it")
+        if word == flag:
+            values.append(after)
+        elif word.startswith(f"{flag}="):
+            values.append(word.partition("=")[2])
+    return values
+
+
+def _read(file: str) -> dict:
+    """A configuration file; one that cannot be read is empty here and refused by the parser."""
+    with contextlib.suppress(OSError, ValueError, yaml.YAMLError):
+        content = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+        if isinstance(content, dict):
+            return content
+    return {}

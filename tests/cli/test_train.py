@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from facegen_keras import cli
+from facegen_keras.cli.train import expand
 from facegen_keras.engine import checkpoint
 
 ROOT = Path(__file__).parent.parent.parent
@@ -144,8 +145,32 @@ def test_killed_on_jax_it_ends_with_the_same_bits(start):
     assert_bit_for_bit(folder, whole)
 
 
+@pytest.fixture
+def two_runs(tmp_path):
+    """Folders of two runs, each the latest in an output folder of its own."""
+    for place in ("here", "there"):
+        (tmp_path / place / "run").mkdir(parents=True)
+        (tmp_path / place / "run" / "config.yaml").touch()
+    return tmp_path / "here", tmp_path / "there"
+
+
+def test_resume_and_output_dir_may_stand_in_a_file(two_runs, tmp_path):
+    here, there = two_runs
+    file = tmp_path / "my.yaml"
+    file.write_text(f"output_dir: {there}\n")
+    argv = ["--config", str(file), "--resume", "latest"]
+    start = ["--config", str(there / "run" / "config.yaml")]
+    assert expand(argv) == [*start, *argv, "--resume", str(there / "run")]
+    assert expand([*argv, f"--output_dir={here}"])[-1] == str(here / "run")
+    file.write_text(f"output_dir: {there}\nresume: latest\n")
+    assert expand(argv[:2]) == [*start, *argv[:2], "--resume", str(there / "run")]
+    file.write_text("output_dir: [")  # told by the parser
+    assert expand(argv[:2]) == argv[:2]
+
+
 def test_dry_run_tells_and_writes_nothing(faces_zip, tmp_path, capsys):
-    flags = "--model combined --resolution 32 --base_channels 4 --latent_dim 6 --batch_size 8"
+    """With an epoch of a single step, which is also the one that compiles."""
+    flags = "--model combined --resolution 32 --base_channels 4 --latent_dim 6 --batch_size 48"
     places = ["--output_dir", f"{tmp_path}/output", "--saved_models_dir", f"{tmp_path}/models"]
     before = sorted(tmp_path.rglob("*"))
     argv = ["train", *flags.split(), *places, "--data_path", str(faces_zip), "--dry_run"]
@@ -156,7 +181,7 @@ def test_dry_run_tells_and_writes_nothing(faces_zip, tmp_path, capsys):
         "latent_dim: 6",
         "learning_rate: 0.0002",  # the paper's, filled in
         "feature_weight: 0.001",
-        "steps per epoch: 6",
+        "steps per epoch: 1",
     ):
         assert line in [found.strip() for found in out.splitlines()], out
     assert "images: 48" in out and "time per epoch: " in out and "images per second" in out
