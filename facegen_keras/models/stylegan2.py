@@ -28,6 +28,7 @@ from facegen_keras.stylegan2_layers import (
     TruncatedStyles,
 )
 
+OFFICIAL_NETWORKS = ("G_ema", "G", "D")  # G_ema is the averaged generator
 LOWEST = 4  # pixels along one side of the learned constant
 MAPPING_LR = 0.01  # Karras et al. 2019, appendix C
 LOW_PRECISION_BLOCKS = 4  # Karras et al. 2020 (ADA), appendix B: the four highest resolutions
@@ -253,19 +254,18 @@ def load_official(model: keras.Model, state: Mapping[str, Any]) -> None:
 
     Args:
         model: From one of the builders, of the same architecture.
-        state: Arrays by official name (`synthesis.b8.conv0.weight`, `b32.fromrgb.weight`), with
-            or without a `G/` or `D/` prefix in the case of both networks in one.
+        state: Arrays by official name (`synthesis.b8.conv0.weight`, `b32.fromrgb.weight`). Where
+            names have a prefix (`G/` or `G_ema/`, the averaged one, and `D/`), only those of the
+            model's kind count.
 
     Raises:
         UserError: A tensor is missing, of another shape, left over, or its resampling filter is
             not [1, 3, 3, 1].
     """
-    own = "D/" if model.name == "discriminator" else "G/"
-    state = {
-        name.removeprefix(own): np.asarray(value)
-        for name, value in state.items()
-        if name.startswith(own) or name[:2] not in ("G/", "D/")
-    }
+    networks = official_networks(state)
+    if networks:
+        wanted = ("D",) if model.name == "discriminator" else ("G_ema", "G")
+        state = next((networks[name] for name in wanted if name in networks), {})
     used = set()
     for prefix, layer in _official_layers(model):
         for attribute, name in layer.OFFICIAL.items():
@@ -275,15 +275,33 @@ def load_official(model: keras.Model, state: Mapping[str, Any]) -> None:
             name = f"{prefix}{name}"
             if name not in state:
                 raise UserError(f"tensor {name} is missing; is this a StyleGAN2 state dict?")
-            variable.assign(_in_keras_order(name, state[name], tuple(variable.shape)))
+            value = np.asarray(state[name])
+            variable.assign(_in_keras_order(name, value, tuple(variable.shape)))
             used.add(name)
     others = {"mapping": ("synthesis.", "mapping.w_avg"), "synthesis": ("mapping.",)}
     for name in sorted(set(state) - used):
         if name.endswith("resample_filter"):
-            if not fir.is_standard_filter(state[name]):
+            if not fir.is_standard_filter(np.asarray(state[name])):
                 raise UserError(f"{name}: only the [1, 3, 3, 1] filter is known, not this one")
         elif not name.startswith(others.get(model.name, ())):
             raise UserError(f"tensor {name} has no place in this {model.name}")
+
+
+def official_networks(state: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The tensors of each network of a state dict of several, without the prefix of their names.
+
+    Args:
+        state: Arrays by name, prefixed with `G_ema/`, `G/` or `D/`; others are left out.
+
+    Returns:
+        Network to its tensors; empty where no name has a prefix.
+    """
+    networks: dict[str, dict[str, Any]] = {}
+    for name, value in state.items():
+        network, _, own = name.partition("/")
+        if network in OFFICIAL_NETWORKS:
+            networks.setdefault(network, {})[own] = value
+    return networks
 
 
 def _official_layers(model: keras.Model) -> list[tuple[str, keras.layers.Layer]]:

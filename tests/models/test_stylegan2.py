@@ -177,6 +177,32 @@ def test_a_state_that_does_not_fit_is_refused(generator, reference, change, mess
         stylegan2.load_official(generator, state)
 
 
+def test_a_file_of_several_networks_gives_each_model_its_own(reference):
+    """The whole reference file: both networks, and images that belong to neither."""
+    discriminator = stylegan2.build_discriminator(32, CHANNELS)
+    stylegan2.load_official(discriminator, reference)
+    out = discriminator.get_layer("b4_out")
+    np.testing.assert_array_equal(out.kernel[:, 0], reference["D/b4.out.weight"][0])
+    mapping = stylegan2.build_mapping(32, 32, 2)
+    averaged = {
+        f"G_ema/{k[2:]}": v + k.endswith("bias") for k, v in reference.items() if k.startswith("G/")
+    }
+    for state, expected in ((reference, 0), ({**reference, **averaged}, 1)):
+        stylegan2.load_official(mapping, state)
+        bias = ops.convert_to_numpy(mapping.get_layer("fc1").bias)
+        np.testing.assert_array_equal(bias, reference["G/mapping.fc1.bias"] + expected)
+
+
+def test_a_model_takes_nothing_from_a_file_of_the_other_kind(reference):
+    mapping = stylegan2.build_mapping(32, 32, 2)
+    state = {k: v for k, v in reference.items() if not k.startswith("G/")}
+    with pytest.raises(UserError, match="is missing"):
+        stylegan2.load_official(mapping, state)
+    plain = {k[2:]: v for k, v in reference.items() if k.startswith("G/")}
+    with pytest.raises(UserError, match="tensor latents has no place"):
+        stylegan2.load_official(mapping, {**plain, "latents": reference["z"]})
+
+
 def test_minibatch_stddev_groups_as_officially():
     from facegen_keras.stylegan2_layers import MinibatchStddev
 
