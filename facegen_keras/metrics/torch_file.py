@@ -5,19 +5,24 @@ few names a file of tensors needs, rebuilds those as NumPy arrays, and refuses e
 before anything is called. Both containers are read: the zip of torch >= 1.6 and the older stream.
 """
 
+import io
 import math
 import pickle
 import struct
 import sys
 import zipfile
-from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 
 from facegen_keras.errors import UserError
+
+# What sound files stay far below, and what keeps a small hostile one from growing without end.
+MOST_AXES = 8
+MOST_PAIRS = 100_000
+MOST_USES = 8  # of a storage by tensors, counted in its own size; tied weights need 2
 
 # First value of the older container (torch/serialization.py, `MAGIC_NUMBER`).
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
@@ -43,6 +48,7 @@ class LazyStorage:
         self.dtype = dtype
         self.count = count
         self.data: np.ndarray | None = None
+        self.used = 0
 
     @property
     def itemsize(self) -> int:
@@ -74,6 +80,9 @@ class LazyTensor:
         if math.prod(size) > len(data):  # an expanded view could ask for any amount of memory
             raise pickle.UnpicklingError("a tensor is larger than its storage")
         last = self.offset + sum((n - 1) * s for n, s in zip(size, stride, strict=True))
+        self.storage.used += math.prod(size)
+        if self.storage.used > MOST_USES * self.storage.count:
+            raise pickle.UnpicklingError("one storage serves too many tensors")
         if self.offset < 0 or (0 not in size and last >= len(data)):
             raise pickle.UnpicklingError("a tensor reaches outside its storage")
         steps = tuple(s * data.itemsize for s in stride)
@@ -84,7 +93,18 @@ class LazyTensor:
 def _rebuild_tensor(storage: Any, offset: int, size: tuple, stride: tuple, *_: Any) -> LazyTensor:
     if not isinstance(storage, LazyStorage):
         raise pickle.UnpicklingError("a tensor without storage")
-    return LazyTensor(storage, offset, tuple(size), tuple(stride))
+    return LazyTensor(storage, offset, read_size(size), read_size(stride))
+
+
+def read_size(size: Any) -> tuple:
+    """A size of few axes, as it is: a copy of a long one for every mention could fill any memory.
+
+    Raises:
+        pickle.UnpicklingError: It is no tuple, or a long one.
+    """
+    if not isinstance(size, tuple) or len(size) > MOST_AXES:
+        raise pickle.UnpicklingError(f"a size that is no tuple of at most {MOST_AXES} numbers")
+    return size
 
 
 def _rebuild_parameter(tensor: Any, *_: Any) -> LazyTensor:
@@ -100,17 +120,66 @@ class _StorageType:
         self.dtype = dtype
 
 
-class TensorReader(pickle.Unpickler):
-    """An unpickler whose whole world is the names below."""
+class _Tuple(tuple):
+    """A tuple that cannot be a key: to hash one whose items share items may take for ever."""
+
+    __slots__ = ()
+    __hash__ = None
+
+
+def _load_tuple(instruction: int) -> Callable[[Any], None]:
+    load = pickle._Unpickler.dispatch[instruction]
+
+    def load_unhashable(reader: Any) -> None:
+        load(reader)
+        reader.stack[-1] = _Tuple(reader.stack[-1])
+
+    return load_unhashable
+
+
+def _drop_state(reader: Any) -> None:
+    """Skip the state given to an object: nothing here needs one, and it could change anything."""
+    reader.stack.pop()
+
+
+class TensorReader(pickle._Unpickler):
+    """An unpickler whose whole world is the names below.
+
+    It builds on the one written in Python: instructions can be replaced in that, and its memory
+    grows with the file, not with the numbers in it.
+    """
+
+    _TUPLES = (
+        pickle.EMPTY_TUPLE,
+        pickle.TUPLE,
+        pickle.TUPLE1,
+        pickle.TUPLE2,
+        pickle.TUPLE3,
+    )
+    dispatch: ClassVar[dict[int, Callable]] = {
+        **pickle._Unpickler.dispatch,
+        **{code[0]: _load_tuple(code[0]) for code in _TUPLES},
+        pickle.BUILD[0]: _drop_state,
+    }
+    del dispatch[pickle.FROZENSET[0]]  # can be hashed, however deep
+    del dispatch[pickle.BYTEARRAY8[0]]  # takes its memory before it reads
 
     def __init__(self, file: BinaryIO, load: Callable[[str, LazyStorage], None]) -> None:
         super().__init__(file, encoding="utf-8")
         self._load = load
+        self._pairs = 0
         self.storages: dict[str, LazyStorage] = {}
+
+    def load(self) -> Any:
+        """What the pickle holds; raises pickle.UnpicklingError, or what a hostile one causes."""
+        try:
+            return super().load()
+        except (EOFError, LookupError, AttributeError, struct.error):
+            raise pickle.UnpicklingError("it is damaged, or no pickle") from None
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
-            return OrderedDict
+            return self._table
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
             return _rebuild_tensor
         if (module, name) == ("torch._utils", "_rebuild_parameter"):
@@ -123,9 +192,11 @@ class TensorReader(pickle.Unpickler):
         # ("storage", type, key, device, element count[, view]) in both containers
         if not isinstance(pid, tuple) or len(pid) < 5 or pid[0] != "storage":
             raise pickle.UnpicklingError("it refers to something that is not a storage")
-        kind, key, count = pid[1], str(pid[2]), pid[4]
-        if not isinstance(kind, _StorageType) or type(count) is not int or count < 0:
+        kind, key, count = pid[1], pid[2], pid[4]
+        if not isinstance(kind, _StorageType) or type(key) is not str:
             raise pickle.UnpicklingError("a storage of an unknown kind")
+        if type(count) is not int or count < 0:
+            raise pickle.UnpicklingError("a storage of an impossible length")
         if len(pid) > 5 and pid[5] is not None:
             raise pickle.UnpicklingError("views of storages (torch < 0.4) are not read")
         if key not in self.storages:
@@ -133,9 +204,21 @@ class TensorReader(pickle.Unpickler):
             self._load(key, self.storages[key])
         return self.storages[key]
 
+    def _table(self, pairs: Any = ()) -> dict:
+        """An OrderedDict; Python 2 wrote its items as pairs, Python 3 adds them afterwards."""
+        self._pairs += len(pairs)
+        if self._pairs > MOST_PAIRS:
+            raise pickle.UnpicklingError("its tables are too long")
+        return dict(pairs)
+
 
 def _read_zip(path: Path) -> Any:
     with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+            raise pickle.UnpicklingError("it is compressed, as torch.save never does")
+        if sum(member.file_size for member in members) > path.stat().st_size:
+            raise pickle.UnpicklingError("its parts are larger than the file")
         pickles = [name for name in archive.namelist() if name.split("/")[-1] == "data.pkl"]
         if len(pickles) != 1:
             raise pickle.UnpicklingError("no data.pkl inside")
@@ -150,8 +233,7 @@ def _read_zip(path: Path) -> Any:
                 raise pickle.UnpicklingError("a tensor is cut short")
             storage.fill(archive.read(name))
 
-        with archive.open(pickles[0]) as file:
-            return TensorReader(file, load).load()
+        return TensorReader(io.BytesIO(archive.read(pickles[0])), load).load()
 
 
 def read_legacy(file: BinaryIO, length: int) -> Any:
@@ -180,10 +262,12 @@ def read_legacy(file: BinaryIO, length: int) -> Any:
         raise pickle.UnpicklingError("it was written on a big-endian machine")
     content, storages = unpickle()
     keys, _ = unpickle()
-    if not isinstance(keys, list) or any(str(key) not in storages for key in keys):
+    if not isinstance(keys, list) or any(
+        type(key) is not str or key not in storages for key in keys
+    ):
         raise pickle.UnpicklingError("its list of storages does not match its tensors")
     for key in keys:
-        storage = storages[str(key)]
+        storage = storages[key]
         (count,) = struct.unpack("<q", file.read(8))
         if count != storage.count or count * storage.itemsize > length:
             raise pickle.UnpicklingError("a tensor is cut short")

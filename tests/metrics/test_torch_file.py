@@ -3,6 +3,7 @@
 import os
 import pickle
 import struct
+import tracemalloc
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from facegen_keras.errors import UserError
-from facegen_keras.metrics.torch_file import LEGACY_MAGIC, read_state_dict
+from facegen_keras.metrics.torch_file import LEGACY_MAGIC, read_size, read_state_dict
 
 NAMES = ("Conv2d_1a_3x3.conv.weight", "Conv2d_1a_3x3.bn.running_var", "fc.weight", "fc.bias")
 
@@ -118,6 +119,67 @@ def test_refuses_a_view_larger_than_its_storage(tmp_path):
     torch.save({"w": torch.ones(1).expand(4000, 4000)}, tmp_path / "x.pth")
     with pytest.raises(UserError, match="larger than its storage"):
         read_state_dict(tmp_path / "x.pth")
+
+
+def test_one_tensor_under_many_names(tmp_path):
+    torch = pytest.importorskip("torch")
+    tied = torch.ones(2, 3).t()
+    torch.save({"a": tied, "b": tied}, tmp_path / "x.pth")
+    assert read_state_dict(tmp_path / "x.pth")["b"].shape == (3, 2)
+    torch.save({str(i): tied for i in range(20)}, tmp_path / "x.pth")
+    with pytest.raises(UserError, match="one storage serves too many tensors"):
+        read_state_dict(tmp_path / "x.pth")
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_refuses_parts_larger_than_the_file(tmp_path, compression):
+    path = tmp_path / "bomb.pth"
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        archive.writestr("x/data.pkl", pickle.dumps({}, 2))
+        archive.writestr("x/byteorder", bytes(10_000_000))
+    if compression == zipfile.ZIP_STORED:
+        raw = bytearray(path.read_bytes())
+        size = raw.rindex(b"PK\1\2") + 24  # of the last member, in the directory of the archive
+        raw[size : size + 4] = struct.pack("<I", 1 << 30)
+        path.write_bytes(raw)
+    reason = "larger than the file" if compression == zipfile.ZIP_STORED else "it is compressed"
+    with pytest.raises(UserError, match=reason):
+        read_state_dict(path)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"\x80\x02Nr" + struct.pack("<I", 1 << 23) + b".", "does not start like"),
+        (b"\x80\x05\x96" + struct.pack("<Q", 1 << 27) + b".", "damaged, or no pickle"),
+        (b"\x80\x02)q\x00" + b"h\x00h\x00\x86q\x00" * 22 + b"}h\x00Ns.", "unhashable"),
+        (
+            b"\x80\x02((K\x01K\x02\x86"
+            + b"2" * 10_000
+            + b"lq\x00"
+            + b"ccollections\nOrderedDict\nh\x00\x85R" * 20
+            + b"l.",
+            "tables are too long",
+        ),
+    ],
+    ids=["memo", "bytearray", "hash", "tables"],
+)
+def test_a_small_file_takes_little_memory_and_time(tmp_path, body, reason):
+    (tmp_path / "x.pth").write_bytes(body)
+    tracemalloc.start()
+    try:
+        with pytest.raises(UserError, match=reason):
+            read_state_dict(tmp_path / "x.pth")
+        assert tracemalloc.get_traced_memory()[1] < 30e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_long_size_is_not_copied_for_every_mention():
+    assert read_size((2, 3)) == (2, 3)
+    for size in ([2, 3], (1,) * 9):
+        with pytest.raises(pickle.UnpicklingError, match="at most 8"):
+            read_size(size)
 
 
 def test_refuses_damage(tmp_path):
