@@ -9,13 +9,15 @@ state (their source is ignored), and refuses everything else by name before anyt
 import hashlib
 import io
 import json
+import math
 import os
 import pickle
 import re
 import struct
-from collections import OrderedDict
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,21 +25,24 @@ import keras
 import numpy as np
 
 from facegen_keras.errors import UserError
-from facegen_keras.export import write_model
+from facegen_keras.export import keep_existing, write_model
 from facegen_keras.metrics.torch_file import (
     LazyStorage,
     LazyTensor,
     TensorReader,
     read_legacy,
+    read_size,
     read_state_dict,
 )
-from facegen_keras.model_file import read_model_file
+from facegen_keras.model_file import SUFFIXES, read_model_file
 from facegen_keras.models import stylegan2
 
 State = dict[str, np.ndarray]
 
-NETWORKS = ("G_ema", "G", "D")  # in a pickle; a state dict prefixes its tensors with them and "/"
 SAFETENSORS_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4"}
+# What networks stay far below, and what keeps a small hostile file from growing without end.
+MOST_TENSORS = 10_000
+LONGEST_NAME = 200
 LICENCE = (
     "Weights imported from NVIDIA's format: the licence of the file they came from applies "
     "(NVIDIA Source Code License, non-commercial, for NVIDIA's own). Code: MIT."
@@ -63,8 +68,26 @@ class Architecture:
     mapping_layers: int = 0
 
 
+@dataclass(frozen=True)
+class Imported:
+    """What an import wrote.
+
+    Attributes:
+        generator: Path of the generator.
+        discriminator: Path of the discriminator, or None.
+        left_out: One line that says why the file's discriminator was not written, or None.
+    """
+
+    generator: Path
+    discriminator: Path | None = None
+    left_out: str | None = None
+
+
 def import_nvidia(src: str | os.PathLike, dst: str | os.PathLike) -> Path:
     """Write an official StyleGAN2 generator as ours, and its discriminator beside it if there.
+
+    Files that stood there stay beside the new ones (see `export.keep_existing`). A discriminator
+    of another architecture is left out with a warning.
 
     Args:
         src: A pickle of `stylegan2-ada-pytorch` or `stylegan3` (the averaged generator is taken),
@@ -79,16 +102,31 @@ def import_nvidia(src: str | os.PathLike, dst: str | os.PathLike) -> Path:
         UserError: The file is of another kind, holds something that is not a tensor or a plain
             value, or another architecture.
     """
+    done = import_networks(src, dst)
+    if done.left_out:
+        warnings.warn(done.left_out, UserWarning, stacklevel=2)
+    return done.generator
+
+
+def import_networks(src: str | os.PathLike, dst: str | os.PathLike) -> Imported:
+    """As `import_nvidia`, and tells all that was written instead of warning."""
     src, dst = Path(src), Path(dst)
-    networks, clamps = _read(src)
-    state = networks.get("G_ema") or networks.get("G")
-    if not state:
+    if dst.suffix not in SUFFIXES:
+        raise UserError(f"{dst}: a generator is saved as .h5 or .keras")
+    networks = _read(src)
+    found = next((networks[n] for n in ("G_ema", "G") if n in networks and networks[n][0]), None)
+    if not found:
         raise UserError(f"{src}: no generator in it; expected G_ema or G")
     try:
-        generator = _generator(state, clamps.get("G_ema", clamps.get("G")))
-        discriminator = networks.get("D") and _discriminator(networks["D"], clamps.get("D"))
+        generator = _generator(*found)
     except UserError as error:
         raise UserError(f"{src}: {error}") from None
+    discriminator, left_out = None, None
+    if "D" in networks:
+        try:
+            discriminator = _discriminator(*networks["D"])
+        except UserError as error:
+            left_out = f"{src}: its discriminator was left out ({error}); its generator is imported"
     metadata = {
         "family": "stylegan2",
         "resolution": generator.output_shape[1],
@@ -98,10 +136,15 @@ def import_nvidia(src: str | os.PathLike, dst: str | os.PathLike) -> Path:
         "licence": LICENCE,
         "part": "generator",
     }
+    beside = discriminator_path(dst)
+    for path in (dst, beside):
+        keep_existing(path)
     if discriminator:
-        write_model(discriminator, discriminator_path(dst), {**metadata, "part": "discriminator"})
+        write_model(discriminator, beside, {**metadata, "part": "discriminator"})
+    else:
+        beside.unlink(missing_ok=True)  # it belongs to another generator
     write_model(generator, dst, metadata)
-    return dst
+    return Imported(dst, beside if discriminator else None, left_out)
 
 
 def discriminator_path(path: str | os.PathLike) -> Path:
@@ -134,7 +177,12 @@ def architecture_of(state: Mapping[str, np.ndarray]) -> Architecture:
     try:
         channels = {4: len(state["synthesis.b4.conv1.weight" if generator else "b4.conv.weight"])}
         while (name := f"{kind}b{2 * max(channels)}.{first}.weight") in state:
-            channels[2 * max(channels)] = len(state[name])
+            outputs, inputs = state[name].shape[:2]
+            if outputs != inputs:
+                raise UserError(
+                    f"tensor {name} has {inputs} inputs; expected {outputs}, as outputs"
+                )
+            channels[2 * max(channels)] = outputs
         resolution = max(channels)
         if not generator:
             return Architecture(resolution, channels)
@@ -156,16 +204,24 @@ def architecture_of(state: Mapping[str, np.ndarray]) -> Architecture:
         ) from None
 
 
-def _generator(state: State, settings: dict[str, Any] | None) -> keras.Model:
-    found, settings = architecture_of(state), settings or {}
-    widths = {len(state[f"mapping.fc{i}.weight"]) for i in range(found.mapping_layers - 1)}
-    if len(widths) > 1:
-        raise UserError(f"mapping layers of several widths ({sorted(widths)}); expected one")
+def _generator(state: State, settings: dict[str, Any]) -> keras.Model:
+    _check(state, settings)
+    found = architecture_of(state)
+    if not found.mapping_layers:
+        raise UserError(
+            "no generator but a discriminator; expected synthesis.b4.const among others"
+        )
+    hidden = len(state["mapping.fc0.weight"])
+    widths = [found.latent_dim, *[hidden] * (found.mapping_layers - 1), found.w_dim]
+    for i, (inputs, outputs) in enumerate(pairwise(widths)):
+        shape = state[f"mapping.fc{i}.weight"].shape
+        if shape != (outputs, inputs):
+            raise UserError(f"mapping.fc{i}.weight has shape {shape}; expected {outputs, inputs}")
     mapping = stylegan2.build_mapping(
         found.latent_dim,
         found.w_dim,
         found.mapping_layers,
-        hidden=next(iter(widths), None),
+        hidden=hidden,
         lr_multiplier=settings.get("lr_multiplier", stylegan2.MAPPING_LR),
     )
     synthesis = stylegan2.build_synthesis(
@@ -176,24 +232,50 @@ def _generator(state: State, settings: dict[str, Any] | None) -> keras.Model:
     return model
 
 
-def _discriminator(state: State, settings: dict[str, Any] | None) -> keras.Model:
-    found, settings = architecture_of(state), settings or {}
+def _discriminator(state: State, settings: dict[str, Any]) -> keras.Model:
+    _check(state, settings)
+    found = architecture_of(state)
+    if f"b{found.resolution}.skip.weight" not in state:
+        raise UserError("it has no skip tensors; only the official architecture 'resnet' is read")
+    channels = found.channels[4]
+    statistics = state["b4.conv.weight"].shape[1] - channels
+    if not 0 < statistics <= channels or channels % statistics:
+        raise UserError(f"{statistics} maps of statistics; expected a divisor of {channels}")
     model = stylegan2.build_discriminator(
         found.resolution,
         found.channels,
         group_size=settings.get("group_size", 4),
-        statistics=state["b4.conv.weight"].shape[1] - found.channels[4],
+        statistics=statistics,
         clamp=settings.get("conv_clamp"),
     )
     stylegan2.load_official(model, state)
     return model
 
 
+def _check(state: State, settings: dict[str, Any]) -> None:
+    """Refuse, before anything is built, what our layers do not do and what is no weight."""
+    if "unknown" in settings:
+        raise UserError(settings["unknown"])
+    for name, value in state.items():
+        if value.dtype.kind not in "fiu" or not value.size:
+            fault = f"is {value.dtype} of shape {value.shape}"
+        elif name.endswith("weight") and value.ndim not in (2, 4):
+            fault = f"has {value.ndim} axes instead of 2 or 4"
+        elif not np.abs(value).max() <= np.finfo("float32").max:  # so for NaN as well
+            fault = "holds numbers that are not finite in float32"
+        else:
+            continue
+        raise UserError(f"tensor {name} {fault}; take an undamaged file of float weights")
+
+
 # --- files ---
 
 
-def _read(path: Path) -> tuple[dict[str, State], dict[str, dict[str, Any]]]:
-    """Tensors per network, and the settings that tensors do not show."""
+# The tensors of a network, and the settings that those do not show.
+Network = tuple[State, dict[str, Any]]
+
+
+def _read(path: Path) -> dict[str, Network]:
     readers: dict[str, Callable[[Path], State]] = {
         ".npz": _read_npz,
         ".safetensors": _read_safetensors,
@@ -206,16 +288,19 @@ def _read(path: Path) -> tuple[dict[str, State], dict[str, dict[str, Any]]]:
         return _read_pickle(path)
     if path.suffix not in readers:
         raise UserError(f"{path}: expected .pkl, .npz, .safetensors, .pt or .pth")
-    return _by_network(readers[path.suffix](path)), {}
+    state = readers[path.suffix](path)
+    return {name: (own, {}) for name, own in _by_network(path, state).items()}
 
 
-def _by_network(state: State) -> dict[str, State]:
-    networks: dict[str, State] = {}
+def _by_network(path: Path, state: State) -> dict[str, State]:
+    """The tensors of each network under its own names; with prefixes, only those that have one."""
+    networks = stylegan2.official_networks(state)
+    if networks:
+        return networks
     for name, value in state.items():
-        network = next((n for n in NETWORKS if name.startswith(f"{n}/")), None)
-        own = name.removeprefix(f"{network}/") if network else name
-        generator = own.startswith(("mapping.", "synthesis."))
-        networks.setdefault(network or ("G" if generator else "D"), {})[own] = value
+        if not _is_tensor_name(name):
+            raise UserError(f"{path}: {name} is no tensor of a StyleGAN2; remove it")
+        networks.setdefault("D" if name.startswith("b") else "G", {})[name] = value
     return networks
 
 
@@ -225,11 +310,11 @@ def _read_npz(path: Path) -> State:
             # Other arrays, such as latents or images to compare with, are none of a network's.
             return {name: archive[name] for name in archive.files if _is_tensor_name(name)}
     except Exception as error:  # a damaged archive fails in many ways
-        raise UserError(f"{path}: not a readable .npz ({error})") from None
+        raise UserError(f"{path}: not a readable .npz ({_reason(error)})") from None
 
 
 def _is_tensor_name(name: str) -> bool:
-    prefixed = name.split("/")[0] in NETWORKS
+    prefixed = name.split("/")[0] in stylegan2.OFFICIAL_NETWORKS
     return prefixed or re.match(r"(mapping|synthesis|b\d+)\.", name) is not None
 
 
@@ -238,7 +323,7 @@ def _read_safetensors(path: Path) -> State:
     try:
         (length,) = struct.unpack("<Q", raw[:8])
         header = json.loads(raw[8 : 8 + length])
-        body, state = raw[8 + length :], {}
+        body, state = memoryview(raw)[8 + length :], {}
         for name, entry in header.items():
             if name == "__metadata__":
                 continue
@@ -252,11 +337,11 @@ def _read_safetensors(path: Path) -> State:
                 data = np.frombuffer(body[start:end], SAFETENSORS_DTYPES[entry["dtype"]])
             state[name] = data.reshape(entry["shape"])
         return state
-    except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: not a readable .safetensors ({error})") from None
+    except Exception as error:  # a damaged header fails in many ways
+        raise UserError(f"{path}: not a readable .safetensors ({_reason(error)})") from None
 
 
-def _read_pickle(path: Path) -> tuple[dict[str, State], dict[str, dict[str, Any]]]:
+def _read_pickle(path: Path) -> dict[str, Network]:
     try:
         with open(path, "rb") as file:
             content = _NetworkReader(file, path.stat().st_size).load()
@@ -264,22 +349,24 @@ def _read_pickle(path: Path) -> tuple[dict[str, State], dict[str, dict[str, Any]
             content = {"G_ema": content}
         if not isinstance(content, dict):
             raise pickle.UnpicklingError("it holds no networks")
-        networks, settings = {}, {}
-        for name in NETWORKS:
+        networks: dict[str, Network] = {}
+        for name in stylegan2.OFFICIAL_NETWORKS:
             module = content.get(name)
             if isinstance(module, _Persistent):
-                networks[name], settings[name] = {}, {}
-                _collect(module, "", networks[name], settings[name])
+                networks[name] = {}, {}
+                _collect(module, "", *networks[name], seen=set())
         if not networks:
             raise pickle.UnpicklingError("no network G_ema, G or D in it")
-        return networks, settings
-    except UserError:
-        raise
+        return networks
     except Exception as error:  # a hostile pickle can fail in any way
         raise UserError(
-            f"{path}: refused ({error or type(error).__name__}); expected a StyleGAN2 pickle of "
+            f"{path}: refused ({_reason(error)}); expected a StyleGAN2 pickle of "
             "stylegan2-ada-pytorch or stylegan3; nothing in it was executed"
         ) from None
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__
 
 
 # --- the pickle ---
@@ -296,6 +383,9 @@ class _Persistent:
 class _EasyDict(dict):
     """Stands for `dnnlib.EasyDict`, a dict whose items are also attributes."""
 
+    def __init__(self) -> None:
+        """Empty: a pickle adds its items one by one."""
+
 
 class _Name:
     """Stands for a name that is only looked up (a dtype, a device), never called."""
@@ -303,13 +393,10 @@ class _Name:
     def __init__(self, *_: Any) -> None:
         pass
 
-    def __setstate__(self, state: Any) -> None:
-        """A NumPy dtype describes itself once more; the description in its name is enough."""
-
 
 class _Dtype(_Name):
-    def __init__(self, name: Any = "f8", *_: Any) -> None:
-        self.name = str(name)
+    def __init__(self, name: str = "f8", *_: Any) -> None:
+        self.name = name
 
 
 def _persistent(meta: Any) -> _Persistent:
@@ -323,7 +410,8 @@ def _persistent(meta: Any) -> _Persistent:
 
 def _scalar(dtype: Any, raw: Any = b"") -> Any:
     """A NumPy scalar as a number."""
-    if not isinstance(dtype, _Dtype) or not isinstance(raw, bytes | str):
+    known = isinstance(dtype, _Dtype) and isinstance(dtype.name, str)
+    if not known or not isinstance(raw, bytes | str):
         raise pickle.UnpicklingError("a number of an unknown kind")
     kind = np.dtype(dtype.name)
     if kind.kind not in "fiub":
@@ -332,8 +420,8 @@ def _scalar(dtype: Any, raw: Any = b"") -> Any:
     return np.frombuffer(raw, kind)[0].item()
 
 
-def _device(*_: Any) -> None:
-    """Where a tensor was; it is on no device here."""
+def _nothing(*_: Any) -> None:
+    """Stands for what is not needed: the device of a tensor, a set of names."""
 
 
 class _NetworkReader(TensorReader):
@@ -343,10 +431,9 @@ class _NetworkReader(TensorReader):
         ("torch_utils.persistence", "_reconstruct_persistent_obj"): _persistent,
         ("dnnlib.util", "EasyDict"): _EasyDict,
         ("dnnlib", "EasyDict"): _EasyDict,
-        ("collections", "OrderedDict"): OrderedDict,
-        ("builtins", "set"): set,
-        ("torch", "Size"): tuple,
-        ("torch", "device"): _device,
+        ("builtins", "set"): _nothing,
+        ("torch", "Size"): read_size,
+        ("torch", "device"): _nothing,
         ("numpy", "dtype"): _Dtype,
         ("numpy.core.multiarray", "scalar"): _scalar,
         ("numpy._core.multiarray", "scalar"): _scalar,
@@ -354,16 +441,22 @@ class _NetworkReader(TensorReader):
         ("torch", "float16"): _Name,
     }
 
+    _OF_TENSORS = (
+        ("collections", "OrderedDict"),
+        ("torch._utils", "_rebuild_tensor_v2"),
+        ("torch._utils", "_rebuild_parameter"),
+    )
+
     def __init__(self, file: BinaryIO, length: int) -> None:
         super().__init__(file, self._no_storage)
-        self._length = length
+        self._left = length  # bytes that storages may still take
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("torch.storage", "_load_from_bytes"):
             return self._storage
         if (module, name) in self._ALLOWED:
             return self._ALLOWED[module, name]
-        if module == "torch._utils" and name in ("_rebuild_tensor_v2", "_rebuild_parameter"):
+        if (module, name) in self._OF_TENSORS:
             return super().find_class(module, name)
         if module.startswith("dnnlib.tflib"):
             raise pickle.UnpicklingError(
@@ -379,6 +472,9 @@ class _NetworkReader(TensorReader):
         """A tensor's memory: bytes in the older container of `torch.save`."""
         if not isinstance(raw, bytes):
             raise pickle.UnpicklingError("a storage without bytes")
+        self._left -= len(raw)
+        if self._left < 0:
+            raise pickle.UnpicklingError("storages that share their bytes")
         storage = read_legacy(io.BytesIO(raw), len(raw))
         if not isinstance(storage, LazyStorage):
             raise pickle.UnpicklingError("a storage that is none")
@@ -389,23 +485,36 @@ class _NetworkReader(TensorReader):
         raise pickle.UnpicklingError("it refers to data outside itself")
 
 
-def _collect(module: _Persistent, prefix: str, state: State, settings: dict[str, Any]) -> None:
-    """Tensors of a module and of those inside under their official names."""
+def _collect(
+    module: _Persistent, prefix: str, state: State, settings: dict[str, Any], seen: set[int]
+) -> None:
+    """Tensors of a module and of those inside under their official names; each module once."""
     inside = module.state
+    if id(inside) in seen:
+        raise pickle.UnpicklingError(f"{prefix} is a network layer in two places")
+    seen.add(id(inside))
     for table in ("_parameters", "_buffers"):
         for name, tensor in _table(inside, table).items():
             if tensor is None:
                 continue
             if not isinstance(tensor, LazyTensor):
-                raise pickle.UnpicklingError(f"{prefix}{name} is no tensor")
-            state[f"{prefix}{name}"] = tensor.array()
+                raise pickle.UnpicklingError(f"{_join(prefix, name)} is no tensor")
+            state[_join(prefix, name)] = tensor.array()
+            if len(state) > MOST_TENSORS:
+                raise pickle.UnpicklingError(f"more than {MOST_TENSORS} tensors")
     _note(module, settings)
     for name, child in _table(inside, "_modules").items():
         if child is None:
             continue
         if not isinstance(child, _Persistent):
-            raise pickle.UnpicklingError(f"{prefix}{name} is no network layer")
-        _collect(child, f"{prefix}{name}.", state, settings)
+            raise pickle.UnpicklingError(f"{_join(prefix, name)} is no network layer")
+        _collect(child, f"{_join(prefix, name)}.", state, settings, seen)
+
+
+def _join(prefix: str, name: Any) -> str:
+    if not isinstance(name, str) or len(prefix) + len(name) > LONGEST_NAME:
+        raise pickle.UnpicklingError("a name that no network has")
+    return prefix + name
 
 
 def _table(state: dict[str, Any], name: str) -> dict[str, Any]:
@@ -416,17 +525,27 @@ def _table(state: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _note(module: _Persistent, settings: dict[str, Any]) -> None:
-    """Keep what the tensors do not show; refuse what our layers do not do."""
+    """Keep what the tensors do not show, and what our layers do not do."""
     inside = module.state
-    if inside.get("activation", "lrelu") not in ("lrelu", "linear"):
-        raise UserError(f"activation {inside['activation']!r}; only lrelu is known")
+    activation = inside.get("activation", "lrelu")
+    if not isinstance(activation, str):
+        raise pickle.UnpicklingError("an activation without a name")
+    if activation not in ("lrelu", "linear"):
+        settings["unknown"] = f"activation {activation!r}; only lrelu is known"
     if inside.get("c_dim"):
-        raise UserError("a class-conditional network; only unconditional ones are read")
+        settings["unknown"] = "a class-conditional network; only unconditional ones are read"
     if inside.get("conv_clamp") is not None:
-        settings["conv_clamp"] = float(inside["conv_clamp"])
+        settings["conv_clamp"] = _positive(inside, "conv_clamp")
     if module.class_name == "MinibatchStdLayer" and inside.get("group_size"):
-        settings["group_size"] = int(inside["group_size"])
+        settings["group_size"] = int(_positive(inside, "group_size"))
     if module.class_name == "MappingNetwork":
         first = _table(inside, "_modules").get("fc0")
         if isinstance(first, _Persistent) and "bias_gain" in first.state:
-            settings["lr_multiplier"] = float(first.state["bias_gain"])
+            settings["lr_multiplier"] = _positive(first.state, "bias_gain")
+
+
+def _positive(state: dict[str, Any], name: str) -> float:
+    value = state[name]
+    if not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise pickle.UnpicklingError(f"{name} of a layer is no positive number")
+    return float(value)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import facegen_keras as fg
+from facegen_keras import official
 from facegen_keras.errors import UserError
 from facegen_keras.official import (
     architecture_of,
@@ -225,8 +226,15 @@ def test_tensor_bytes_are_not_unpickled_freely(stub, tmp_path):
         ("a.pkl", pickle.dumps({"G_ema": 3}), "no network G_ema, G or D"),
         ("a.pkl", pickle.dumps([1, 2]), "holds no networks"),
         ("a.pkl", b"\x80\x04\x95", "refused"),
+        ("a.pkl", b"\x80\x04\x8e" + struct.pack("<Q", 1 << 62), r"refused \(MemoryError\)"),
         ("a.npz", b"PK", "not a readable .npz"),
         ("a.safetensors", b"\xff" * 9, "not a readable .safetensors"),
+        (
+            "a.safetensors",
+            struct.pack("<Q", 200_000) + b'{"a":' + b"[" * 199_995,
+            "not a readable .safetensors",
+        ),
+        ("a.safetensors", safetensors({"conv1.weight": np.ones(1)}), "no tensor of a StyleGAN2"),
         ("a.onnx", b"", "expected .pkl, .npz"),
     ],
 )
@@ -235,6 +243,70 @@ def test_other_files_are_refused(name, content, message, tmp_path):
     path.write_bytes(content)
     with pytest.raises(UserError, match=message):
         import_nvidia(path, tmp_path / "x.h5")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("synthesis.b4.conv1.weight", np.float32(1), "has 0 axes instead of 2 or 4"),
+        ("synthesis.b4.conv1.weight", np.zeros((4_000_000, 0, 3, 3), "f4"), "float32 of shape"),
+        ("synthesis.b8.conv1.weight", np.zeros((99, 1, 3, 3), "f4"), "has 1 inputs; expected 99"),
+        ("synthesis.b4.conv1.bias", np.array(["a"] * 32), "is <U1 of shape"),
+        ("synthesis.b4.conv1.bias", np.full(32, np.nan, "f4"), "not finite"),
+        ("synthesis.b4.conv1.bias", np.full(32, 1e300), "not finite in float32"),
+        ("mapping.fc0.weight", np.zeros((99, 32), "f4"), r"fc1.weight has shape \(32, 32\)"),
+    ],
+)
+def test_damaged_weights_are_refused_before_a_network_is_built(
+    name, value, message, reference, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("facegen_keras.models.stylegan2.build_mapping", None)
+    np.savez(tmp_path / "a.npz", **{**parts(reference)[0], name: value})
+    with pytest.raises(UserError, match=message):
+        import_nvidia(tmp_path / "a.npz", tmp_path / "x.h5")
+
+
+def test_a_discriminator_alone_is_no_generator(reference, tmp_path):
+    np.savez(tmp_path / "a.npz", **{f"G/{name}": v for name, v in parts(reference)[1].items()})
+    with pytest.raises(UserError, match="no generator but a discriminator"):
+        import_nvidia(tmp_path / "a.npz", tmp_path / "x.h5")
+
+
+def write_network(stub, path, class_name, **state):
+    network = Persistent(stub._reconstruct_persistent_obj, class_name, **state)
+    path.write_bytes(pickle.dumps({"G_ema": network}))
+    return path
+
+
+def test_a_layer_in_two_places_is_refused(stub, tmp_path):
+    """Sixty layers, each twice in the next, would be 2**60 to visit."""
+    layer = Persistent(stub._reconstruct_persistent_obj, "Layer")
+    for _ in range(60):
+        inside = {"a": layer, "b": layer}
+        layer = Persistent(stub._reconstruct_persistent_obj, "Layer", _modules=inside)
+    path = write_network(stub, tmp_path / "a.pkl", "Generator", _modules={"a": layer})
+    with pytest.raises(UserError, match="in two places"):
+        import_nvidia(path, tmp_path / "x.h5")
+
+
+@pytest.mark.parametrize("gain", [0.0, float("nan"), "text"])
+def test_a_learning_rate_is_a_positive_number(gain, stub, tmp_path):
+    layer = Persistent(stub._reconstruct_persistent_obj, "Layer", bias_gain=gain)
+    path = write_network(stub, tmp_path / "a.pkl", "MappingNetwork", _modules={"fc0": layer})
+    with pytest.raises(UserError, match="bias_gain of a layer is no positive number"):
+        import_nvidia(path, tmp_path / "x.h5")
+
+
+def test_a_pickle_changes_nothing_in_this_process(tmp_path):
+    on_class = b"cdnnlib.util\nEasyDict\n(N(dS'get'\nctorch\nSize\nstb0"
+    on_function = (
+        b"ctorch_utils.persistence\n_reconstruct_persistent_obj\n(N(dS'__defaults__'\n(I1\ntstb."
+    )
+    (tmp_path / "a.pkl").write_bytes(on_class + on_function)
+    with pytest.raises(UserError, match="refused"):
+        import_nvidia(tmp_path / "a.pkl", tmp_path / "x.h5")
+    assert "get" not in vars(official._EasyDict)
+    assert official._persistent.__defaults__ is None
 
 
 def test_the_architecture_is_found_from_the_tensors(reference):
@@ -257,3 +329,31 @@ def test_the_command_line_imports(reference, tmp_path, capsys):
     same_images(target, reference)
     assert main(["import", str(tmp_path / "none.pkl"), str(target)]) == 2
     assert "no such file" in capsys.readouterr().err
+    assert main(["import", str(REFERENCE), str(tmp_path / "x.onnx")]) == 2
+    assert "x.onnx: a generator is saved as .h5 or .keras" in capsys.readouterr().err
+
+
+def test_what_was_there_is_kept_and_a_foreign_discriminator_left_out(reference, tmp_path, capsys):
+    """Official configuration "cifar" has a discriminator without skip connections."""
+    from facegen_keras.cli import main
+
+    source, target = tmp_path / "cifar.npz", tmp_path / "my_generator.h5"
+    np.savez(source, **{k: v for k, v in reference.items() if "skip" not in k})
+    target.write_bytes(b"older")
+    discriminator_path(target).write_bytes(b"its discriminator")
+    assert main(["import", str(source), str(target)]) == 0
+    out, err = capsys.readouterr()
+    assert out == f"generator: {target}\n"
+    assert "discriminator was left out (it has no skip tensors" in err
+    assert len(err.splitlines()) == 1
+    assert not discriminator_path(target).exists()
+    kept = {path.read_bytes() for path in tmp_path.glob("my_*.*.h5")}
+    assert kept == {b"older", b"its discriminator"}
+    same_images(target, reference)
+
+
+def test_a_program_is_warned_of_a_discriminator_left_out(monkeypatch):
+    done = official.Imported(Path("x.h5"), left_out="why")
+    monkeypatch.setattr(official, "import_networks", lambda src, dst: done)
+    with pytest.warns(UserWarning, match="why"):
+        assert import_nvidia("x.npz", "x.h5") == Path("x.h5")

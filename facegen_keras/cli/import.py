@@ -1,5 +1,6 @@
 """`import`: official StyleGAN2 weights as a file of this package."""
 
+import sys
 from dataclasses import dataclass, field
 
 from facegen_keras.errors import UserError
@@ -22,10 +23,12 @@ def run(config: ImportConfig) -> int:
     """Import the generator, and its discriminator beside it where the file has one."""
     if not config.source or not config.target:
         raise UserError("import: say what to read and where to write: import network.pkl x.h5")
-    from facegen_keras.official import discriminator_path, import_nvidia
+    from facegen_keras.official import import_networks
 
-    path = import_nvidia(config.source, config.target)
-    print(f"generator: {path}")
-    if discriminator_path(path).exists():
-        print(f"discriminator: {discriminator_path(path)}")
+    done = import_networks(config.source, config.target)
+    print(f"generator: {done.generator}")
+    if done.discriminator:
+        print(f"discriminator: {done.discriminator}")
+    if done.left_out:
+        print(f"warning: {done.left_out}", file=sys.stderr)
     return 0
