@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import facegen_keras as fg
-from facegen_keras import official
+from facegen_keras import official, official_files
 from facegen_keras.errors import UserError
 from facegen_keras.official import (
     architecture_of,
@@ -305,8 +305,8 @@ def test_a_pickle_changes_nothing_in_this_process(tmp_path):
     (tmp_path / "a.pkl").write_bytes(on_class + on_function)
     with pytest.raises(UserError, match="refused"):
         import_nvidia(tmp_path / "a.pkl", tmp_path / "x.h5")
-    assert "get" not in vars(official._EasyDict)
-    assert official._persistent.__defaults__ is None
+    assert "get" not in vars(official_files._EasyDict)
+    assert official_files._persistent.__defaults__ is None
 
 
 def test_the_architecture_is_found_from_the_tensors(reference):
