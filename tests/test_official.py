@@ -297,6 +297,22 @@ def test_a_learning_rate_is_a_positive_number(gain, stub, tmp_path):
         import_nvidia(path, tmp_path / "x.h5")
 
 
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ({"activation": "relu"}, r"a.pkl: activation 'relu'; only lrelu"),
+        ({"c_dim": 10}, "a.pkl: a class-conditional network"),
+        ({"activation": ["relu"]}, "an activation without a name"),
+    ],
+)
+def test_what_our_layers_do_not_do_is_refused(state, message, stub, tmp_path):
+    torch = pytest.importorskip("torch")
+    buffers = {"w_avg": torch.zeros(3)}
+    path = write_network(stub, tmp_path / "a.pkl", "MappingNetwork", _buffers=buffers, **state)
+    with pytest.raises(UserError, match=message):
+        import_nvidia(path, tmp_path / "x.h5")
+
+
 def test_a_pickle_changes_nothing_in_this_process(tmp_path):
     on_class = b"cdnnlib.util\nEasyDict\n(N(dS'get'\nctorch\nSize\nstb0"
     on_function = (
