@@ -201,6 +201,7 @@ def along(
     steps: Sequence[float] = (-2, -1, 0, 1, 2),
     layers: Iterable[int] | None = None,
     truncation_psi: float = 0.7,
+    truncation_cutoff: int | None = None,
     noise_mode: str = "const",
 ) -> np.ndarray:
     """One face moved along each direction: uint8 (directions, steps, height, width, 3).
@@ -211,11 +212,11 @@ def along(
         seed: Of the face.
         steps: How far, in units of the directions' scales.
         layers: Styles that move; None: all.
-        truncation_psi: Of the face, before it moves.
+        truncation_psi, truncation_cutoff: Of the face, before it moves.
         noise_mode: As in `StyleGAN2Generator`.
     """
     base = generator.styles(
-        generator.mapping(latents([seed], generator.latent_dim)), truncation_psi
+        generator.mapping(latents([seed], generator.latent_dim)), truncation_psi, truncation_cutoff
     )
     moves = directions.vectors * directions.scales[:, None]
     moves = np.asarray(steps, "float32")[None, :, None] * moves[:, None]

@@ -209,6 +209,9 @@ def _explore(config: GenerateConfig, generator: Generator, folder: Path) -> None
         raise UserError(
             f"{', '.join(_explored(config))}: only for stylegan2, not for {generator.family}"
         )
+    for name in ("interpolate", "reconstruct"):
+        if getattr(config, name):
+            raise UserError(f"{name}: not together with {_explored(config)[0]}; run them in turn")
     from facegen_keras.cli import stylegan2
 
     paths = []
@@ -226,7 +229,12 @@ def _explore(config: GenerateConfig, generator: Generator, folder: Path) -> None
     if config.directions:
         paths.append(
             stylegan2.save_directions(
-                generator, config.directions, config.num_directions, config.seed, folder
+                generator,
+                config.directions,
+                config.num_directions,
+                config.seed_list()[0],
+                folder,
+                config.options(),
             )
         )
     if config.project:

@@ -13,7 +13,7 @@ from facegen_keras.projection import project
 from facegen_keras.stylegan2_generator import StyleGAN2Generator
 
 MIX_USAGE = "expected rows=1,2,3 cols=4,5,6 layers=0-3"
-STEPS = (-3, -2, -1, 0, 1, 2, 3)  # of a direction, in its standard deviations
+STEPS = (-3, -2, -1, 0, 1, 2, 3)  # in units of a direction's scale
 
 
 def save_style_mix(
@@ -45,11 +45,16 @@ def save_truncation_sweep(
 
 
 def save_directions(
-    generator: StyleGAN2Generator, method: str, count: int, seed: int, folder: Path
+    generator: StyleGAN2Generator,
+    method: str,
+    count: int,
+    seed: int,
+    folder: Path,
+    options: dict[str, Any],
 ) -> Path:
     """Write one face moved along the strongest directions, a row per direction."""
     find = latent.pca_directions if method == "pca" else latent.sefa_directions
-    table = latent.along(generator, find(generator, count), seed, STEPS)
+    table = latent.along(generator, find(generator, count), seed, STEPS, **options)
     return _save_table(table, folder / f"{generator.family}_directions_{method}.png")
 
 

@@ -53,6 +53,19 @@ def test_directions_do_not_move_the_face_in_the_middle(model_path, tmp_path, met
     assert np.array_equal(sheet[:32, middle], sheet[32:, middle])
 
 
+def test_directions_start_from_the_face_that_is_asked_for(model_path, tmp_path, capsys):
+    face = ("--seeds", "7", "--truncation_psi", "0.4", "--noise_mode", "none")
+    assert generate(model_path, tmp_path, *face, "--grid", "none") == 0
+    flags = ("--directions", "sefa", "--num_directions", "1")
+    assert generate(model_path, tmp_path, *face, *flags) == 0
+    sheet = pixels(tmp_path / "stylegan2_directions_sefa.png")
+    alone = pixels(tmp_path / "stylegan2_seed0007.png")
+    middle = sheet[:, 3 * 32 : 4 * 32].astype(int)
+    assert np.abs(middle - alone).max() <= 1 and alone.std() > 1
+    assert generate(model_path, tmp_path, *flags, "--interpolate", "1,2") == 2
+    assert "interpolate: not together with directions" in capsys.readouterr().err
+
+
 def test_projection_comes_nearer_to_the_photo(model_path, tmp_path):
     assert generate(model_path, tmp_path, "--seeds", "5", "--grid", "none") == 0
     photo = tmp_path / "stylegan2_seed0005.png"
