@@ -15,7 +15,7 @@ from PIL import Image
 from facegen_keras.generate import interpolate, tile
 from facegen_keras.generator import Generator, latents, to_uint8
 
-WALK = 8  # faces of the walk under the three large ones; with them one pass of a generator
+WALK = 6  # faces of the way, under three of twice their size
 WIDTH = 640  # of the picture, in pixels of the screen
 PSI = 0.7  # truncation at the start: fewer odd faces
 
@@ -119,8 +119,6 @@ def panel(
     (second,) = walk_between(generator, seed, other, [1.0], psi)
     large = tile(np.stack([way[0], here, second]), (3, 1)).repeat(2, axis=0).repeat(2, axis=1)
     strip = tile(np.stack(way), (WALK, 1))
-    margin = (strip.shape[1] - large.shape[1]) // 2
-    large = np.pad(large, ((0, 0), (margin, margin), (0, 0)), constant_values=255)
     return np.concatenate([large, strip])
 
 

@@ -13,7 +13,7 @@ from facegen_keras.figures.style import COLOURS, DASHES, MARKERS, bare, new_axes
 from facegen_keras.generate import tile
 from facegen_keras.projection import Projection
 
-CELL = 0.6 * INCH  # tables have more faces than grids, and a notebook has many tables
+CELL = 0.36 * INCH  # tables have more faces than grids, and a notebook has many tables
 GAP = 0.12  # of a face, between the unmixed faces and the matrix of mixed ones
 
 
