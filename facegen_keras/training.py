@@ -72,6 +72,8 @@ def train(config: TrainConfig) -> Path:
     if folder:
         check_same_data(folder, faces, config.data_path)
     model = build(config)
+    if note := early_end(config, model, len(faces)):
+        print(note)
     _check_packages(config)
     metric = _metric(config, faces) if config.fid_every else None
     if folder is None:
@@ -93,6 +95,22 @@ def train(config: TrainConfig) -> Path:
     else:
         _finish(config, model, folder, best)
     return folder
+
+
+def early_end(config: TrainConfig, model: FaceModel, photos: int) -> str | None:
+    """What to say of a progressive training that ends before it has grown to its resolution."""
+    if not config.progressive:
+        return None
+    images = config.epochs * (photos // config.batch_size * config.batch_size)
+    reached = model.resolution_after(images)
+    if reached == config.resolution:
+        return None
+    needed = sum(model.schedule.images[size] for size in model.schedule.images if size <= reached)
+    return (
+        f"mind: {config.epochs} epochs of these photos are {images:,} images and end at "
+        f"{reached}x{reached}; the next resolution begins after {needed:,}: "
+        "more epochs, or a shorter progressive"
+    )
 
 
 def _restore(model: FaceModel, folder: Path) -> dict[str, Any]:

@@ -284,7 +284,7 @@ class StyleGAN2(FaceModel):
         # A step after the path length's, so that no step does all at once.
         r1 = self.r1_gamma != 0 and step % self.r1_interval == 1 % self.r1_interval
         due = "_".join(name for name, on in (("path", path), ("r1", r1)) if on)
-        return f"{due or 'plain'}@{self._resolution_after(step * (self.batch_size or 0))}"
+        return f"{due or 'plain'}@{self.resolution_after(step * (self.batch_size or 0))}"
 
     def _make_stages(self) -> None:
         self.schedule = progressive.parse_schedule(
@@ -329,7 +329,8 @@ class StyleGAN2(FaceModel):
             fade.alpha.assign(alpha)
         return alpha
 
-    def _resolution_after(self, images_seen: int) -> int:
+    def resolution_after(self, images_seen: int) -> int:
+        """The resolution in training after so many images, below `resolution` while growing."""
         return self.schedule.resolution(images_seen) if self.schedule else self.resolution
 
     @property
@@ -367,7 +368,7 @@ class StyleGAN2(FaceModel):
 
     @property
     def sampling_network(self) -> keras.Model:
-        size = self._resolution_after(self.images_seen)
+        size = self.resolution_after(self.images_seen)
         if self.schedule is not None:
             self._fade_in(size)
         return self._averages[size]
@@ -375,7 +376,7 @@ class StyleGAN2(FaceModel):
     def export_parts(self) -> dict[str, keras.Model]:
         """The averaged generator at the resolution it has grown to, and, once that is the whole
         one, the discriminator, for transfer."""
-        size = self._resolution_after(self.images_seen)
+        size = self.resolution_after(self.images_seen)
         channels = {k: v for k, v in self.channels.items() if k <= size}
         generator = build_generator(
             size,

@@ -1,5 +1,6 @@
 """The training of StyleGAN2: what each step does, and that it goes on exactly where it stopped."""
 
+import dataclasses
 import json
 
 import keras
@@ -7,6 +8,8 @@ import numpy as np
 import pytest
 from keras import ops
 
+from facegen_keras import training
+from facegen_keras.config import TrainConfig
 from facegen_keras.engine import autodiff, checkpoint
 from facegen_keras.errors import UserError
 from facegen_keras.models import stylegan2, stylegan2_progressive
@@ -361,6 +364,16 @@ def test_a_file_written_while_fading_in_draws_what_training_shows(images_seen):
     shown, written = value(model(z)), value(parts["generator"](z))
     assert shown.shape == (2, 16, 16, 3)
     np.testing.assert_allclose(written, shown, rtol=1e-4, atol=1e-4)
+
+
+def test_a_growing_that_will_not_end_is_told(growing):
+    config = TrainConfig(model="stylegan2", resolution=32, progressive="8:1,16:2", batch_size=4)
+    short = dataclasses.replace(config, epochs=100)
+    note = training.early_end(short, growing, photos=21)
+    assert "100 epochs of these photos are 2,000 images and end at 16x16" in note
+    assert "begins after 3,000" in note
+    assert training.early_end(dataclasses.replace(config, epochs=150), growing, 21) is None
+    assert training.early_end(dataclasses.replace(short, progressive=None), growing, 21) is None
 
 
 def test_growing_follows_its_schedule(growing):
