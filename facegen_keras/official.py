@@ -16,7 +16,7 @@ import keras
 import numpy as np
 
 from facegen_keras.errors import UserError
-from facegen_keras.export import keep_existing, write_model
+from facegen_keras.export import companion_path, keep_existing, write_model
 from facegen_keras.model_file import SUFFIXES, read_model_file
 from facegen_keras.models import stylegan2
 from facegen_keras.official_files import State, read_networks
@@ -127,8 +127,7 @@ def import_networks(src: str | os.PathLike, dst: str | os.PathLike) -> Imported:
 
 def discriminator_path(path: str | os.PathLike) -> Path:
     """Where the discriminator of the generator at `path` stands."""
-    path = Path(path)
-    return path.with_stem(f"{path.stem.removesuffix('_generator')}_discriminator")
+    return companion_path(path, "stylegan2", "discriminator")
 
 
 def load_discriminator(generator_path: str | os.PathLike) -> keras.Model:

@@ -17,12 +17,16 @@ def _one_of(choices: tuple[str, ...]) -> Allowed:
     return lambda value: value in choices, f"one of {', '.join(choices)}"
 
 
-PRECISIONS = ("float32", "bfloat16", "float16")
+DTYPE_POLICIES = {  # Keras's names for what `precision` may be
+    "float32": "float32",
+    "bfloat16": "mixed_bfloat16",
+    "float16": "mixed_float16",  # every optimizer gets a dynamic loss scale
+}
 _PART: Allowed = (lambda value: 0 <= value <= 1, "0 to 1")
 _POSITIVE: Allowed = (lambda value: value > 0, "a positive number")
 
 ALLOWED: dict[str, Allowed] = {
-    "precision": _one_of(PRECISIONS),
+    "precision": _one_of(tuple(DTYPE_POLICIES)),
     "seed": _at_least(0),
     "latent_dim": _at_least(1),
     "base_channels": _at_least(1),

@@ -24,14 +24,9 @@ from keras import ops
 from facegen_keras.engine import autodiff
 from facegen_keras.errors import UserError
 from facegen_keras.generator import in_chunks, infer, latents, to_uint8
-from facegen_keras.options import check_options
+from facegen_keras.options import DTYPE_POLICIES, check_options
 from facegen_keras.resolution import SMALLEST_TRAINED, check_resolution
 
-DTYPE_POLICIES = {
-    "float32": "float32",
-    "bfloat16": "mixed_bfloat16",
-    "float16": "mixed_float16",  # every optimizer gets a dynamic loss scale
-}
 SAMPLES_AT_A_TIME = 16
 
 
