@@ -46,7 +46,8 @@ def save_generator(
     The generator (a VAE's decoder) goes to `path`; an encoder, or the discriminator of a StyleGAN2,
     to the same name with `_generator` or `_decoder` replaced (see `companion_path`). Each file
     appears whole or not at all. A file that stood there stays beside it (see `keep_existing`),
-    unless it is an earlier export of the same run.
+    unless it is an earlier export of the same run; an encoder or discriminator that this model
+    does not replace gives up its place too, since it belongs to another generator.
 
     Args:
         model: A family model; it offers `export_parts()`.
@@ -71,6 +72,8 @@ def save_generator(
         if run is None or _run_of(target) != run:
             keep_existing(target)
         write_model(parts[name], target, {**metadata, "part": name})
+    for name in set(COMPANIONS) - set(parts):
+        _set_aside(companion_path(path, model.family, name))
     return path
 
 
@@ -125,9 +128,7 @@ def load_encoder(path: str | os.PathLike, expected_family: str | None = None) ->
                 "only a vae or combined model encodes photos"
             )
         generator, file = file, _read(beside)
-        pair = generator.metadata.get("export"), file.metadata.get("export")
-        if all(pair) and pair[0] != pair[1]:
-            raise UserError(f"{beside}: exported from another model than {path}; export both again")
+        check_same_export(generator, file)
     shape = first_input_shape(file.config)
     if not shape or len(shape) != 4:
         raise UserError(f"{file.path}: not an encoder ({_what(file, shape)})")
@@ -145,11 +146,24 @@ def companion_path(path: str | os.PathLike, family: str, part: str) -> Path:
     return path.with_stem(f"{path.stem if part == 'discriminator' else family}_{part}")
 
 
+def check_same_export(generator: ModelFile, companion: ModelFile) -> None:
+    """Refuse a generator and an encoder or discriminator that were not exported together.
+
+    Raises:
+        UserError: Both files name their export, and not the same one.
+    """
+    pair = generator.metadata.get("export"), companion.metadata.get("export")
+    if all(pair) and pair[0] != pair[1]:
+        raise UserError(
+            f"{companion.path}: exported from another model than {generator.path}; export both "
+            "again"
+        )
+
+
 def publish(source: str | os.PathLike, target: str | os.PathLike) -> Path:
     """Copy an exported generator, and what stands beside it, to their final names.
 
-    A file that stood there stays beside the new one (see `keep_existing`), unless it is an earlier
-    export of the same run.
+    What stood there stays beside the new files as in `save_generator`.
 
     Args:
         source: As written by `save_generator`.
@@ -170,6 +184,7 @@ def publish(source: str | os.PathLike, target: str | os.PathLike) -> Path:
     pairs.append((source, target))
     for here, there in pairs:
         if not here.exists():
+            _set_aside(there)
             continue
         if _run_of(there) != _run_of(here):
             keep_existing(there)
@@ -204,6 +219,13 @@ def keep_existing(path: str | os.PathLike) -> Path | None:
     except OSError:  # a file system without hard links
         shutil.copy2(path, kept)
     return kept
+
+
+def _set_aside(path: Path) -> None:
+    """Leave an earlier export at `path` under its second name only; other files stay."""
+    if _metadata(path).get("export"):
+        keep_existing(path)
+        path.unlink()
 
 
 def write_model(model: keras.Model, path: str | os.PathLike, metadata: dict) -> None:
@@ -293,11 +315,15 @@ def _generator_class(family: str) -> type[Generator]:
     return Generator
 
 
-def _run_of(path: Path) -> str | None:
+def _metadata(path: Path) -> dict:
     try:
-        run = _read(path).metadata.get("run")
+        return _read(path).metadata
     except UserError:
-        return None
+        return {}
+
+
+def _run_of(path: Path) -> str | None:
+    run = _metadata(path).get("run")
     return run if isinstance(run, str) and run and "/" not in run else None
 
 

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 
 from facegen_keras.errors import UserError
-from facegen_keras.export import companion_path, keep_existing, write_model
+from facegen_keras.export import check_same_export, companion_path, keep_existing, write_model
 from facegen_keras.model_file import SUFFIXES, read_model_file
 from facegen_keras.models import stylegan2
 from facegen_keras.official_files import State, read_networks
@@ -134,10 +134,10 @@ def load_discriminator(generator_path: str | os.PathLike) -> keras.Model:
     """Open the discriminator that stands beside a generator.
 
     Raises:
-        UserError: It is missing, damaged or unsafe.
+        UserError: It is missing, damaged or unsafe, or was exported from another model.
     """
     path = discriminator_path(generator_path)
-    read_model_file(path)  # judges the classes named in it
+    check_same_export(read_model_file(generator_path), read_model_file(path))  # judges classes too
     return keras.saving.load_model(path, compile=False, safe_mode=True)
 
 

@@ -7,6 +7,7 @@ import shlex
 import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -98,10 +99,14 @@ def check_same_run(config: TrainConfig, folder: Path) -> None:
         given, before = getattr(config, field.name), getattr(stored, field.name)
         if field.name not in MAY_CHANGE and given != before:
             raise UserError(
-                f"--{field.name} {given}: {folder} was trained with {before}, which cannot change "
-                "when it goes on; leave it out, or start a new run (in Python begin with "
+                f"--{field.name} {given}: {folder} was trained with {_told(before)}, which cannot "
+                "change when it goes on; leave it out, or start a new run (in Python begin with "
                 f"facegen_keras.config.load_config({str(folder / 'config.yaml')!r}))"
             )
+
+
+def _told(value: Any) -> str:
+    return "none" if value in ("", None) else str(value)
 
 
 def check_same_data(folder: Path, faces: Faces, data_path: str) -> None:

@@ -16,6 +16,7 @@ from facegen_keras.export import (
     keep_existing,
     load_encoder,
     load_generator,
+    publish,
     save_generator,
     update_metadata,
 )
@@ -121,6 +122,28 @@ def test_file_opens_on_other_backends_with_the_same_faces(saved, run_python, bac
     )
     there = np.array(json.loads(run_python(code, backend=backend).splitlines()[-1]))
     assert np.abs(there - here.astype(int)).max() <= 1
+
+
+@pytest.mark.parametrize("how", ["save", "publish"])
+def test_no_generator_stands_beside_the_encoder_of_another(tmp_path, how):
+    here = tmp_path / "saved_models"
+    here.mkdir()
+    path = save_generator(TinyFamily("combined"), here / "faces_generator.h5", run="older")
+    foreign = here / "faces_discriminator.h5"
+    foreign.write_bytes(b"somebody's own")
+    alone = TinyFamily("combined")
+    alone.export_parts = lambda: {"generator": alone.main}
+    if how == "save":
+        save_generator(alone, path, run="newer")
+    else:
+        publish(save_generator(alone, tmp_path / "faces_generator.h5", run="newer"), path)
+    assert sorted(file.name for file in here.iterdir()) == [
+        "faces_discriminator.h5",
+        "faces_encoder.older.h5",
+        "faces_generator.h5",
+        "faces_generator.older.h5",
+    ]
+    assert foreign.read_bytes() == b"somebody's own"
 
 
 def test_encoder_stands_beside_the_generator(tmp_path):

@@ -15,6 +15,7 @@ import pytest
 import facegen_keras as fg
 from facegen_keras import official, official_files
 from facegen_keras.errors import UserError
+from facegen_keras.export import update_metadata
 from facegen_keras.official import (
     architecture_of,
     discriminator_path,
@@ -144,6 +145,17 @@ def test_a_pickle_written_by_torch(stub, reference, tmp_path):
     assert discriminator_path(target).name == "official_discriminator.h5"
     logits = np.asarray(load_discriminator(target)(reference["real"]))
     np.testing.assert_allclose(logits, reference["logits_real"], rtol=1e-4, atol=1e-5)
+
+
+def test_a_discriminator_of_another_export_is_refused(reference, tmp_path):
+    source = tmp_path / "official.npz"
+    np.savez(source, **{name: x for name, x in reference.items() if name[:2] in ("G/", "D/")})
+    target = import_nvidia(source, tmp_path / "official_generator.h5")
+    assert load_discriminator(target).output_shape == (None, 1)
+    update_metadata(target, export="a")
+    update_metadata(discriminator_path(target), export="b")
+    with pytest.raises(UserError, match=r"discriminator.*: exported from another model than"):
+        load_discriminator(target)
 
 
 def safetensors(state):

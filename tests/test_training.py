@@ -260,6 +260,7 @@ def test_a_run_may_go_on_with_falling_learning_rates(resume, copy):
     ("flags", "message"),
     [
         (["--batch_size", "4"], "--batch_size 4: .* was trained with 8, which cannot change"),
+        (["--limit", "5"], "--limit 5: .* was trained with none, which cannot change"),
         (["--beta", "2"], "--beta 2.0: .* was trained with 1.0"),
         (["--model", "dcgan"], "not of dcgan"),
         (["--seed", "1"], "--seed 1: .* was trained with 0"),
