@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facegen_keras.data.decode import Settings, decode
+from facegen_keras.data.decode import Settings, decode, plain_jpeg
 
 WHOLE = Settings(8, "none")
 
@@ -103,6 +103,59 @@ def test_exif_orientation(orientation, photo, encode):
     assert (pixels(encode(stored, exif=exif), settings) == expected).all()
     jpeg = pixels(encode(stored, "JPEG", exif=exif, quality=100, subsampling=0), settings)
     assert np.abs(jpeg.astype(int) - expected).max() <= 6
+
+
+def adobe(data: bytes, transform: int) -> bytes:
+    """Say in an Adobe segment how the three components are to be read: 0 RGB, 1 YCbCr."""
+    segment = b"\xff\xee" + struct.pack(">H5sHHHB", 14, b"Adobe", 100, 0, 0, transform)
+    return data[:2] + segment + data[20:]  # instead of the JFIF segment
+
+
+JPEGS = {  # what is asked of the encoder, what is done to its bytes, whether the file is plain
+    "baseline": ({"quality": 90}, None, True),
+    "progressive": ({"progressive": True}, None, True),
+    "full colour": ({"subsampling": 0, "quality": 100}, None, True),
+    "own tables": ({"optimize": True}, None, True),
+    "restart markers": ({"restart_marker_blocks": 2}, None, True),
+    "no JFIF": ({}, lambda data: data[:2] + data[20:], True),
+    "rest behind the end": ({}, lambda data: data + b"anything", True),
+    "EXIF": ({"exif": Image.Exif()}, None, False),
+    "profile": ({"icc_profile": b"profile"}, None, False),
+    "comment": ({"comment": "a face"}, None, False),
+    "Adobe RGB": ({}, lambda data: adobe(data, 0), False),
+    "Adobe YCbCr": ({}, lambda data: adobe(data, 1), False),
+}
+JPEGS["EXIF"][0]["exif"][0x0112] = 1
+
+
+@pytest.mark.parametrize("name", JPEGS)
+def test_the_shorter_way_to_a_plain_jpeg_leads_to_the_same_pixels(name, photo, encode):
+    options, change, plain = JPEGS[name]
+    data = encode(photo(3, 45, 37), "JPEG", **options)
+    data = change(data) if change else data
+    exact = Image.open(io.BytesIO(data)).crop((4, 0, 41, 37))
+    exact = exact.resize((16, 16), Image.Resampling.LANCZOS)
+    assert (pixels(data, Settings(16)) == np.asarray(exact)).all()
+    record, _ = decode(data, Settings(16))
+    assert record[:6] == ("", "", 45, 37, "RGB", "JPEG")
+    assert (plain_jpeg(data, Settings(16)) is not None) == plain
+
+
+def test_no_shorter_way_for_grey_for_what_is_reduced_and_for_other_formats(photo, encode):
+    assert plain_jpeg(encode(photo(0).convert("L"), "JPEG"), WHOLE) is None
+    assert plain_jpeg(encode(photo(0).convert("CMYK"), "JPEG"), WHOLE) is None
+    assert plain_jpeg(encode(photo(0)), WHOLE) is None
+    data = encode(photo(0, 64, 64), "JPEG")
+    assert plain_jpeg(data, Settings(9)) is not None
+    assert plain_jpeg(data, Settings(8)) is None  # libjpeg decodes it at half its size
+
+
+def test_a_plain_jpeg_is_cut_off_anywhere(photo, encode, monkeypatch):
+    data = encode(photo(0), "JPEG")
+    ours = [decode(data[:end], WHOLE)[0] for end in range(len(data) - 2)]
+    assert all(record.problem in ("truncated", "unreadable", "not an image") for record in ours)
+    monkeypatch.setattr("facegen_keras.data.decode.plain_jpeg", lambda data, settings: None)
+    assert ours == [decode(data[:end], WHOLE)[0] for end in range(len(data) - 2)]
 
 
 def test_crops(photo, encode):
