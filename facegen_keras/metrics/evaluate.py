@@ -3,6 +3,7 @@
 import os
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -75,50 +76,19 @@ def evaluate(
         UserError: Unknown metric, fewer than two images, or sides that do not compare.
     """
     metrics = check_metrics(metrics)
-    if num_images < 2:
-        raise UserError(f"num_images={num_images}; a distance needs at least 2 images")
-    if isinstance(samples, str | os.PathLike):
-        from facegen_keras.export import load_generator
-
-        name = name or os.fspath(samples)
-        samples = load_generator(samples)
-    generator = samples if hasattr(samples, "sample") else None
-    prepared = samples if isinstance(samples, Reference) else None
-    images = None
-    if prepared is not None:
-        images = prepared.photos
-        if images is None:
-            raise UserError("samples that are statistics only: give the images themselves")
-    elif generator is None:
-        images = Selection(samples, num_images)
-    if "ppl" in metrics and generator is None:
+    subject = _Subject.of(samples, num_images, name)
+    if "ppl" in metrics and subject.generator is None:
         raise UserError("ppl walks through a latent space: it needs a model, not images")
-    count = num_images if images is None else len(images)
-    if count < 2:
-        raise UserError(f"{count} image(s) to measure; a distance needs at least 2")
-    name = name or getattr(samples, "source", None) or getattr(samples, "family", "samples")
     extractor = extractor or _extractor_of(faces) or InceptionFeatures()
-    if prepared is not None and prepared.extractor.protocol != extractor.protocol:
+    if subject.prepared and subject.prepared.extractor.protocol != extractor.protocol:
         raise UserError("samples measured with another extractor than the photos: use one for both")
-    measured = set(metrics) - {"ppl"}
-    repeats = repeats if {"fid", "pr"} & measured else 0
+    repeats = repeats if {"fid", "pr"} & set(metrics) else 0
+    each = bool({"kid", "pr"} & set(metrics) or repeats)  # features of every photo, not their mean
     reference = None
-    if {"fid", "kid", "pr"} & measured:
-        if faces is None:
-            raise UserError("fid, kid and pr compare with photos; give some (--data_path)")
-        wanted = count if num_reference is None else (num_reference or None)
-        reference = (
-            faces
-            if isinstance(faces, Reference)
-            else Reference(extractor, faces, wanted, cache_dir, progress)
-        )
-        if reference.photos is None and ({"kid", "pr"} & measured or repeats):
-            raise UserError(
-                "kid, pr and standard errors need the photos themselves, and statistics hold only "
-                "mean and covariance: give --data_path, or ask for fid alone"
-            )
-    resolution = generator.resolution if images is None else images.resolution
-    protocol = _protocol(extractor, reference, count, resolution, seed, options)
+    if {"fid", "kid", "pr"} & set(metrics):
+        wanted = subject.count if num_reference is None else (num_reference or None)
+        reference = _reference(faces, extractor, wanted, each, cache_dir, progress)
+    protocol = _protocol(extractor, reference, subject, seed, options)
     said: list[str] = []
 
     def warn(text: str) -> None:
@@ -126,38 +96,94 @@ def evaluate(
         warnings.warn(text, UserWarning, stacklevel=4)  # the caller of evaluate
 
     numbers: dict[str, Number] = {}
-    if measured:
-        if reference is not None:
-            _warn_of_protocol(reference, count, resolution, "fid" in measured, extractor, warn)
-        keep = bool({"kid", "pr", "is"} & measured or repeats)
-        moments, features = Moments(), []
-        source = images if images is not None else _generate(generator, seed, count, options)
-        batches = [prepared.features()] if prepared else extractor.stream(source, progress)
-        for batch in batches:
+    of_features = [metric for metric in metrics if metric != "ppl"]
+    if reference is not None:
+        _warn_of_protocol(reference, subject, "fid" in metrics, extractor, warn)
+    if of_features:
+        moments, kept = Moments(), []
+        for batch in subject.features(extractor, seed, options, progress):
             moments.update(batch)
-            if keep:
-                features.append(batch)
-        features = np.concatenate(features) if keep else None
-        if {"kid", "pr"} & measured or repeats:
+            if each or "is" in metrics:
+                kept.append(batch)
+        features = np.concatenate(kept) if kept else None
+        stats = moments.statistics({**extractor.protocol, "resolution": subject.resolution})
+        if each:
             reference.features()  # first: the statistics then need no second pass
-        stats = moments.statistics({**extractor.protocol, "resolution": resolution})
         if reference is not None:
             _warn_of_collapse(stats, reference.statistics(), warn)
-        for metric in metrics:
-            if metric in measured:
-                numbers |= _measure(metric, extractor, stats, features, reference, seed, protocol)
+        for metric in of_features:
+            numbers |= _measure(metric, extractor, stats, features, reference, seed, protocol)
         if repeats:
             numbers = with_errors(numbers, reference.features(), features, repeats, seed)
     if "ppl" in metrics:
         walks = min(num_images, PPL_SAMPLES)
-        length = perceptual_path_length(generator, extractor, walks, seed)
+        length = perceptual_path_length(subject.generator, extractor, walks, seed)
         numbers["ppl"] = Number(
             f"PPL ({extractor.name} distance)",
             float(length),
             length.error,
             protocol={**protocol, "walks": walks},
         )
-    return Evaluation(name, numbers, protocol, tuple(said))
+    return Evaluation(subject.name, numbers, protocol, tuple(said))
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """What is measured: a generator, a set of images, or one whose features are there already.
+
+    Attributes:
+        name: What the result is called.
+        count: Number of images.
+        resolution: Of the images.
+        generator, images, prepared: One of them is given, `prepared` with its images.
+    """
+
+    name: str
+    count: int
+    resolution: int
+    generator: Any = None
+    images: Any = None
+    prepared: Reference | None = None
+
+    @classmethod
+    def of(cls, samples: Any, num_images: int, name: str | None) -> "_Subject":
+        """What `evaluate` was given."""
+        if num_images < 2:
+            raise UserError(f"num_images={num_images}; a distance needs at least 2 images")
+        if isinstance(samples, str | os.PathLike):
+            from facegen_keras.export import load_generator
+
+            name = name or os.fspath(samples)
+            samples = load_generator(samples)
+        name = name or getattr(samples, "source", None) or getattr(samples, "family", "samples")
+        if hasattr(samples, "sample"):
+            return cls(name, num_images, samples.resolution, generator=samples)
+        prepared = samples if isinstance(samples, Reference) else None
+        images = prepared.photos if prepared else Selection(samples, num_images)
+        if images is None:
+            raise UserError("samples that are statistics only: give the images themselves")
+        if len(images) < 2:
+            raise UserError(f"{len(images)} image(s) to measure; a distance needs at least 2")
+        return cls(name, len(images), images.resolution, images=images, prepared=prepared)
+
+    def features(
+        self,
+        extractor: FeatureExtractor,
+        seed: int,
+        options: dict[str, Any] | None,
+        progress: bool,
+    ) -> Iterator[np.ndarray]:
+        """Batches of features `(batch, dim)`; generated images never touch the disk."""
+        if self.prepared is not None:
+            return iter([self.prepared.features()])
+        images = self.images if self.generator is None else self._generated(seed, options)
+        return extractor.stream(images, progress)
+
+    def _generated(self, seed: int, options: dict[str, Any] | None) -> Iterator[np.ndarray]:
+        stop = seed + self.count
+        for start in range(seed, stop, GENERATED):
+            seeds = range(start, min(start + GENERATED, stop))
+            yield self.generator.sample(seeds=seeds, **(options or {}))
 
 
 def check_metrics(metrics: Sequence[str]) -> list[str]:
@@ -214,24 +240,34 @@ def _measure(
     }
 
 
-def _generate(
-    generator: Any, seed: int, count: int, options: dict[str, Any] | None
-) -> Iterator[np.ndarray]:
-    """Images straight from the generator; they never touch the disk."""
-    for start in range(seed, seed + count, GENERATED):
-        seeds = range(start, min(start + GENERATED, seed + count))
-        yield generator.sample(seeds=seeds, **(options or {}))
-
-
 def _extractor_of(faces: Any) -> FeatureExtractor | None:
     return faces.extractor if isinstance(faces, Reference) else None
+
+
+def _reference(
+    faces: Any,
+    extractor: FeatureExtractor,
+    wanted: int | None,
+    each: bool,
+    cache_dir: str | Path | bool | None,
+    progress: bool,
+) -> Reference:
+    if faces is None:
+        raise UserError("fid, kid and pr compare with photos; give some (--data_path)")
+    if not isinstance(faces, Reference):
+        faces = Reference(extractor, faces, wanted, cache_dir, progress)
+    if each and faces.photos is None:
+        raise UserError(
+            "kid, pr and standard errors need the photos themselves, and statistics hold only "
+            "mean and covariance: give --data_path, or ask for fid alone"
+        )
+    return faces
 
 
 def _protocol(
     extractor: FeatureExtractor,
     reference: Reference | None,
-    count: int,
-    resolution: int,
+    subject: "_Subject",
     seed: int,
     options: dict[str, Any] | None,
 ) -> dict[str, Any]:
@@ -242,9 +278,9 @@ def _protocol(
 
     return {
         **extractor.protocol,
-        "num_images": count,
+        "num_images": subject.count,
         "num_reference": None if reference is None else reference.n,
-        "resolution": resolution,
+        "resolution": subject.resolution,
         "reference": None if reference is None else reference.fingerprint,
         "seed": seed,
         "options": " ".join(f"{k}={v}" for k, v in (options or {}).items()),
@@ -261,13 +297,12 @@ def _protocol(
 
 def _warn_of_protocol(
     reference: Reference,
-    count: int,
-    resolution: int,
+    subject: "_Subject",
     frechet: bool,
     extractor: FeatureExtractor,
     warn: Any,
 ) -> None:
-    fewest = count if reference.n is None else min(count, reference.n)
+    fewest = subject.count if reference.n is None else min(subject.count, reference.n)
     if frechet and fewest <= extractor.dim:
         warn(
             f"{fewest} images for {extractor.dim} features: the covariance is rank-deficient and "
@@ -278,10 +313,11 @@ def _warn_of_protocol(
             f"{fewest} images: the Fréchet distance is biased upward below {ENOUGH}; compare only "
             "with values of as many images, and look at the kernel distance (kid)"
         )
-    if reference.resolution is not None and reference.resolution != resolution:
+    if reference.resolution is not None and reference.resolution != subject.resolution:
         warn(
-            f"the photos are {reference.resolution} pixels wide and the samples {resolution}: the "
-            "difference in sharpness counts as a difference between faces"
+            f"the photos are {reference.resolution} pixels wide and the samples "
+            f"{subject.resolution}: the difference in sharpness counts as a difference between "
+            "faces"
         )
 
 
