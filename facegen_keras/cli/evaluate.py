@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from facegen_keras.cli.generate import under_either_name
 from facegen_keras.data import Faces, load_faces
 from facegen_keras.errors import UserError
 from facegen_keras.export import load_generator, update_metadata
@@ -116,7 +117,8 @@ CONFIG = EvaluateConfig
 
 def run(config: EvaluateConfig) -> int:
     """Measure, print a table, and write JSON, CSV and a bar chart."""
-    generators = [(path, load_generator(path)) for path in config.model_path or []]
+    paths = [str(under_either_name(Path(path))) for path in config.model_path or []]
+    generators = [(path, load_generator(path)) for path in paths]
     for path in config.images or []:
         if not Path(path).exists():
             raise UserError(f"images {path}: no such folder or file")

@@ -171,7 +171,7 @@ def run(config: GenerateConfig) -> int:
 def find_model(config: GenerateConfig) -> Path:
     """The file to open: `model_path`, or the family's in `saved_models_dir`."""
     if config.model_path:
-        return _under_either_name(Path(config.model_path))
+        return under_either_name(Path(config.model_path))
     folder = Path(config.saved_models_dir)
     names = [folder / f"{config.model}_{part}.h5" for part in MAIN_PARTS]
     for path in names:
@@ -183,8 +183,9 @@ def find_model(config: GenerateConfig) -> Path:
     )
 
 
-def _under_either_name(path: Path) -> Path:
-    """`path`; where it is missing, the file that calls the same part by its other name.
+def under_either_name(path: Path) -> Path:
+    """`path`; where it is missing, the file that calls the same part by its other name, with a line
+    that says so.
 
     A VAE's generator is its decoder: `vae_generator.h5` is asked for, `vae_decoder.h5` is there.
     """

@@ -72,6 +72,15 @@ def read(place):
     return json.loads((place / "output" / "evaluation.json").read_text())
 
 
+def test_a_decoder_is_found_under_the_name_of_a_generator(place, capsys):
+    (place / "g.h5").rename("vae_decoder.h5")
+    flags = ["--data_path", "photos", "--num_images", "30", "--metrics", "fid"]
+    assert main(["evaluate", "--model_path", "vae_generator.h5", *flags]) == 0
+    out = capsys.readouterr().out
+    assert "vae_generator.h5: no such file; opening vae_decoder.h5" in out
+    assert read(place)[0]["model"] == "vae_decoder.h5"
+
+
 def test_models_and_a_zip_in_two_calls(place, capsys):
     flags = ["--data_path", "photos", "--num_images", "30"]
     assert main(["evaluate", "--model_path", "g.h5", "g.h5", *flags, "--stamp"]) == 0
