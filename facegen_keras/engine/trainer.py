@@ -22,40 +22,13 @@ import numpy as np
 from keras import ops
 
 from facegen_keras.engine import autodiff
+from facegen_keras.engine.optimizer_group import OptimizerGroup
 from facegen_keras.errors import UserError
 from facegen_keras.generator import in_chunks, infer, latents, to_uint8
 from facegen_keras.options import DTYPE_POLICIES, check_options
 from facegen_keras.resolution import SMALLEST_TRAINED, check_resolution
 
 SAMPLES_AT_A_TIME = 16
-
-
-class OptimizerGroup(keras.optimizers.Optimizer):
-    """Several optimizers that Keras's trainers see as one.
-
-    JAX's trainer carries `optimizer.variables` from step to step and nothing else, so they have to
-    be the variables of all of them. `group["generator"]` is one of them.
-    """
-
-    def __init__(self, optimizers: Mapping[str, keras.optimizers.Optimizer]):
-        super().__init__(learning_rate=0.0, name="optimizer_group")
-        self.optimizers = list(optimizers.values())  # the name that Keras's callbacks look for
-        self._by_name = dict(optimizers)
-        self.built = True
-
-    def __getitem__(self, name: str) -> keras.optimizers.Optimizer:
-        return self._by_name[name]
-
-    @property
-    def variables(self) -> list[keras.Variable]:
-        return [v for optimizer in self.optimizers for v in optimizer.variables]
-
-    @property
-    def iterations(self) -> keras.Variable:
-        return self.optimizers[0].iterations
-
-    def finalize_variable_values(self, var_list: list[keras.Variable]) -> None:
-        """Nothing to do: averages of weights are kept by the models."""
 
 
 class FaceModel(keras.Model):
@@ -102,6 +75,7 @@ class FaceModel(keras.Model):
         self._broken_term = self.add_weight(name="broken_term", **counter)
         self._trackers = {name: keras.metrics.Mean(name=name) for name in self.loss_names}
         self._next_step = 0
+        self._began = (0, 0)  # steps and images seen when `fit` was called
         self._to_skip = 0
         self._metrics_to_restore: list[np.ndarray] | None = None
 
@@ -127,6 +101,11 @@ class FaceModel(keras.Model):
     def phase_of(self, step: int) -> str:
         """Which variant of `update` the step runs (steps count from 0)."""
         return self.phases[0]
+
+    def images_before(self, step: int) -> int:
+        """Images seen before a step of the `fit` under way, without waiting for the device."""
+        steps, images = self._began
+        return images + (step - steps) * (self.batch_size or 0)
 
     def default_optimizers(self) -> dict[str, keras.optimizers.Optimizer]:
         """The optimizers of the paper, by the name of their network."""
@@ -358,7 +337,6 @@ class FaceModel(keras.Model):
                 training just ends).
         """
         from facegen_keras.data.batches import FaceBatches
-        from facegen_keras.data.faces import load_faces
         from facegen_keras.engine.callbacks import Progress
         from facegen_keras.engine.checkpoint import all_trained
         from facegen_keras.engine.guards import GracefulStop, NanGuard
@@ -366,22 +344,13 @@ class FaceModel(keras.Model):
 
         if not self.compiled:
             raise UserError("call compile() before fit(): model.compile() takes the paper's values")
-        callbacks, batches = list(callbacks or []), None
-        if isinstance(faces, keras.utils.PyDataset):
-            batches = faces
-        else:
-            if isinstance(faces, np.ndarray):  # as they are: another size is told below
-                side = faces.shape[1] if faces.ndim == 4 else self.resolution
-                faces = load_faces(faces, resolution=side, progress=bool(verbose))
-            if faces.resolution != self.resolution:
-                raise UserError(
-                    f"the images are {faces.resolution}x{faces.resolution}, the model is "
-                    f"{self.resolution}x{self.resolution}: load them with "
-                    f"resolution={self.resolution}"
-                )
+        callbacks = list(callbacks or [])
+        batches = faces if isinstance(faces, keras.utils.PyDataset) else None
+        if batches is None:
+            faces = self._faces_of(faces, progress=bool(verbose))
             self.data_fingerprint = faces.fingerprint
         if checkpoints is not None:
-            fingerprint = None if batches is faces else self.data_fingerprint
+            fingerprint = self.data_fingerprint if batches is None else None
             callbacks = go_on(self, checkpoints, fingerprint, batch_size, callbacks)
             if all_trained(self, epochs):
                 print(f"nothing to do: all {epochs} epochs are trained")
@@ -397,6 +366,7 @@ class FaceModel(keras.Model):
         if batch_size != self.batch_size:
             self.batch_size, self.train_function = batch_size, None
         self._next_step = self.steps
+        self._began = (self.steps, self.images_seen)
         self._to_skip = self.start_position
         self.position = 0
         self.steps_per_epoch = kwargs.get("steps_per_epoch") or len(batches)
@@ -427,6 +397,20 @@ class FaceModel(keras.Model):
         if checkpoints is not None:
             tell_interrupt(checkpoints, callbacks)
         return history
+
+    def _faces_of(self, faces: Any, progress: bool) -> Any:
+        """The `Faces` that `fit` was given, or those of an array, in this model's size."""
+        from facegen_keras.data.faces import load_faces
+
+        if isinstance(faces, np.ndarray):  # as they are: another size is told below
+            side = faces.shape[1] if faces.ndim == 4 else self.resolution
+            faces = load_faces(faces, resolution=side, progress=progress)
+        if faces.resolution != self.resolution:
+            raise UserError(
+                f"the images are {faces.resolution}x{faces.resolution}, the model is "
+                f"{self.resolution}x{self.resolution}: load them with resolution={self.resolution}"
+            )
+        return faces
 
 
 class _RestoreMetrics(keras.callbacks.Callback):

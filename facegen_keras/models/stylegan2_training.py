@@ -284,7 +284,7 @@ class StyleGAN2(FaceModel):
         # A step after the path length's, so that no step does all at once.
         r1 = self.r1_gamma != 0 and step % self.r1_interval == 1 % self.r1_interval
         due = "_".join(name for name, on in (("path", path), ("r1", r1)) if on)
-        return f"{due or 'plain'}@{self.resolution_after(step * (self.batch_size or 0))}"
+        return f"{due or 'plain'}@{self.resolution_after(self.images_before(step))}"
 
     def _make_stages(self) -> None:
         self.schedule = progressive.parse_schedule(

@@ -395,6 +395,16 @@ def test_growing_follows_its_schedule(growing):
     assert growing.export_parts()["generator"].output_shape == (None, 8, 8, 3)
 
 
+def test_growing_counts_images_also_after_another_batch_size(monkeypatch):
+    growing = tiny(progressive="8:1,16:2")
+    monkeypatch.setattr(keras.Model, "fit", lambda self, *args, **options: None)
+    growing._steps.assign(300)
+    growing._images_seen.assign(600)  # two at a time until now
+    growing.fit(photos(8), batch_size=4, verbose=0)
+    stages = [growing.phase_of(step).partition("@")[2] for step in (300, 399, 400)]
+    assert stages == ["8", "8", "16"]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
