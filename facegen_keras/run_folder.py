@@ -21,6 +21,7 @@ from facegen_keras.generate import save_grid
 
 RESULT = "result.json"  # in the folder of a run that came to its end
 PHOTOS_SHOWN = 64
+TOLD_IF_CHANGED = ("epochs", "decay_from", "augment")  # of MAY_CHANGE, those that training feels
 PACKAGES = ("facegen-keras", "keras", "tensorflow", "jax", "torch", "numpy", "pillow", "h5py")
 
 
@@ -92,17 +93,25 @@ def find_run(resume: str, output_dir: str | Path) -> Path:
     return max(runs, key=_last_sign_of_life)
 
 
-def check_same_run(config: TrainConfig, folder: Path) -> None:
-    """Refuse to go on with a run under another configuration than the one it began with."""
+def check_same_run(config: TrainConfig, folder: Path) -> dict[str, list]:
+    """Refuse to go on with a run under another configuration than the one it began with.
+
+    Returns:
+        The options of the training that changed all the same: `{name: [before, now]}`.
+    """
     stored = load_config(folder / "config.yaml")
+    changed = {}
     for field in dataclasses.fields(config):
         given, before = getattr(config, field.name), getattr(stored, field.name)
+        if field.name in TOLD_IF_CHANGED and given != before:
+            changed[field.name] = [before, given]
         if field.name not in MAY_CHANGE and given != before:
             raise UserError(
                 f"--{field.name} {given}: {folder} was trained with {_told(before)}, which cannot "
                 "change when it goes on; leave it out, or start a new run (in Python begin with "
                 f"facegen_keras.config.load_config({str(folder / 'config.yaml')!r}))"
             )
+    return changed
 
 
 def _told(value: Any) -> str:
@@ -120,8 +129,9 @@ def check_same_data(folder: Path, faces: Faces, data_path: str) -> None:
         )
 
 
-def record_environment(folder: Path, step: int) -> None:
-    """Add this start of the run, and what it runs on, to `environment.json`."""
+def record_environment(folder: Path, step: int, changed: dict[str, list]) -> None:
+    """Add this start of the run, what it runs on, and what changed (see `check_same_run`), to
+    `environment.json`."""
     path = folder / "environment.json"
     sessions = _sessions(path)
     versions = {}
@@ -134,6 +144,7 @@ def record_environment(folder: Path, step: int) -> None:
         {
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "from_step": step,
+            **({"changed": changed} if changed else {}),
             "python": platform.python_version(),
             "system": platform.platform(),
             "backend": keras.backend.backend(),

@@ -65,8 +65,7 @@ def train(config: TrainConfig) -> Path:
     """
     stop = GracefulStop(config.time_limit_seconds)
     folder = find_run(config.resume, config.output_dir) if config.resume else None
-    if folder:
-        check_same_run(config, folder)
+    changed = check_same_run(config, folder) if folder else {}
     check_resolution(config.resolution, SMALLEST_TRAINED)
     faces, held_out = _load(config)
     if folder:
@@ -89,6 +88,7 @@ def train(config: TrainConfig) -> Path:
     elif state and isinstance(best, BestModel) and best.is_over(epochs):
         print(f"nothing to do: training ended after epoch {epochs}, out of patience")
     else:
+        record_environment(folder, model.steps, changed)
         _fit(config, model, faces, folder, callbacks)
     if stop.reason:
         _pause(model, folder, stop.reason)
@@ -276,7 +276,6 @@ def _fit(
     callbacks: list[keras.callbacks.Callback],
 ) -> None:
     """`fit`, again from the last checkpoint where a loss broke and `on_nan` is `"rollback"`."""
-    record_environment(folder, model.steps)
     for attempt in range(1, MAX_ROLLBACKS + 2):
         model.fit(faces, epochs=config.epochs, batch_size=config.batch_size, callbacks=callbacks)
         if not model.broken:
