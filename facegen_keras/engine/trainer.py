@@ -102,11 +102,6 @@ class FaceModel(keras.Model):
         """Which variant of `update` the step runs (steps count from 0)."""
         return self.phases[0]
 
-    def images_before(self, step: int) -> int:
-        """Images seen before a step of the `fit` under way, without waiting for the device."""
-        steps, images = self._began
-        return images + (step - steps) * (self.batch_size or 0)
-
     def default_optimizers(self) -> dict[str, keras.optimizers.Optimizer]:
         """The optimizers of the paper, by the name of their network."""
         raise NotImplementedError
@@ -185,6 +180,11 @@ class FaceModel(keras.Model):
     def images_seen(self) -> int:
         """Training images seen so far, repetitions counted."""
         return int(ops.convert_to_numpy(self._images_seen.value))
+
+    def images_before(self, step: int) -> int:
+        """Images seen before a step of the `fit` under way, without waiting for the device."""
+        steps, images = self._began
+        return images + (step - steps) * (self.batch_size or 0)
 
     @property
     def broken(self) -> tuple[int, str] | None:
