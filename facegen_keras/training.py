@@ -79,6 +79,8 @@ def train(config: TrainConfig) -> Path:
         folder = make_run(resolved(config, model), faces)
     state = _restore(model, folder)
     done = checkpoint.all_trained(model, config.epochs)
+    if changed or not done:  # first: a change that is in config.yaml has been told
+        record_environment(folder, model.steps, changed)
     if config.resume:  # what may change stays changed
         resolved(config, model).save(folder / "config.yaml")
     callbacks, best = _callbacks(config, model, faces, held_out, folder, stop, state, metric)
@@ -88,7 +90,6 @@ def train(config: TrainConfig) -> Path:
     elif state and isinstance(best, BestModel) and best.is_over(epochs):
         print(f"nothing to do: training ended after epoch {epochs}, out of patience")
     else:
-        record_environment(folder, model.steps, changed)
         _fit(config, model, faces, folder, callbacks)
     if stop.reason:
         _pause(model, folder, stop.reason)

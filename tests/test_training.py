@@ -258,14 +258,16 @@ def test_a_run_may_go_on_with_falling_learning_rates(resume, copy):
 
 def test_augmentation_may_come_later_and_is_told(train):
     run = train("later", "--model dcgan --epochs 1")
-    train("later", f"--resume {run} --augment translation --epochs 2")
+    train("later", f"--resume {run} --augment translation")  # nothing is left to train
+    train("later", f"--resume {run} --epochs 2")
     assert load_config(run / "config.yaml").augment == "translation"
     sessions = json.loads((run / "environment.json").read_text())
     assert [session.get("changed") for session in sessions] == [
         None,
-        {"epochs": [1, 2], "augment": ["", "translation"]},
+        {"augment": ["", "translation"]},
+        {"epochs": [1, 2]},
     ]
-    assert [session["from_step"] for session in sessions] == [0, 6]
+    assert [session["from_step"] for session in sessions] == [0, 6, 6]
     assert [line["epoch"] for line in log_of(run)] == [1, 2]
     assert fg.load_generator(run / "dcgan_generator.h5").metadata["config"]["augment"]
 
