@@ -12,7 +12,6 @@ functions of `autodiff`. This class turns it into Keras's training step:
 - Everything that a resumed run needs is a variable of this object: see `checkpoint`.
 """
 
-import contextlib
 import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
@@ -77,7 +76,7 @@ class FaceModel(keras.Model):
         self._next_step = 0
         self._began = (0, 0)  # steps and images seen when `fit` was called
         self._to_skip = 0
-        self._metrics_to_restore: list[np.ndarray] | None = None
+        self.metrics_to_restore: list[np.ndarray] | None = None  # of the epoch `fit` begins in
 
     @property
     def layer_dtype(self) -> str:
@@ -214,7 +213,7 @@ class FaceModel(keras.Model):
     def keep_metrics_in_first_epoch(self, wanted: bool) -> None:
         """Keep the running means as they are now through the reset at the next epoch's start."""
         values = [ops.convert_to_numpy(v.value) for v in self.metrics_variables]
-        self._metrics_to_restore = values if wanted else None
+        self.metrics_to_restore = values if wanted else None
 
     def draw_other_numbers(self, offset: int) -> None:
         """Move the random stream aside, so that a repeated step is not the same step."""
@@ -336,94 +335,19 @@ class FaceModel(keras.Model):
                 stopped being a number (with a `NanGuard` of the caller's own and no checkpoints
                 training just ends).
         """
-        from facegen_keras.data.batches import FaceBatches
-        from facegen_keras.engine.callbacks import Progress
-        from facegen_keras.engine.checkpoint import all_trained
-        from facegen_keras.engine.guards import GracefulStop, NanGuard
-        from facegen_keras.engine.resume import go_on, refuse_broken, tell_interrupt
+        from facegen_keras.engine.fit import fit  # built on this class
 
-        if not self.compiled:
-            raise UserError("call compile() before fit(): model.compile() takes the paper's values")
-        callbacks = list(callbacks or [])
-        batches = faces if isinstance(faces, keras.utils.PyDataset) else None
-        if batches is None:
-            faces = self._faces_of(faces, progress=bool(verbose))
-            self.data_fingerprint = faces.fingerprint
-        if checkpoints is not None:
-            fingerprint = self.data_fingerprint if batches is None else None
-            callbacks = go_on(self, checkpoints, fingerprint, batch_size, callbacks)
-            if all_trained(self, epochs):
-                print(f"nothing to do: all {epochs} epochs are trained")
-                return keras.callbacks.History()
-        if batches is None:
-            batches = FaceBatches(
-                faces,
-                batch_size,
-                seed=self.seed,
-                start_epoch=self.start_epoch,
-                skip_steps=self.start_position,
-            )
+        return fit(self, faces, epochs, batch_size, callbacks, verbose, checkpoints, **kwargs)
+
+    def begin(self, batch_size: int, steps_per_epoch: int) -> None:
+        """Get ready for the first step of a `fit`, which may lie in the middle of an epoch."""
         if batch_size != self.batch_size:
             self.batch_size, self.train_function = batch_size, None
+        self.steps_per_epoch = steps_per_epoch
+        self.position = 0
         self._next_step = self.steps
         self._began = (self.steps, self.images_seen)
         self._to_skip = self.start_position
-        self.position = 0
-        self.steps_per_epoch = kwargs.get("steps_per_epoch") or len(batches)
-        if self._metrics_to_restore is not None:
-            callbacks.insert(0, _RestoreMetrics(self._metrics_to_restore))
-            self._metrics_to_restore = None
-        if verbose and not any(isinstance(c, Progress) for c in callbacks):
-            callbacks.append(Progress())
-        guarded = any(isinstance(c, NanGuard) for c in callbacks)
-        if not guarded:
-            callbacks.insert(0, NanGuard())
-        with contextlib.ExitStack() as at_the_end:
-            for callback in callbacks:
-                if isinstance(callback, GracefulStop):  # also where training ends by an exception
-                    at_the_end.callback(callback.release)
-            history = super().fit(
-                batches,
-                epochs=epochs,
-                initial_epoch=self.start_epoch,
-                callbacks=callbacks,
-                verbose=0,
-                shuffle=False,
-                **kwargs,
-            )
-        self.start_epoch = self.start_position = 0
-        if checkpoints is not None or not guarded:
-            refuse_broken(self, checkpoints)
-        if checkpoints is not None:
-            tell_interrupt(checkpoints, callbacks)
-        return history
-
-    def _faces_of(self, faces: Any, progress: bool) -> Any:
-        """The `Faces` that `fit` was given, or those of an array, in this model's size."""
-        from facegen_keras.data.faces import load_faces
-
-        if isinstance(faces, np.ndarray):  # as they are: another size is told below
-            side = faces.shape[1] if faces.ndim == 4 else self.resolution
-            faces = load_faces(faces, resolution=side, progress=progress)
-        if faces.resolution != self.resolution:
-            raise UserError(
-                f"the images are {faces.resolution}x{faces.resolution}, the model is "
-                f"{self.resolution}x{self.resolution}: load them with resolution={self.resolution}"
-            )
-        return faces
-
-
-class _RestoreMetrics(keras.callbacks.Callback):
-    """Gives the first epoch after a resume the running means it had when it was cut off."""
-
-    def __init__(self, values: list[np.ndarray]):
-        super().__init__()
-        self.values = values
-
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        if epoch == self.model.start_epoch:
-            for variable, value in zip(self.model.metrics_variables, self.values, strict=True):
-                variable.assign(value)
 
 
 def to_network_range(images: Any) -> Any:

@@ -6,7 +6,7 @@ import pytest
 
 import facegen_keras as fg
 from facegen_keras.engine.guards import NanGuard
-from facegen_keras.engine.trainer import OptimizerGroup
+from facegen_keras.engine.optimizer_group import OptimizerGroup
 from facegen_keras.errors import UserError
 
 
@@ -112,6 +112,8 @@ def test_refusals_say_what_to_do(toy, images):
     model = toy()
     with pytest.raises(UserError, match=r"batch_size 25 is larger than the data \(24 images\)"):
         model.fit(images, batch_size=25)
+    with pytest.raises(UserError, match="faces is a str; expected what load_faces returns"):
+        toy().fit("faces.zip", verbose=0)
     with pytest.raises(UserError, match="images are 16x16, the model is 32x32"):
         model.fit(fg.load_faces(images[:, ::2, ::2], resolution=16), batch_size=4)
     with pytest.raises(UserError, match="optimizers for player; expected one for each of network"):
