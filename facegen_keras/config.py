@@ -62,7 +62,8 @@ class TrainConfig:
     beta_1: float | None = None
     """Adam's β1."""
     decay_from: float | None = None
-    """Let the learning rate fall linearly to 0 from this part of the epochs on, such as 0.75."""
+    """Let the learning rate fall linearly to 0 from this part of the epochs on, such as 0.75;
+    null when resuming leaves it where it has come to."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     """Arithmetic of the hidden layers; float16 scales the losses."""
     seed: int = 0
