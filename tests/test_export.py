@@ -10,17 +10,12 @@ import numpy as np
 import pytest
 
 from facegen_keras import export
+from facegen_keras.earlier_exports import keep_existing
 from facegen_keras.errors import UserError
-from facegen_keras.export import (
-    companion_path,
-    keep_existing,
-    load_encoder,
-    load_generator,
-    publish,
-    save_generator,
-    update_metadata,
-)
+from facegen_keras.export import publish, save_generator, update_metadata
+from facegen_keras.loading import load_encoder, load_generator
 from facegen_keras.model_file import read_model_file
+from facegen_keras.parts import companion_path
 
 
 def tiny_generator(latent_dim: int = 6, channels: int = 3) -> keras.Model:
@@ -114,7 +109,7 @@ def test_a_seed_is_one_face_in_any_company(saved):
 def test_file_opens_on_other_backends_with_the_same_faces(saved, run_python, backend):
     here = load_generator(saved[1]).sample(range(20))
     code = (
-        "import sys, json, facegen_keras.export as e\n"
+        "import sys, json, facegen_keras.loading as e\n"
         f"g = e.load_generator({str(saved[1])!r})\n"
         "many = g.sample(range(20))\n"
         "assert (g.sample([19, 2]) == many[[19, 2]]).all()\n"

@@ -10,8 +10,9 @@ from facegen_keras import generate as pictures
 from facegen_keras.data import load_faces
 from facegen_keras.data.faces import parse_crop
 from facegen_keras.errors import UserError
-from facegen_keras.export import MAIN_PARTS, load_encoder, load_generator
 from facegen_keras.generator import Generator
+from facegen_keras.loading import load_encoder, load_generator
+from facegen_keras.parts import MAIN_PARTS
 
 Family = Literal["vae", "dcgan", "combined", "stylegan2"]
 _AT_A_TIME = 256  # faces in memory between sampling and writing
