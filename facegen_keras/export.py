@@ -24,6 +24,7 @@ import numpy as np
 from facegen_keras.atomic import replacing
 from facegen_keras.earlier_exports import keep_existing, run_of, set_aside
 from facegen_keras.errors import UserError
+from facegen_keras.json_values import as_json
 from facegen_keras.model_file import METADATA, SUFFIXES, read_model_file
 from facegen_keras.parts import COMPANIONS, MAIN_PARTS, companion_path
 
@@ -121,7 +122,7 @@ def write_model(model: keras.Model, path: str | os.PathLike, metadata: dict) -> 
     path = Path(path)
     if path.suffix not in SUFFIXES:
         raise UserError(f"{path}: a generator is saved as .h5 or .keras")
-    text = json.dumps(metadata, default=_plain)
+    text = json.dumps(metadata, default=as_json)
     with replacing(path) as temporary:
         with _without_h5_warning():
             model.save(temporary)
@@ -134,7 +135,7 @@ def update_metadata(path: str | os.PathLike, **entries) -> None:
     metadata = {**read_model_file(path).metadata, **entries}
     with replacing(path) as temporary:
         shutil.copyfile(path, temporary)
-        _attach(temporary, json.dumps(metadata, default=_plain))
+        _attach(temporary, json.dumps(metadata, default=as_json))
 
 
 def _describe(model, run: str | None, metrics: list[dict] | None, licence: str) -> dict:
@@ -194,10 +195,3 @@ def _without_h5_warning() -> Iterator[None]:
         yield
     finally:
         logger.removeFilter(keep)
-
-
-def _plain(value: object) -> object:
-    """What JSON does not know: NumPy scalars and arrays as numbers, the rest as text."""
-    if isinstance(value, np.ndarray | np.generic):
-        return value.tolist()
-    return str(value)
