@@ -10,9 +10,10 @@ from facegen_keras.data import FaceBatches, Faces, load_faces
 from facegen_keras.engine.callbacks import ImageGrid, LatentReport, RunLog
 from facegen_keras.engine.guards import CollapseAlarm
 from facegen_keras.errors import UserError
-from facegen_keras.export import load_encoder, load_generator, save_generator
+from facegen_keras.export import save_generator
 from facegen_keras.generate import save_grid
 from facegen_keras.generator import Generator
+from facegen_keras.loading import load_encoder, load_generator
 from facegen_keras.models import stylegan2
 from facegen_keras.models.combined import Combined
 from facegen_keras.models.dcgan import DCGAN

@@ -1,9 +1,8 @@
-"""Trained generators to `.h5` (or `.keras`) and back, with what is worth knowing about them.
+"""Trained generators to `.h5` (or `.keras`), with what is worth knowing about them.
 
 A file holds one functional model of layers and, beside it, a JSON description: family, data,
-images seen, configuration, metrics with their protocol, licence, versions. It opens with plain
-`keras.saving.load_model` once this package is imported. Checkpoints are another thing: see
-`engine/checkpoint.py`.
+images seen, configuration, metrics with their protocol, licence, versions. `loading` opens it
+again. Checkpoints are another thing: see `engine/checkpoint.py`.
 """
 
 import contextlib
@@ -23,13 +22,12 @@ import keras
 import numpy as np
 
 from facegen_keras.atomic import replacing
+from facegen_keras.earlier_exports import keep_existing, run_of, set_aside
 from facegen_keras.errors import UserError
-from facegen_keras.generator import Generator
-from facegen_keras.model_file import METADATA, SUFFIXES, ModelFile, first_input_shape
-from facegen_keras.model_file import read_model_file as _read
+from facegen_keras.json_values import as_json
+from facegen_keras.model_file import METADATA, SUFFIXES, read_model_file
+from facegen_keras.parts import COMPANIONS, MAIN_PARTS, companion_path
 
-MAIN_PARTS = ("generator", "decoder")
-COMPANIONS = ("encoder", "discriminator")  # stand beside the main part
 LICENCE = "Weights: the terms of the photos they were trained on apply. Code: MIT."
 
 
@@ -69,95 +67,12 @@ def save_generator(
     # The main part last: a generator that is there always finds its encoder.
     for name in sorted(parts, key=lambda name: name == main):
         target = path if name == main else companion_path(path, model.family, name)
-        if run is None or _run_of(target) != run:
+        if run is None or run_of(target) != run:
             keep_existing(target)
         write_model(parts[name], target, {**metadata, "part": name})
     for name in set(COMPANIONS) - set(parts):
-        _set_aside(companion_path(path, model.family, name))
+        set_aside(companion_path(path, model.family, name))
     return path
-
-
-def load_generator(path: str | os.PathLike, expected_family: str | None = None) -> Generator:
-    """Open a generator written by `save_generator`, or any plain Keras one (vector to image).
-
-    The file is judged before Keras opens it: nothing but `keras.layers` and this package's layers
-    may be named in it, and nothing in it is executed.
-
-    Args:
-        path: A .h5 or .keras file.
-        expected_family: The family it has to be; names the family of a file that does not say.
-
-    Raises:
-        UserError: The path is missing, or the file is truncated, unsafe, not a generator, or of
-            another family.
-    """
-    file = _read(path)
-    family = _family(file, expected_family)
-    shape = first_input_shape(file.config)
-    if file.metadata.get("part", "generator") not in MAIN_PARTS or not shape or len(shape) != 2:
-        raise UserError(
-            f"{path}: not a generator ({_what(file, shape)}); "
-            "expected a model from latents (batch, latent_dim) to images"
-        )
-    model = _open(file)
-    output = model.output_shape
-    if not isinstance(output, tuple) or len(output) != 4 or output[-1] != 3:
-        raise UserError(f"{path}: not a generator (its output is {output}, not RGB images)")
-    kind = _generator_class(family)
-    return kind(model, family=family, metadata=file.metadata, path=file.path)
-
-
-def load_encoder(path: str | os.PathLike, expected_family: str | None = None) -> keras.Model:
-    """Open the encoder at `path`, or the one that stands beside the generator at `path`.
-
-    Returns:
-        A model from (n, height, width, 3) float32 in [-1, 1] to (n, 2 * latent_dim): the mean
-        and the logarithm of the variance, concatenated.
-
-    Raises:
-        UserError: As `load_generator`; also when a generator has no encoder, or the two come from
-            different exports.
-    """
-    file = _read(path)
-    family = _family(file, expected_family)
-    if len(first_input_shape(file.config) or ()) == 2:
-        beside = companion_path(path, family, "encoder")
-        if not beside.exists():
-            raise UserError(
-                f"{path}: has no encoder ({beside} does not exist); "
-                "only a vae or combined model encodes photos"
-            )
-        generator, file = file, _read(beside)
-        check_same_export(generator, file)
-    shape = first_input_shape(file.config)
-    if not shape or len(shape) != 4:
-        raise UserError(f"{file.path}: not an encoder ({_what(file, shape)})")
-    return _open(file)
-
-
-def companion_path(path: str | os.PathLike, family: str, part: str) -> Path:
-    """Where the `"encoder"` or `"discriminator"` of the generator at `path` stands:
-    `faces_encoder.h5` beside `faces_generator.h5`; beside `best.h5` `<family>_encoder.h5`, but
-    `best_discriminator.h5`, since imported networks have names of their own."""
-    path = Path(path)
-    for ending in MAIN_PARTS:
-        if path.stem.endswith(f"_{ending}"):
-            return path.with_stem(f"{path.stem.removesuffix(ending)}{part}")
-    return path.with_stem(f"{path.stem if part == 'discriminator' else family}_{part}")
-
-
-def check_same_export(generator: ModelFile, companion: ModelFile) -> None:
-    """Refuse a generator and an encoder or discriminator that were not exported together.
-
-    Raises:
-        UserError: Both files name their export, and not the same one.
-    """
-    pair = generator.metadata.get("export"), companion.metadata.get("export")
-    if all(pair) and pair[0] != pair[1]:
-        raise UserError(
-            f"{companion.path}: exported from another model than {generator.path}; export both "
-            "again"
-        )
 
 
 def publish(source: str | os.PathLike, target: str | os.PathLike) -> Path:
@@ -176,7 +91,7 @@ def publish(source: str | os.PathLike, target: str | os.PathLike) -> Path:
         UserError: A file cannot be read or written.
     """
     source, target = Path(source), Path(target)
-    family = _family(_read(source), None)
+    family = read_model_file(source).metadata.get("family") or "unknown"
     pairs = [
         (companion_path(source, family, part), companion_path(target, family, part))
         for part in COMPANIONS
@@ -184,48 +99,13 @@ def publish(source: str | os.PathLike, target: str | os.PathLike) -> Path:
     pairs.append((source, target))
     for here, there in pairs:
         if not here.exists():
-            _set_aside(there)
+            set_aside(there)
             continue
-        if _run_of(there) != _run_of(here):
+        if run_of(there) != run_of(here):
             keep_existing(there)
         with replacing(there) as temporary:
             shutil.copyfile(here, temporary)
     return target
-
-
-def keep_existing(path: str | os.PathLike) -> Path | None:
-    """Give the file at `path` a second name, `<stem>.<run><suffix>`, before it is replaced.
-
-    The run's name comes from its metadata, else the time of the file. The file also stays at
-    `path` until something is written there.
-
-    Returns:
-        The second name, or None when there is no file.
-    """
-    path = Path(path)
-    if not path.is_file():
-        return None
-    when = datetime.datetime.fromtimestamp(path.stat().st_mtime, datetime.UTC)
-    name = _run_of(path) or f"{when:%Y%m%dT%H%M%SZ}"
-    count = 1
-    kept = path.with_stem(f"{path.stem}.{name}")
-    while kept.exists():
-        if kept.samefile(path):
-            return kept
-        count += 1
-        kept = path.with_stem(f"{path.stem}.{name}-{count}")
-    try:
-        os.link(path, kept)
-    except OSError:  # a file system without hard links
-        shutil.copy2(path, kept)
-    return kept
-
-
-def _set_aside(path: Path) -> None:
-    """Leave an earlier export at `path` under its second name only; other files stay."""
-    if _metadata(path).get("export"):
-        keep_existing(path)
-        path.unlink()
 
 
 def write_model(model: keras.Model, path: str | os.PathLike, metadata: dict) -> None:
@@ -242,7 +122,7 @@ def write_model(model: keras.Model, path: str | os.PathLike, metadata: dict) -> 
     path = Path(path)
     if path.suffix not in SUFFIXES:
         raise UserError(f"{path}: a generator is saved as .h5 or .keras")
-    text = json.dumps(metadata, default=_plain)
+    text = json.dumps(metadata, default=as_json)
     with replacing(path) as temporary:
         with _without_h5_warning():
             model.save(temporary)
@@ -252,10 +132,10 @@ def write_model(model: keras.Model, path: str | os.PathLike, metadata: dict) -> 
 def update_metadata(path: str | os.PathLike, **entries) -> None:
     """Set entries of the metadata of an exported file (such as `metrics`), atomically."""
     path = Path(path)
-    metadata = {**_read(path).metadata, **entries}
+    metadata = {**read_model_file(path).metadata, **entries}
     with replacing(path) as temporary:
         shutil.copyfile(path, temporary)
-        _attach(temporary, json.dumps(metadata, default=_plain))
+        _attach(temporary, json.dumps(metadata, default=as_json))
 
 
 def _describe(model, run: str | None, metrics: list[dict] | None, licence: str) -> dict:
@@ -282,49 +162,6 @@ def _describe(model, run: str | None, metrics: list[dict] | None, licence: str) 
             "python": ".".join(str(part) for part in sys.version_info[:3]),
         },
     }
-
-
-def _family(file: ModelFile, expected: str | None) -> str:
-    family = file.metadata.get("family")
-    if family and expected and family != expected:
-        raise UserError(
-            f"{file.path}: holds a {family} model, not {expected}; "
-            f"say model {family} or leave the family out"
-        )
-    return family or expected or "unknown"
-
-
-def _what(file: ModelFile, shape: tuple | None) -> str:
-    part = file.metadata.get("part")
-    return f"it holds a {part}" if part else f"its input is {shape}"
-
-
-def _open(file: ModelFile) -> keras.Model:
-    try:
-        return keras.saving.load_model(file.path, compile=False, safe_mode=True)
-    except Exception as error:  # whatever a damaged or foreign file makes Keras raise
-        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(f"{file.path}: Keras cannot open it ({first_line[:200]})") from error
-
-
-def _generator_class(family: str) -> type[Generator]:
-    if family == "stylegan2":
-        from facegen_keras.stylegan2_generator import StyleGAN2Generator
-
-        return StyleGAN2Generator
-    return Generator
-
-
-def _metadata(path: Path) -> dict:
-    try:
-        return _read(path).metadata
-    except UserError:
-        return {}
-
-
-def _run_of(path: Path) -> str | None:
-    run = _metadata(path).get("run")
-    return run if isinstance(run, str) and run and "/" not in run else None
 
 
 def _attach(path: Path, text: str) -> None:
@@ -358,10 +195,3 @@ def _without_h5_warning() -> Iterator[None]:
         yield
     finally:
         logger.removeFilter(keep)
-
-
-def _plain(value: object) -> object:
-    """What JSON does not know: NumPy scalars and arrays as numbers, the rest as text."""
-    if isinstance(value, np.ndarray | np.generic):
-        return value.tolist()
-    return str(value)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -34,8 +35,14 @@ def to_uint8(images: np.ndarray) -> np.ndarray:
     return np.clip(np.rint((images + 1.0) * 127.5), 0, 255).astype("uint8")
 
 
-def infer(model: keras.Model, inputs: np.ndarray) -> np.ndarray:
-    """One forward pass in inference mode, as float32 NumPy."""
+def to_network_range(images: Any) -> Any:
+    """uint8 [0, 255], an array or a tensor, to a float32 tensor in [-1, 1], the range of every
+    network here."""
+    return keras.ops.cast(images, "float32") / 127.5 - 1.0
+
+
+def infer(model: keras.Model, inputs: Any) -> np.ndarray:
+    """One forward pass in inference mode over an array or a tensor, as float32 NumPy."""
     if keras.backend.backend() == "tensorflow":
         # Not `predict_on_batch`: tracing costs more than it saves in a program that draws a few
         # faces, and TensorFlow warns about tracing once several models are in use.

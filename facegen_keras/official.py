@@ -15,11 +15,14 @@ from typing import Any
 import keras
 import numpy as np
 
+from facegen_keras.earlier_exports import keep_existing
 from facegen_keras.errors import UserError
-from facegen_keras.export import check_same_export, companion_path, keep_existing, write_model
+from facegen_keras.export import write_model
+from facegen_keras.loading import check_same_export
 from facegen_keras.model_file import SUFFIXES, read_model_file
 from facegen_keras.models import stylegan2
 from facegen_keras.official_files import State, read_networks
+from facegen_keras.parts import companion_path
 
 LICENCE = (
     "Weights imported from NVIDIA's format: the licence of the file they came from applies "
@@ -64,8 +67,8 @@ class Imported:
 def import_nvidia(src: str | os.PathLike, dst: str | os.PathLike) -> Path:
     """Write an official StyleGAN2 generator as ours, and its discriminator beside it if there.
 
-    Files that stood there stay beside the new ones (see `export.keep_existing`). A discriminator
-    of another architecture is left out with a warning.
+    Files that stood there stay beside the new ones (see `earlier_exports.keep_existing`). A
+    discriminator of another architecture is left out with a warning.
 
     Args:
         src: A pickle of `stylegan2-ada-pytorch` or `stylegan3` (the averaged generator is taken),

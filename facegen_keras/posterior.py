@@ -6,7 +6,7 @@ from keras import ops
 
 from facegen_keras import losses
 from facegen_keras.errors import UserError
-from facegen_keras.generator import in_chunks, infer
+from facegen_keras.generator import in_chunks, infer, to_network_range
 
 ACTIVE_VARIANCE = 0.01  # of the mean, above which a unit is active: Burda et al. 2016, appendix C
 CHUNK = 64  # images at a time
@@ -28,9 +28,7 @@ def encode_photos(encoder: keras.Model, images: np.ndarray, chunk: int = CHUNK) 
         raise UserError(
             f"photos of shape {images.shape}: the encoder takes (n, *{encoder.input_shape[1:]})"
         )
-    return in_chunks(
-        lambda part: infer(encoder, part.astype("float32") / 127.5 - 1.0), images, chunk
-    )
+    return in_chunks(lambda part: infer(encoder, to_network_range(part)), images, chunk)
 
 
 def latent_statistics(encoder: keras.Model, images: np.ndarray) -> dict[str, np.ndarray]:

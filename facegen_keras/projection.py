@@ -10,7 +10,7 @@ from tqdm.auto import tqdm
 
 from facegen_keras.engine import autodiff
 from facegen_keras.errors import UserError
-from facegen_keras.generator import to_uint8
+from facegen_keras.generator import to_network_range, to_uint8
 from facegen_keras.stylegan2_generator import StyleGAN2Generator
 
 # Appendix D of the paper: rate 0.1, raised over the first 5 % and lowered over the last 25 % of the
@@ -81,7 +81,7 @@ def project(
     if space not in ("w", "w+") or steps < 1:
         raise UserError(f"space {space!r}, steps {steps}: expected w or w+, and at least 1 step")
     network = generator.network("const")
-    target = ops.convert_to_tensor(photo[None].astype("float32") / 127.5 - 1.0)
+    target = to_network_range(photo[None])
     wanted = features(target) if features else None
 
     def loss(styles: Any) -> tuple[Any, Any]:

@@ -6,24 +6,21 @@ The run folder `output/<name>/` holds `config.yaml` (resolved), `environment.jso
 `timelapse.gif`, `checkpoints/` (the last two) and the exports.
 """
 
-import dataclasses
-import inspect
 import json
 import math
 import shlex
-import time
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 from tqdm.auto import tqdm
 
 from facegen_keras import figures, tracking
 from facegen_keras.atomic import write_text
-from facegen_keras.config import TrainConfig, to_yaml
-from facegen_keras.data import FaceBatches, Faces, load_faces
-from facegen_keras.engine import autodiff, checkpoint
+from facegen_keras.building import build, load_photos, optimizers, resolved
+from facegen_keras.config import TrainConfig
+from facegen_keras.data import Faces
+from facegen_keras.engine import checkpoint
 from facegen_keras.engine.callbacks import (
     GRID_SEEDS,
     BestModel,
@@ -39,7 +36,6 @@ from facegen_keras.engine.trainer import FaceModel
 from facegen_keras.errors import UserError, require
 from facegen_keras.export import publish, save_generator
 from facegen_keras.generate import save_grid
-from facegen_keras.models import FAMILIES
 from facegen_keras.resolution import SMALLEST_TRAINED, check_resolution
 from facegen_keras.run_folder import (
     RESULT,
@@ -51,7 +47,6 @@ from facegen_keras.run_folder import (
 )
 
 PHOTOS_MEASURED = 512  # for the collapse alarm and the latent report
-STEPS_TIMED = 2  # by a dry run, after those that also compile
 MAX_ROLLBACKS = 3  # a run that breaks more often has another problem
 MAIN_PART = {"vae": "decoder"}  # the others call theirs a generator
 
@@ -67,7 +62,7 @@ def train(config: TrainConfig) -> Path:
     folder = find_run(config.resume, config.output_dir) if config.resume else None
     changed = check_same_run(config, folder) if folder else {}
     check_resolution(config.resolution, SMALLEST_TRAINED)
-    faces, held_out = _load(config)
+    faces, held_out = load_photos(config)
     if folder:
         check_same_data(folder, faces, config.data_path)
     model = build(config)
@@ -126,82 +121,6 @@ def _restore(model: FaceModel, folder: Path) -> dict[str, Any]:
     return state
 
 
-def build(config: TrainConfig) -> FaceModel:
-    """The compiled model of a configuration; its initial weights depend on `seed` alone."""
-    keras.utils.set_random_seed(config.seed)
-    if config.deterministic:
-        autodiff.make_deterministic()
-    model = FAMILIES[config.model](**config.model_options())
-    if config.init_from:
-        if not hasattr(model, "start_from"):
-            raise UserError(f"init_from: an option of stylegan2, not of {config.model}")
-        kept = model.start_from(config.init_from)
-        print(f"started from {config.init_from}; layers of its own: {', '.join(kept) or 'none'}")
-    model.compile(_optimizers(config, model))
-    recorded = dataclasses.asdict(resolved(config, model))
-    for place in ("output_dir", "saved_models_dir", "cache_dir"):  # of this machine, not the model
-        del recorded[place]
-    model.training_config = {**recorded, "data_path": Path(config.data_path).name}
-    return model
-
-
-def _optimizers(config: TrainConfig, model: FaceModel) -> dict[str, keras.optimizers.Optimizer]:
-    own = {name: getattr(config, name) for name in ("learning_rate", "beta_1")}
-    return model.default_optimizers(**{k: v for k, v in own.items() if v is not None})
-
-
-def resolved(config: TrainConfig, model: FaceModel) -> TrainConfig:
-    """The configuration with every option of the family filled in."""
-    defaults = inspect.signature(model.default_optimizers).parameters
-    own = {name: defaults[name].default for name in ("learning_rate", "beta_1")}
-    own = {name: value for name, value in own.items() if getattr(config, name) is None}
-    own |= model.get_config()
-    names = {field.name for field in dataclasses.fields(config)}
-    return dataclasses.replace(config, **{k: v for k, v in own.items() if k in names})
-
-
-def dry_run(config: TrainConfig) -> str:
-    """What a training would be: configuration, sizes, and the time of an epoch.
-
-    Writes nothing but the data cache.
-    """
-    check_resolution(config.resolution, SMALLEST_TRAINED)
-    faces, _ = _load(config)
-    model = build(config)
-    batches = FaceBatches(faces, config.batch_size, seed=config.seed)
-    clock = _Clock()
-    most_steps = len(model.phases) + STEPS_TIMED  # an epoch may be a single one
-    model.fit(faces, epochs=most_steps, batch_size=config.batch_size, callbacks=[clock], verbose=0)
-    seconds = clock.seconds_per_step * len(batches)
-    sizes = [f"  {name}: {n.count_params():,}" for name, n in model.networks().items()]
-    return "\n".join(
-        [
-            to_yaml(dataclasses.asdict(resolved(config, model))).rstrip(),
-            "parameters:",
-            *sizes,
-            f"images: {len(faces)} ({faces.report})",
-            f"steps per epoch: {len(batches)}",
-            f"time per epoch: {_duration(seconds)} "
-            f"({config.batch_size / clock.seconds_per_step:.1f} images per second)",
-            f"time for {config.epochs} epochs: {_duration(seconds * config.epochs)}",
-        ]
-    )
-
-
-def _load(config: TrainConfig) -> tuple[Faces, Faces | None]:
-    faces = load_faces(
-        config.data_path,
-        resolution=config.resolution,
-        crop=config.crop,
-        mirror=config.mirror,
-        limit=config.limit,
-        cache_dir=config.cache_dir,
-    )
-    if config.validation_split:
-        return faces.split(config.validation_split, seed=config.seed)
-    return faces, None
-
-
 def _check_packages(config: TrainConfig) -> None:
     """Refuse options whose packages are missing before anything is written."""
     for package in ("wandb", "tensorboard"):
@@ -224,7 +143,7 @@ def _callbacks(
     callbacks: list[keras.callbacks.Callback] = [NanGuard()]
     best = None
     if config.decay_from is not None:
-        rates = {name: float(o.learning_rate) for name, o in _optimizers(config, model).items()}
+        rates = {name: float(o.learning_rate) for name, o in optimizers(config, model).items()}
         callbacks.append(LearningRateDecay(rates, config.decay_from))
     if hasattr(model, "latent_statistics"):
         callbacks.append(LatentReport((held_out or faces)[:PHOTOS_MEASURED]))
@@ -328,34 +247,3 @@ def _finish(config: TrainConfig, model: FaceModel, folder: Path, best: Any) -> N
 
 def _main_file(model: FaceModel, folder: Path, prefix: str = "") -> Path:
     return folder / f"{prefix}{model.family}_{MAIN_PART.get(model.family, 'generator')}.h5"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.1f} s"
-    if seconds < 7200:
-        return f"{seconds / 60:.1f} min"
-    return f"{seconds / 3600:.1f} h"
-
-
-class _Clock(keras.callbacks.Callback):
-    """Seconds per step, without the first step of each phase, which also compiles it."""
-
-    def on_train_begin(self, logs: dict | None = None) -> None:
-        self.compiled: set[str] = set()
-        self.seconds: list[float] = []
-        self.ended = time.perf_counter()
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        self.model.sync()
-        phase = self.model.phase_of(self.model.steps - 1)  # waits for the step to be done
-        before, self.ended = self.ended, time.perf_counter()
-        if phase in self.compiled:
-            self.seconds.append(self.ended - before)
-        self.compiled.add(phase)
-        if len(self.seconds) == STEPS_TIMED:
-            self.model.stop_training = True
-
-    @property
-    def seconds_per_step(self) -> float:
-        return float(np.mean(self.seconds))

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from facegen_keras.cli.generate import under_either_name
+from facegen_keras.cli.model_path import under_either_name
 from facegen_keras.data import Faces, load_faces
 from facegen_keras.errors import UserError
-from facegen_keras.export import load_generator, update_metadata
+from facegen_keras.export import update_metadata
+from facegen_keras.loading import load_generator
 from facegen_keras.metrics import (
     EfficientNetLite0Features,
     Evaluation,

@@ -7,11 +7,13 @@ from typing import Literal
 import numpy as np
 
 from facegen_keras import generate as pictures
+from facegen_keras.cli.model_path import under_either_name
 from facegen_keras.data import load_faces
 from facegen_keras.data.faces import parse_crop
 from facegen_keras.errors import UserError
-from facegen_keras.export import MAIN_PARTS, load_encoder, load_generator
 from facegen_keras.generator import Generator
+from facegen_keras.loading import load_encoder, load_generator
+from facegen_keras.parts import MAIN_PARTS
 
 Family = Literal["vae", "dcgan", "combined", "stylegan2"]
 _AT_A_TIME = 256  # faces in memory between sampling and writing
@@ -181,22 +183,6 @@ def find_model(config: GenerateConfig) -> Path:
         f"{config.model}: neither {names[0]} nor {names[1]} exists; "
         "train it first or give model_path a file"
     )
-
-
-def under_either_name(path: Path) -> Path:
-    """`path`; where it is missing, the file that calls the same part by its other name, with a line
-    that says so.
-
-    A VAE's generator is its decoder: `vae_generator.h5` is asked for, `vae_decoder.h5` is there.
-    """
-    if path.exists():
-        return path
-    for part, other in (MAIN_PARTS, MAIN_PARTS[::-1]):
-        twin = path.with_name(f"{path.stem.removesuffix(part)}{other}{path.suffix}")
-        if path.stem.endswith(f"_{part}") and twin.exists():
-            print(f"{path}: no such file; opening {twin}")
-            return twin
-    return path
 
 
 def _explored(config: GenerateConfig) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 
 from facegen_keras import figures, training
+from facegen_keras.building import build, resolved
 from facegen_keras.cli.parser import parse
 from facegen_keras.config import TrainConfig, load_config
 from facegen_keras.errors import UserError
@@ -60,7 +61,7 @@ def _configuration(file: str, name: str, flags: Sequence[str]) -> TrainConfig:
     if not (folder / "config.yaml").exists():
         return config
     # Resolved as the stored one is, so that a default counts as the value it stands for.
-    config = training.resolved(config, training.build(config))
+    config = resolved(config, build(config))
     keras.backend.clear_session()
     check_same_run(config, folder)
     return dataclasses.replace(config, resume=str(folder))

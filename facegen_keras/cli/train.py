@@ -9,6 +9,7 @@ import yaml
 
 from facegen_keras import training
 from facegen_keras.config import TrainConfig
+from facegen_keras.dry_run import dry_run
 from facegen_keras.errors import UserError
 from facegen_keras.run_folder import find_run
 
@@ -30,7 +31,7 @@ def run(config: TrainConfig) -> int:
     if config.model is None:
         config.model_options()  # says which families there are
     if config.dry_run:
-        print(training.dry_run(config))
+        print(dry_run(config))
     else:
         training.train(config)
     return 0

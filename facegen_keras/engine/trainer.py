@@ -23,7 +23,7 @@ from keras import ops
 from facegen_keras.engine import autodiff
 from facegen_keras.engine.optimizer_group import OptimizerGroup
 from facegen_keras.errors import UserError
-from facegen_keras.generator import in_chunks, infer, latents, to_uint8
+from facegen_keras.generator import in_chunks, infer, latents, to_network_range, to_uint8
 from facegen_keras.options import DTYPE_POLICIES, check_options
 from facegen_keras.resolution import SMALLEST_TRAINED, check_resolution
 
@@ -348,8 +348,3 @@ class FaceModel(keras.Model):
         self._next_step = self.steps
         self._began = (self.steps, self.images_seen)
         self._to_skip = self.start_position
-
-
-def to_network_range(images: Any) -> Any:
-    """uint8 [0, 255] to float32 [-1, 1], the range of every network here."""
-    return ops.cast(images, "float32") / 127.5 - 1.0

@@ -8,11 +8,12 @@ from typing import Any
 import keras
 
 from facegen_keras.errors import UserError
-from facegen_keras.export import MAIN_PARTS, save_generator
+from facegen_keras.export import save_generator
 from facegen_keras.generator import Generator
 from facegen_keras.metrics.evaluate import evaluate
 from facegen_keras.metrics.extractor import FeatureExtractor
 from facegen_keras.metrics.reference import Reference
+from facegen_keras.parts import MAIN_PARTS
 
 
 class MetricEvery(keras.callbacks.Callback):

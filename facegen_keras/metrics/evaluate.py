@@ -151,7 +151,7 @@ class _Subject:
         if num_images < 2:
             raise UserError(f"num_images={num_images}; a distance needs at least 2 images")
         if isinstance(samples, str | os.PathLike):
-            from facegen_keras.export import load_generator
+            from facegen_keras.loading import load_generator
 
             name = name or os.fspath(samples)
             samples = load_generator(samples)

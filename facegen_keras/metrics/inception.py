@@ -18,6 +18,7 @@ import numpy as np
 
 from facegen_keras.errors import UserError
 from facegen_keras.metrics.extractor import FeatureExtractor
+from facegen_keras.metrics.folding import FoldedConvolutions
 from facegen_keras.metrics.torch_file import read_state_dict
 from facegen_keras.metrics.weights import (
     INCEPTION_SHA256,
@@ -26,45 +27,23 @@ from facegen_keras.metrics.weights import (
     sha256_of_tensors,
 )
 
-BATCH_NORM_EPSILON = (
-    1e-3  # of every BatchNorm in the published state dict (torchvision's Inception)
-)
 SIZE = 299  # the input of the 2015 graph
 FEATURES = 2048
 CLASSES = 1008  # the 2015 graph has 1008 outputs where ImageNet has 1000
-
-
-class _Folded:
-    """Convolution kernels and biases with their batch normalisation folded in."""
-
-    def __init__(self, state: Mapping[str, np.ndarray]) -> None:
-        self._state = state
-
-    def _tensor(self, name: str) -> np.ndarray:
-        if name not in self._state:
-            raise UserError(
-                f"Inception weights: no tensor {name!r}; expected the names of "
-                "pt_inception-2015-12-05 as published by pytorch-fid"
-            )
-        return np.asarray(self._state[name], np.float64)
-
-    def __call__(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Kernel `(height, width, in, out)` and bias `(out,)` of one block, float32."""
-        kernel = self._tensor(f"{name}.conv.weight")
-        gain = self._tensor(f"{name}.bn.weight") / np.sqrt(
-            self._tensor(f"{name}.bn.running_var") + BATCH_NORM_EPSILON
-        )
-        bias = self._tensor(f"{name}.bn.bias") - gain * self._tensor(f"{name}.bn.running_mean")
-        kernel = (kernel * gain[:, None, None, None]).transpose(2, 3, 1, 0)
-        return kernel.astype(np.float32), bias.astype(np.float32)
 
 
 class _Builder:
     """Lays the blocks of the graph; remembers which weights go where until the model exists."""
 
     def __init__(self, state: Mapping[str, np.ndarray]) -> None:
-        self._folded = _Folded(state)
+        self._convolutions = FoldedConvolutions(
+            state, "Inception", "the names of pt_inception-2015-12-05 as published by pytorch-fid"
+        )
         self._pending: list[tuple[keras.layers.Layer, list[np.ndarray]]] = []
+
+    def _folded(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Kernel `(height, width, in, out)` and bias `(out,)` of one block."""
+        return self._convolutions(f"{name}.conv", f"{name}.bn")
 
     def load(self) -> None:
         for layer, weights in self._pending:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from facegen_keras.atomic import replacing
+from facegen_keras.json_values import as_json
 
 # Keys of a record that are the number itself; the others are its protocol.
 NUMBER_FIELDS = ("model", "metric", "label", "name", "value", "error", "protocol")
@@ -174,7 +175,7 @@ class Report:
             for evaluation in self.evaluations
         ]
         return _write(
-            json.dumps(content, indent=2, ensure_ascii=False, default=_plain) + "\n", path
+            json.dumps(content, indent=2, ensure_ascii=False, default=as_json) + "\n", path
         )
 
     def to_csv(self, path: str | Path | None = None) -> str:
@@ -242,10 +243,6 @@ def _write(text: str, path: str | Path | None) -> str:
         with replacing(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
     return text
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else str(value)
 
 
 def _short(value: Any) -> str:

@@ -409,7 +409,7 @@ class StyleGAN2(FaceModel):
         Raises:
             UserError: The file cannot be read, or not one layer fits.
         """
-        from facegen_keras.export import load_generator
+        from facegen_keras.loading import load_generator
         from facegen_keras.official import discriminator_path, load_discriminator
 
         source = load_generator(path, expected_family="stylegan2")

@@ -16,7 +16,8 @@ from facegen_keras import losses
 from facegen_keras.engine import autodiff
 from facegen_keras.engine.adam import Adam
 from facegen_keras.engine.average import untrained_copy
-from facegen_keras.engine.trainer import FaceModel, to_network_range
+from facegen_keras.engine.trainer import FaceModel
+from facegen_keras.generator import to_network_range
 from facegen_keras.layers import BatchNormalization, Sampling
 from facegen_keras.models.dcgan import channel_widths
 from facegen_keras.posterior import latent_statistics

@@ -11,7 +11,8 @@ from PIL import Image
 
 from facegen_keras.cli import evaluate as command
 from facegen_keras.cli import main
-from facegen_keras.export import load_generator, write_model
+from facegen_keras.export import write_model
+from facegen_keras.loading import load_generator
 from facegen_keras.metrics import FeatureExtractor, Statistics
 from facegen_keras.metrics.image_files import doubts, look
 

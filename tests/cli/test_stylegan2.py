@@ -7,7 +7,8 @@ from PIL import Image
 from facegen_keras.cli import main
 from facegen_keras.cli.stylegan2 import parse_mix, parse_psis
 from facegen_keras.errors import UserError
-from facegen_keras.export import load_generator, save_generator
+from facegen_keras.export import save_generator
+from facegen_keras.loading import load_generator
 from facegen_keras.models import FAMILIES
 
 

@@ -1,0 +1,52 @@
+"""What becomes of the files that an export replaces."""
+
+import pytest
+
+from facegen_keras.earlier_exports import keep_existing
+from facegen_keras.export import publish, save_generator
+from facegen_keras.loading import load_generator
+
+
+def test_existing_file_is_kept_under_its_runs_name(tmp_path, tiny_family):
+    path = tmp_path / "dcgan_generator.h5"
+    first = save_generator(tiny_family(images_seen=1), path, run="monday").read_bytes()
+    save_generator(tiny_family(images_seen=2), path, run="tuesday")
+    kept = tmp_path / "dcgan_generator.monday.h5"
+    assert kept.read_bytes() == first
+    assert load_generator(path).metadata["run"] == "tuesday"
+    save_generator(tiny_family(images_seen=3), path, run="tuesday")
+    assert sorted(p.name for p in tmp_path.iterdir()) == [path.name, kept.name]
+    assert load_generator(path).metadata["images_seen"] == 3
+    assert keep_existing(path) == keep_existing(path) == tmp_path / "dcgan_generator.tuesday.h5"
+    save_generator(tiny_family(images_seen=4), path, run="monday")
+    save_generator(tiny_family(images_seen=5), path, run="wednesday")
+    seen = {p.name: load_generator(p).metadata["images_seen"] for p in tmp_path.iterdir()}
+    assert seen == {
+        path.name: 5,
+        kept.name: 1,
+        "dcgan_generator.tuesday.h5": 3,
+        "dcgan_generator.monday-2.h5": 4,
+    }
+    assert keep_existing(tmp_path / "absent.h5") is None
+
+
+@pytest.mark.parametrize("how", ["save", "publish"])
+def test_no_generator_stands_beside_the_encoder_of_another(tmp_path, how, tiny_family):
+    here = tmp_path / "saved_models"
+    here.mkdir()
+    path = save_generator(tiny_family("combined"), here / "faces_generator.h5", run="older")
+    foreign = here / "faces_discriminator.h5"
+    foreign.write_bytes(b"somebody's own")
+    alone = tiny_family("combined")
+    alone.export_parts = lambda: {"generator": alone.main}
+    if how == "save":
+        save_generator(alone, path, run="newer")
+    else:
+        publish(save_generator(alone, tmp_path / "faces_generator.h5", run="newer"), path)
+    assert sorted(file.name for file in here.iterdir()) == [
+        "faces_discriminator.h5",
+        "faces_encoder.older.h5",
+        "faces_generator.h5",
+        "faces_generator.older.h5",
+    ]
+    assert foreign.read_bytes() == b"somebody's own"

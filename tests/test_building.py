@@ -1,0 +1,24 @@
+"""A model from its configuration."""
+
+import numpy as np
+import pytest
+
+from facegen_keras.building import build
+from facegen_keras.config import TrainConfig
+
+
+def test_the_seed_decides_the_initial_weights():
+    def weights(seed):
+        config = TrainConfig(
+            model="dcgan", resolution=32, base_channels=2, seed=seed, learning_rate=1e-3
+        )
+        return build(config)
+
+    one, same, other = weights(1), weights(1), weights(2)
+    for a, b in zip(one.variables, same.variables, strict=True):
+        np.testing.assert_array_equal(np.array(a.value), np.array(b.value))
+    kernels = [m.generator.get_layer("project").get_weights()[0] for m in (one, other)]
+    assert np.abs(np.subtract(*kernels)).max() > 0.01
+    rates = [float(o.learning_rate.value) for o in one.optimizer.optimizers]
+    assert rates == pytest.approx([1e-3, 1e-3])
+    assert one.training_config["beta_1"] == 0.5  # the paper's, filled in
