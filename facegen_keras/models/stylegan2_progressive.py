@@ -13,9 +13,9 @@ from typing import Any
 import keras
 from keras import ops
 
+from facegen_keras.equalized_layers import EqualizedConv, FilteredDownsampling, register
 from facegen_keras.errors import UserError
 from facegen_keras.models.stylegan2 import LOWEST, join_generator
-from facegen_keras.stylegan2_layers import EqualizedConv, FilteredDownsampling, register
 
 
 @register

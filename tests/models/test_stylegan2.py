@@ -10,9 +10,9 @@ from keras import ops
 
 from facegen_keras import fir
 from facegen_keras.engine import autodiff
+from facegen_keras.equalized_layers import activate
 from facegen_keras.errors import UserError
 from facegen_keras.models import stylegan2
-from facegen_keras.stylegan2_layers import activate
 
 REFERENCE = Path(__file__).parent.parent / "fixtures" / "stylegan2_reference.npz"
 CHANNELS = {4: 32, 8: 32, 16: 32, 32: 16}
@@ -204,7 +204,7 @@ def test_a_model_takes_nothing_from_a_file_of_the_other_kind(reference):
 
 
 def test_minibatch_stddev_groups_as_officially():
-    from facegen_keras.stylegan2_layers import MinibatchStddev
+    from facegen_keras.equalized_layers import MinibatchStddev
 
     x = np.random.RandomState(1).randn(8, 4, 4, 6).astype("float32")
     y = ops.convert_to_numpy(MinibatchStddev(4, 2)(x))
