@@ -27,6 +27,7 @@ from facegen_keras.models.stylegan2 import (
     noise_size,
     style_count,
 )
+from facegen_keras.models.stylegan2_transfer import freeze_first_layers, take_weights
 
 LEARNING_RATE = 0.002  # both players; official configurations "stylegan2" and "paper1024"
 BETA_1, BETA_2, ADAM_EPSILON = 0.0, 0.99, 1e-8  # Karras et al. 2018, appendix A.1
@@ -409,28 +410,10 @@ class StyleGAN2(FaceModel):
         Raises:
             UserError: The file cannot be read, or not one layer fits.
         """
-        from facegen_keras.export import load_generator
-        from facegen_keras.official import discriminator_path, load_discriminator
-
-        source = load_generator(path, expected_family="stylegan2")
-        kept = copy_weights(source.model, self.generator)
-        if len([name for name in kept if name.startswith("synthesis")]) >= len(
-            [layer for layer in self.generator.get_layer("synthesis").layers if layer.weights]
-        ):
-            raise UserError(
-                f"{path}: no layer of it fits this model; channel_base and channel_max have to be "
-                "those it was trained with"
-            )
+        kept = take_weights(
+            path, self.generator, self.discriminator, bool(self.freeze_discriminator)
+        )
         self.generator_ema.set_weights(self.generator.get_weights())
-        if discriminator_path(path).exists():
-            kept += copy_weights(load_discriminator(path), self.discriminator)
-        elif self.freeze_discriminator:
-            raise UserError(
-                f"freeze_discriminator: {discriminator_path(path)} does not exist, and random "
-                "layers are not worth freezing"
-            )
-        else:
-            kept.append("the discriminator")
         return kept
 
     @property
@@ -449,20 +432,6 @@ class StyleGAN2(FaceModel):
             policy,
             self.low_precision_blocks,
         )
-
-
-def freeze_first_layers(discriminator: keras.Model, count: int) -> None:
-    """Exclude the layers next to the image from training, in the official order: from RGB, then
-    conv0, conv1 and skip of each resolution."""
-    names = [layer.name for layer in discriminator.layers if layer.weights]
-
-    def order(name: str) -> tuple[int, int]:
-        size, _, kind = name[1:].partition("_")
-        kinds = ("fromrgb", "conv0", "conv1", "skip", "conv", "fc", "out")
-        return -int(size), kinds.index(kind)
-
-    for name in sorted(names, key=order)[:count]:
-        discriminator.get_layer(name).trainable = False
 
 
 def len_of(images: Any) -> int:
