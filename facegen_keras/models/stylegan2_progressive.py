@@ -1,4 +1,5 @@
-"""Progressive growing (Karras et al. 2018) of a StyleGAN2, as an option.
+"""Progressive growing (Karras et al. 2018) of a StyleGAN2, as an option: which resolution is
+trained when, and with which networks.
 
 All layers exist from the start; a stage is a network over those up to its resolution. What a new
 resolution adds is faded in: in the generator the RGB image of the new layers (the skip output), in
@@ -95,6 +96,65 @@ def parse_schedule(text: str, resolution: int, fade: float = 0.5) -> Schedule | 
     return Schedule({**images, resolution: 1 << 62}, fade)
 
 
+@dataclass(frozen=True)
+class Stages:
+    """The networks that are trained, by the resolution of their images.
+
+    Attributes:
+        generators: From `[z, noise]` to images.
+        averages: The same of the averaged generator.
+        critics: From images to logits.
+        discriminators: One model that owns the weights of all critics; never run.
+        fades: The layers that blend a new resolution in, shared by all stages; none without
+            growing.
+    """
+
+    generators: Mapping[int, keras.Model]
+    averages: Mapping[int, keras.Model]
+    critics: Mapping[int, keras.Model]
+    discriminators: keras.Model
+    fades: tuple[Fade, ...] = ()
+
+    def fade_in(self, alpha: Any) -> None:
+        """Set how far a new resolution has come in, 0 to 1."""
+        for fade in self.fades:
+            fade.alpha.assign(alpha)
+
+
+def build_stages(
+    generator: keras.Model,
+    average: keras.Model,
+    discriminator: keras.Model,
+    schedule: Schedule | None,
+) -> Stages:
+    """The stages of a schedule, lowest first, of the layers of the whole networks; without a
+    schedule these are the only one.
+
+    Args:
+        generator: From `build_generator`.
+        average: The averaged generator.
+        discriminator: From `build_discriminator`.
+        schedule: Which resolutions there are, or None.
+    """
+    last = discriminator.input_shape[1]
+    if schedule is None:
+        return Stages({last: generator}, {last: average}, {last: discriminator}, discriminator)
+    sizes = sorted(schedule.images)
+    fades = (Fade(additive=True, name="fade_rgb"), Fade(additive=False, name="fade_features"))
+    entrances = {size: entrance(discriminator, size) for size in sizes[:-1]}
+    entrances[last] = discriminator.get_layer(f"b{last}_fromrgb")
+    generators, averages, critics = {}, {}, {}
+    for size in sizes:
+        rgb, features = fades if size > sizes[0] else (None, None)
+        generators[size] = generator_stage(generator, size, rgb)
+        averages[size] = generator_stage(average, size, rgb)
+        critics[size] = discriminator_stage(discriminator, size, entrances, features)
+    inputs = [critic.inputs[0] for critic in critics.values()]
+    outputs = [critic.outputs[0] for critic in critics.values()]
+    discriminators = keras.Model(inputs, outputs, name="discriminators")
+    return Stages(generators, averages, critics, discriminators, fades)
+
+
 def generator_stage(generator: keras.Model, resolution: int, fade: Fade | None) -> keras.Model:
     """The generator up to a resolution, of the layers of the whole one.
 
@@ -164,3 +224,19 @@ def discriminator_stage(
         if name in {each.name for each in discriminator.layers}:
             x = layer(name)(x)
     return keras.Model(images, x, name=f"discriminator_{resolution}")
+
+
+def shrink(images: Any, resolution: int) -> Any:
+    """Box-filtered images of a stage: float `(batch, height, width, 3)` to a lower resolution."""
+    factor = images.shape[1] // resolution
+    if factor == 1:
+        return images
+    return ops.average_pool(images, factor, factor, "valid", data_format="channels_last")
+
+
+def settle(generator: keras.Model, alpha: float) -> None:
+    """Make a generator without fading draw what it would with: its last RGB layer, which is added
+    to the others, counts by alpha."""
+    newest = generator.get_layer("synthesis").get_layer(f"b{generator.output_shape[1]}_torgb")
+    for variable in (newest.kernel, newest.bias):
+        variable.assign(alpha * variable.value)

@@ -327,7 +327,7 @@ def growing():
 
 @pytest.mark.parametrize("alpha", [0.0, 1.0])
 def test_a_faded_network_equals_its_ends(growing, alpha):
-    for fade in growing._fades:
+    for fade in growing.stages.fades:
         fade.alpha.assign(alpha)
     z = np.random.RandomState(0).randn(2, 8).astype("float32")
     noise = np.random.RandomState(1).randn(2, stylegan2.noise_size(32)).astype("float32")
@@ -335,20 +335,24 @@ def test_a_faded_network_equals_its_ends(growing, alpha):
     from facegen_keras import fir
 
     if alpha == 0:  # the stage before, its image doubled; the discriminator of the halved image
-        image = fir.upsample(growing._generators[8]([z, noise]))
-        logits = growing._critics[8](fir.downsample(ops.convert_to_tensor(x)))
+        image = fir.upsample(growing.stages.generators[8]([z, noise]))
+        logits = growing.stages.critics[8](fir.downsample(ops.convert_to_tensor(x)))
     else:  # the stage itself, without any fading
         image = stylegan2_progressive.generator_stage(growing.generator, 16, None)([z, noise])
-        entrances = {16: growing._critics[16].get_layer("b16_fromrgb")}
+        entrances = {16: growing.stages.critics[16].get_layer("b16_fromrgb")}
         logits = stylegan2_progressive.discriminator_stage(
             growing.discriminator, 16, entrances, None
         )(x)
     np.testing.assert_allclose(
-        value(growing._generators[16]([z, noise])), value(image), rtol=1e-5, atol=1e-5
+        value(growing.stages.generators[16]([z, noise])), value(image), rtol=1e-5, atol=1e-5
     )
-    np.testing.assert_allclose(value(growing._critics[16](x)), value(logits), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        value(growing.stages.critics[16](x)), value(logits), rtol=1e-5, atol=1e-5
+    )
     other = stylegan2_progressive.generator_stage(growing.generator, 16, None)([z, noise])
-    assert np.allclose(value(other), value(growing._generators[16]([z, noise]))) == (alpha == 1)
+    assert np.allclose(value(other), value(growing.stages.generators[16]([z, noise]))) == (
+        alpha == 1
+    )
 
 
 @pytest.mark.parametrize("images_seen", [1000, 1150, 1500])
