@@ -14,34 +14,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from facegen_keras.equalized_layers import EqualizedConv, FilteredDownsampling, register
+from facegen_keras.equalized_layers import EqualizedConv, FilteredDownsampling
 from facegen_keras.errors import UserError
 from facegen_keras.models.stylegan2 import LOWEST, join_generator
-
-
-@register
-class Fade(keras.layers.Layer):
-    """Blend two tensors of one shape: `old + alpha * new`, or the mean weighted by alpha.
-
-    Args:
-        additive: `old + alpha * new` (a skip image), else `(1 - alpha) * old + alpha * new`.
-    """
-
-    def __init__(self, additive: bool, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.additive = additive
-
-    def build(self, old_shape: tuple, new_shape: tuple) -> None:
-        self.alpha = self.add_weight(
-            name="alpha", shape=(), initializer="ones", trainable=False, autocast=False
-        )
-
-    def call(self, old: Any, new: Any) -> Any:
-        alpha = ops.cast(self.alpha, old.dtype)
-        return (old if self.additive else (1.0 - alpha) * old) + alpha * new
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "additive": self.additive}
 
 
 @dataclass(frozen=True)
@@ -96,6 +71,41 @@ def parse_schedule(text: str, resolution: int, fade: float = 0.5) -> Schedule | 
     return Schedule({**images, resolution: 1 << 62}, fade)
 
 
+class Fade(keras.layers.Layer):
+    """Blend two tensors of one shape while a resolution comes in.
+
+    It asks the schedule itself, so that training and sampling see the same blend, whoever comes
+    first. It is no part of any file: an export is a whole network, see `settle`.
+
+    Args:
+        additive: `old + alpha * new` (a skip image), else `(1 - alpha) * old + alpha * new`.
+        schedule: Says alpha.
+        resolution: The one that comes in.
+        images_seen: Integer variable: training images so far.
+    """
+
+    def __init__(
+        self,
+        additive: bool,
+        schedule: Schedule,
+        resolution: int,
+        images_seen: keras.Variable,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.additive = additive
+        self.schedule = schedule
+        self.resolution = resolution
+        # With this the variable is one of this layer's, and of every network's with such a layer:
+        # a prediction compiled by JAX takes any other for a constant.
+        self.images_seen = images_seen
+
+    def call(self, old: Any, new: Any) -> Any:
+        alpha = self.schedule.alpha(self.resolution, self.images_seen.value)
+        alpha = ops.cast(alpha, old.dtype)
+        return (old if self.additive else (1.0 - alpha) * old) + alpha * new
+
+
 @dataclass(frozen=True)
 class Stages:
     """The networks that are trained, by the resolution of their images.
@@ -105,20 +115,12 @@ class Stages:
         averages: The same of the averaged generator.
         critics: From images to logits.
         discriminators: One model that owns the weights of all critics; never run.
-        fades: The layers that blend a new resolution in, shared by all stages; none without
-            growing.
     """
 
     generators: Mapping[int, keras.Model]
     averages: Mapping[int, keras.Model]
     critics: Mapping[int, keras.Model]
     discriminators: keras.Model
-    fades: tuple[Fade, ...] = ()
-
-    def fade_in(self, alpha: Any) -> None:
-        """Set how far a new resolution has come in, 0 to 1."""
-        for fade in self.fades:
-            fade.alpha.assign(alpha)
 
 
 def build_stages(
@@ -126,6 +128,7 @@ def build_stages(
     average: keras.Model,
     discriminator: keras.Model,
     schedule: Schedule | None,
+    images_seen: keras.Variable,
 ) -> Stages:
     """The stages of a schedule, lowest first, of the layers of the whole networks; without a
     schedule these are the only one.
@@ -135,24 +138,27 @@ def build_stages(
         average: The averaged generator.
         discriminator: From `build_discriminator`.
         schedule: Which resolutions there are, or None.
+        images_seen: Integer variable: training images so far.
     """
     last = discriminator.input_shape[1]
     if schedule is None:
         return Stages({last: generator}, {last: average}, {last: discriminator}, discriminator)
     sizes = sorted(schedule.images)
-    fades = (Fade(additive=True, name="fade_rgb"), Fade(additive=False, name="fade_features"))
     entrances = {size: entrance(discriminator, size) for size in sizes[:-1]}
     entrances[last] = discriminator.get_layer(f"b{last}_fromrgb")
     generators, averages, critics = {}, {}, {}
     for size in sizes:
-        rgb, features = fades if size > sizes[0] else (None, None)
+        rgb = features = None
+        if size > sizes[0]:
+            rgb = Fade(True, schedule, size, images_seen, name=f"b{size}_fade_rgb")
+            features = Fade(False, schedule, size, images_seen, name=f"b{size}_fade_features")
         generators[size] = generator_stage(generator, size, rgb)
         averages[size] = generator_stage(average, size, rgb)
         critics[size] = discriminator_stage(discriminator, size, entrances, features)
     inputs = [critic.inputs[0] for critic in critics.values()]
     outputs = [critic.outputs[0] for critic in critics.values()]
     discriminators = keras.Model(inputs, outputs, name="discriminators")
-    return Stages(generators, averages, critics, discriminators, fades)
+    return Stages(generators, averages, critics, discriminators)
 
 
 def generator_stage(generator: keras.Model, resolution: int, fade: Fade | None) -> keras.Model:

@@ -135,10 +135,14 @@ class StyleGAN2(FaceModel):
             self.augment_probability.assign(1.0)
         self.schedule = parse_schedule(progressive, resolution, progressive_fade)
         self.stages = build_stages(
-            self.generator, self.generator_ema, self.discriminator, self.schedule
+            self.generator,
+            self.generator_ema,
+            self.discriminator,
+            self.schedule,
+            self._images_seen,
         )
-        # Keras does not look into `stages`, and growing has variables that nothing else has.
-        self._of_stages = [*self.stages.fades, *self.stages.critics.values()]
+        # Keras does not look into `stages`, and the critics have layers that nothing else has.
+        self._critics = list(self.stages.critics.values())
         self.phases = tuple(
             f"{due}@{size}"
             for size in self.stages.critics
@@ -154,9 +158,7 @@ class StyleGAN2(FaceModel):
         """One step: main losses of both players, then the regularizers that are due."""
         due, _, stage = phase.partition("@")
         self._stage = int(stage)
-        if self.schedule is not None:
-            images = shrink(images, self._stage)
-            self.stages.fade_in(self.schedule.alpha(self._stage, self._images_seen.value))
+        images = shrink(images, self._stage)
         batch = images.shape[0]
         if batch % self.accumulate:
             raise UserError(f"batch_size {batch}: not a multiple of accumulate {self.accumulate}")
@@ -337,10 +339,7 @@ class StyleGAN2(FaceModel):
 
     @property
     def sampling_network(self) -> keras.Model:
-        size = self.resolution_after(self.images_seen)
-        if self.schedule is not None:
-            self.stages.fade_in(self.schedule.alpha(size, self._images_seen.value))
-        return self.stages.averages[size]
+        return self.stages.averages[self.resolution_after(self.images_seen)]
 
     def export_parts(self) -> dict[str, keras.Model]:
         """The averaged generator at the resolution it has grown to, and, once that is the whole

@@ -24,7 +24,7 @@ def growing(tiny_stylegan2):
 
 @pytest.mark.parametrize("alpha", [0.0, 1.0])
 def test_a_faded_network_equals_its_ends(growing, alpha):
-    growing.stages.fade_in(alpha)
+    growing._images_seen.assign(1000 + round(500 * alpha))
     generators, critics = growing.stages.generators, growing.stages.critics
     z = np.random.RandomState(0).randn(2, 8).astype("float32")
     noise = np.random.RandomState(1).randn(2, stylegan2.noise_size(32)).astype("float32")
@@ -41,6 +41,20 @@ def test_a_faded_network_equals_its_ends(growing, alpha):
     np.testing.assert_allclose(shown, value(image), rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(value(critics[16](x)), value(logits), rtol=1e-5, atol=1e-5)
     assert np.allclose(value(unfaded), shown) == (alpha == 1)
+
+
+def test_sampling_follows_the_count_of_images_and_changes_nothing(growing):
+    pictures = []
+    for images_seen in (1000, 1250, 1500, 1000):
+        growing._images_seen.assign(images_seen)
+        before = [np.array(value(v)) for v in growing.variables]
+        pictures.append(growing.sample(range(2)))
+        for variable, old in zip(growing.variables, before, strict=True):
+            np.testing.assert_array_equal(value(variable), old, err_msg=variable.path)
+    assert [np.array_equal(pictures[0], other) for other in pictures] == [True, False, False, True]
+    # What is no variable of the network would be a constant in a prediction compiled by JAX.
+    network = growing.sampling_network
+    assert any(v is growing._images_seen for v in network.non_trainable_variables)
 
 
 @pytest.mark.parametrize("images_seen", [1000, 1150, 1500])
@@ -80,6 +94,7 @@ def test_growing_follows_its_schedule(growing, made_up):
     ]
     assert [float(value(schedule.alpha(16, n))) for n in (1000, 1250, 1500, 2900)] == [0, 0.5, 1, 1]
     assert schedule.alpha(8, 0) == 1.0
+    growing._images_seen.assign(0)
     images = ops.convert_to_tensor(made_up(4) / 127.5 - 1, "float32")
     report = growing.update(images, growing.phase_of(0))
     assert growing._stage == 8 and np.isfinite(float(value(report["generator_loss"])))
