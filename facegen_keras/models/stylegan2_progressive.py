@@ -112,7 +112,7 @@ class Stages:
 
     Attributes:
         generators: From `[z, noise]` to images.
-        averages: The same of the averaged generator.
+        averages: Of the averaged generator, from z to images.
         critics: From images to logits.
         discriminators: One model that owns the weights of all critics; never run.
     """
