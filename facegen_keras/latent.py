@@ -9,8 +9,8 @@ from keras import ops
 
 from facegen_keras.errors import UserError
 from facegen_keras.generator import latents, to_uint8
+from facegen_keras.modulated_layers import StyledConv, ToRGB
 from facegen_keras.stylegan2_generator import StyleGAN2Generator
-from facegen_keras.stylegan2_layers import StyledConv, ToRGB
 
 PSIS = (-1.0, -0.5, 0.0, 0.5, 0.7, 1.0)  # 0 is the average face, below it its opposite
 

@@ -1,4 +1,5 @@
-"""Layers that more than one family uses. Those of StyleGAN2 have a file of their own."""
+"""Layers that more than one family uses. Those of StyleGAN2 are in `equalized_layers` and
+`modulated_layers`."""
 
 from typing import Any
 

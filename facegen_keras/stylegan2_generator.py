@@ -9,7 +9,7 @@ from keras import ops
 
 from facegen_keras.errors import UserError
 from facegen_keras.generator import Generator, in_chunks, infer, latents, to_uint8
-from facegen_keras.stylegan2_layers import StyledConv, TruncatedStyles
+from facegen_keras.modulated_layers import StyledConv, TruncatedStyles
 
 NOISE_MODES = ("const", "random", "none")
 _LATENTS_A_PASS = 256  # of the mapping network, which is cheap

@@ -1,5 +1,5 @@
-"""What every test shares: a quiet TensorFlow, made-up faces, and a way to run code on another
-Keras backend."""
+"""What every test shares: a quiet TensorFlow, made-up faces, the official reference, and a way to
+run code on another Keras backend."""
 
 import io
 import os
@@ -8,6 +8,7 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -17,6 +18,7 @@ import pytest
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
+REFERENCE = ROOT / "tests" / "fixtures" / "stylegan2_reference.npz"
 BACKENDS = ("tensorflow", "jax", "torch")
 
 
@@ -44,6 +46,29 @@ def faces_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
             Image.fromarray(image).save(buffer, "PNG")
             archive.writestr(f"{number:02d}.png", buffer.getvalue())
     return path
+
+
+@pytest.fixture(scope="session")
+def stylegan2_reference() -> dict[str, np.ndarray]:
+    """Small official StyleGAN2 networks (`G/`, `D/`) and what the official code computed with
+    them."""
+    return dict(np.load(REFERENCE))
+
+
+@pytest.fixture(scope="session")
+def same_images(stylegan2_reference: dict[str, np.ndarray]) -> Callable[[Path], Any]:
+    """Open the file of an imported generator, see that it draws the official images, return it."""
+
+    def check(path: Path) -> Any:
+        import facegen_keras as fg
+
+        generator = fg.load_generator(path)
+        theirs = stylegan2_reference["image_psi_0.7_noise_const"]
+        ours = generator(stylegan2_reference["z"], truncation_psi=0.7)
+        assert np.abs(ours - theirs).max() / np.abs(theirs).max() < 1e-4
+        return generator
+
+    return check
 
 
 @pytest.fixture(scope="session", autouse=True)

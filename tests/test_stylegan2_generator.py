@@ -1,7 +1,5 @@
 """Truncation, noise and styles at call time, against the official images."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -10,19 +8,14 @@ from facegen_keras.errors import UserError
 from facegen_keras.export import write_model
 from facegen_keras.models import stylegan2
 
-REFERENCE = Path(__file__).parent / "fixtures" / "stylegan2_reference.npz"
-
 
 @pytest.fixture(scope="module")
-def reference():
-    return dict(np.load(REFERENCE))
-
-
-@pytest.fixture(scope="module")
-def generator(reference, tmp_path_factory):
+def generator(stylegan2_reference, tmp_path_factory):
     """Written and read as a user would, with the official weights of the reference."""
     model = stylegan2.build_generator(32, 32, 32, 2, {4: 32, 8: 32, 16: 32, 32: 16})
-    stylegan2.load_official(model, {k: v for k, v in reference.items() if k.startswith("G/")})
+    stylegan2.load_official(
+        model, {k: v for k, v in stylegan2_reference.items() if k.startswith("G/")}
+    )
     path = tmp_path_factory.mktemp("stylegan2") / "stylegan2_generator.h5"
     write_model(model, path, {"family": "stylegan2", "part": "generator"})
     return fg.load_generator(path)
@@ -32,19 +25,25 @@ def near(ours, theirs):
     np.testing.assert_allclose(ours, theirs, atol=1e-4 * np.abs(theirs).max())
 
 
-def test_the_official_images_at_call_time(generator, reference):
-    z = reference["z"]
-    near(generator.mapping(z), reference["w"])
-    near(generator(z), reference["image_psi_1.0_noise_const"])
-    near(generator(z, truncation_psi=0.7), reference["image_psi_0.7_noise_const"])
-    near(generator(z, truncation_psi=0.7, noise_mode="none"), reference["image_psi_0.7_noise_none"])
+def test_the_official_images_at_call_time(generator, stylegan2_reference):
+    z = stylegan2_reference["z"]
+    near(generator.mapping(z), stylegan2_reference["w"])
+    near(generator(z), stylegan2_reference["image_psi_1.0_noise_const"])
+    near(generator(z, truncation_psi=0.7), stylegan2_reference["image_psi_0.7_noise_const"])
+    near(
+        generator(z, truncation_psi=0.7, noise_mode="none"),
+        stylegan2_reference["image_psi_0.7_noise_none"],
+    )
     near(
         generator(z, truncation_psi=0.5, truncation_cutoff=4, noise_mode="const"),
-        reference["image_psi_0.5_cutoff_4_noise_const"],
+        stylegan2_reference["image_psi_0.5_cutoff_4_noise_const"],
     )
-    styles = generator.styles(reference["w"])
+    styles = generator.styles(stylegan2_reference["w"])
     styles[:, 3:] = styles[::-1, 3:].copy()
-    near(generator.synthesis(styles), reference["image_mixed_from_layer_3_with_reversed_batch"])
+    near(
+        generator.synthesis(styles),
+        stylegan2_reference["image_mixed_from_layer_3_with_reversed_batch"],
+    )
 
 
 @pytest.mark.parametrize("noise_mode", ["const", "random", "none"])
@@ -55,16 +54,16 @@ def test_a_seed_is_one_face_in_any_company(generator, noise_mode):
     np.testing.assert_array_equal(alone[0], faces[17])
 
 
-def test_noise_modes_differ_and_random_noise_is_new(generator, reference):
-    z = reference["z"][:1]
+def test_noise_modes_differ_and_random_noise_is_new(generator, stylegan2_reference):
+    z = stylegan2_reference["z"][:1]
     images = [generator(z, noise_mode=mode) for mode in ("const", "none", "random", "random")]
     for i in range(4):
         for j in range(i):
             assert np.abs(images[i] - images[j]).max() > 1e-2
 
 
-def test_no_truncation_is_exact_and_full_truncation_is_the_average(generator, reference):
-    w = reference["w"]
+def test_no_truncation_is_exact_and_full_truncation_is_the_average(generator, stylegan2_reference):
+    w = stylegan2_reference["w"]
     np.testing.assert_array_equal(generator.styles(w, 1.0)[:, 5], w)
     average = generator.styles(w, 0.0)
     np.testing.assert_array_equal(average, np.broadcast_to(generator.w_avg, average.shape))
@@ -81,9 +80,9 @@ def test_no_truncation_is_exact_and_full_truncation_is_the_average(generator, re
         ({"noise_mode": "random", "noise_seeds": [1, 2]}, "2 noise_seeds for 8 images"),
     ],
 )
-def test_impossible_options_are_named(generator, reference, options, message):
+def test_impossible_options_are_named(generator, stylegan2_reference, options, message):
     with pytest.raises(UserError, match=message):
-        generator(reference["z"], **options)
+        generator(stylegan2_reference["z"], **options)
 
 
 def test_wrong_shapes_are_named(generator):

@@ -1,9 +1,9 @@
 """StyleGAN2: the networks (Karras et al. 2020, "Analyzing and Improving the Image Quality of
 StyleGAN"), with skip connections in the generator and residual ones in the discriminator.
 
-They are functional models of the layers in `stylegan2_layers`, named as in the official
-implementation (`b8_conv0` is its `b8.conv0`), and compute the same numbers from the same weights:
-see `load_official`. Training is in `stylegan2_training`.
+They are functional models of the layers in `equalized_layers` and `modulated_layers`, named as in
+the official implementation (`b8_conv0` is its `b8.conv0`), and compute the same numbers from the
+same weights: see `load_official`. Training is in `stylegan2_training`.
 """
 
 import math
@@ -14,19 +14,16 @@ import keras
 import numpy as np
 
 from facegen_keras import fir
-from facegen_keras.errors import UserError
-from facegen_keras.resolution import check_resolution
-from facegen_keras.stylegan2_layers import (
+from facegen_keras.equalized_layers import (
     EqualizedConv,
     EqualizedDense,
     FilteredUpsampling,
-    LearnedConstant,
     MinibatchStddev,
     PixelNorm,
-    StyledConv,
-    ToRGB,
-    TruncatedStyles,
 )
+from facegen_keras.errors import UserError
+from facegen_keras.modulated_layers import LearnedConstant, StyledConv, ToRGB, TruncatedStyles
+from facegen_keras.resolution import check_resolution
 
 OFFICIAL_NETWORKS = ("G_ema", "G", "D")  # G_ema is the averaged generator
 LOWEST = 4  # pixels along one side of the learned constant

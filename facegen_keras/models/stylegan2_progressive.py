@@ -1,4 +1,5 @@
-"""Progressive growing (Karras et al. 2018) of a StyleGAN2, as an option.
+"""Progressive growing (Karras et al. 2018) of a StyleGAN2, as an option: which resolution is
+trained when, and with which networks.
 
 All layers exist from the start; a stage is a network over those up to its resolution. What a new
 resolution adds is faded in: in the generator the RGB image of the new layers (the skip output), in
@@ -13,34 +14,9 @@ from typing import Any
 import keras
 from keras import ops
 
+from facegen_keras.equalized_layers import EqualizedConv, FilteredDownsampling
 from facegen_keras.errors import UserError
 from facegen_keras.models.stylegan2 import LOWEST, join_generator
-from facegen_keras.stylegan2_layers import EqualizedConv, FilteredDownsampling, register
-
-
-@register
-class Fade(keras.layers.Layer):
-    """Blend two tensors of one shape: `old + alpha * new`, or the mean weighted by alpha.
-
-    Args:
-        additive: `old + alpha * new` (a skip image), else `(1 - alpha) * old + alpha * new`.
-    """
-
-    def __init__(self, additive: bool, **kwargs: Any):
-        super().__init__(**kwargs)
-        self.additive = additive
-
-    def build(self, old_shape: tuple, new_shape: tuple) -> None:
-        self.alpha = self.add_weight(
-            name="alpha", shape=(), initializer="ones", trainable=False, autocast=False
-        )
-
-    def call(self, old: Any, new: Any) -> Any:
-        alpha = ops.cast(self.alpha, old.dtype)
-        return (old if self.additive else (1.0 - alpha) * old) + alpha * new
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "additive": self.additive}
 
 
 @dataclass(frozen=True)
@@ -93,6 +69,96 @@ def parse_schedule(text: str, resolution: int, fade: float = 0.5) -> Schedule | 
     if not doubling or sizes[0] < 2 * LOWEST or min(images.values()) <= 0 or not 0 <= fade <= 1:
         raise UserError(f"progressive {text!r}: {expected}")
     return Schedule({**images, resolution: 1 << 62}, fade)
+
+
+class Fade(keras.layers.Layer):
+    """Blend two tensors of one shape while a resolution comes in.
+
+    It asks the schedule itself, so that training and sampling see the same blend, whoever comes
+    first. It is no part of any file: an export is a whole network, see `settle`.
+
+    Args:
+        additive: `old + alpha * new` (a skip image), else `(1 - alpha) * old + alpha * new`.
+        schedule: Says alpha.
+        resolution: The one that comes in.
+        images_seen: Integer variable: training images so far.
+    """
+
+    def __init__(
+        self,
+        additive: bool,
+        schedule: Schedule,
+        resolution: int,
+        images_seen: keras.Variable,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.additive = additive
+        self.schedule = schedule
+        self.resolution = resolution
+        # With this the variable is one of this layer's, and of every network's with such a layer:
+        # a prediction compiled by JAX takes any other for a constant.
+        self.images_seen = images_seen
+
+    def call(self, old: Any, new: Any) -> Any:
+        alpha = self.schedule.alpha(self.resolution, self.images_seen.value)
+        alpha = ops.cast(alpha, old.dtype)
+        return (old if self.additive else (1.0 - alpha) * old) + alpha * new
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The networks that are trained, by the resolution of their images.
+
+    Attributes:
+        generators: From `[z, noise]` to images.
+        averages: Of the averaged generator, from z to images.
+        critics: From images to logits.
+        discriminators: One model that owns the weights of all critics; never run.
+    """
+
+    generators: Mapping[int, keras.Model]
+    averages: Mapping[int, keras.Model]
+    critics: Mapping[int, keras.Model]
+    discriminators: keras.Model
+
+
+def build_stages(
+    generator: keras.Model,
+    average: keras.Model,
+    discriminator: keras.Model,
+    schedule: Schedule | None,
+    images_seen: keras.Variable,
+) -> Stages:
+    """The stages of a schedule, lowest first, of the layers of the whole networks; without a
+    schedule these are the only one.
+
+    Args:
+        generator: From `build_generator`.
+        average: The averaged generator.
+        discriminator: From `build_discriminator`.
+        schedule: Which resolutions there are, or None.
+        images_seen: Integer variable: training images so far.
+    """
+    last = discriminator.input_shape[1]
+    if schedule is None:
+        return Stages({last: generator}, {last: average}, {last: discriminator}, discriminator)
+    sizes = sorted(schedule.images)
+    entrances = {size: entrance(discriminator, size) for size in sizes[:-1]}
+    entrances[last] = discriminator.get_layer(f"b{last}_fromrgb")
+    generators, averages, critics = {}, {}, {}
+    for size in sizes:
+        rgb = features = None
+        if size > sizes[0]:
+            rgb = Fade(True, schedule, size, images_seen, name=f"b{size}_fade_rgb")
+            features = Fade(False, schedule, size, images_seen, name=f"b{size}_fade_features")
+        generators[size] = generator_stage(generator, size, rgb)
+        averages[size] = generator_stage(average, size, rgb)
+        critics[size] = discriminator_stage(discriminator, size, entrances, features)
+    inputs = [critic.inputs[0] for critic in critics.values()]
+    outputs = [critic.outputs[0] for critic in critics.values()]
+    discriminators = keras.Model(inputs, outputs, name="discriminators")
+    return Stages(generators, averages, critics, discriminators)
 
 
 def generator_stage(generator: keras.Model, resolution: int, fade: Fade | None) -> keras.Model:
@@ -164,3 +230,19 @@ def discriminator_stage(
         if name in {each.name for each in discriminator.layers}:
             x = layer(name)(x)
     return keras.Model(images, x, name=f"discriminator_{resolution}")
+
+
+def shrink(images: Any, resolution: int) -> Any:
+    """Box-filtered images of a stage: float `(batch, height, width, 3)` to a lower resolution."""
+    factor = images.shape[1] // resolution
+    if factor == 1:
+        return images
+    return ops.average_pool(images, factor, factor, "valid", data_format="channels_last")
+
+
+def settle(generator: keras.Model, alpha: float) -> None:
+    """Make a generator without fading draw what it would with: its last RGB layer, which is added
+    to the others, counts by alpha."""
+    newest = generator.get_layer("synthesis").get_layer(f"b{generator.output_shape[1]}_torgb")
+    for variable in (newest.kernel, newest.bias):
+        variable.assign(alpha * variable.value)

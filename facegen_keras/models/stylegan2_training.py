@@ -18,7 +18,6 @@ from facegen_keras.engine import autodiff
 from facegen_keras.engine.average import untrained_copy, update_average
 from facegen_keras.engine.trainer import FaceModel
 from facegen_keras.errors import UserError
-from facegen_keras.models import stylegan2_progressive as progressive
 from facegen_keras.models.stylegan2 import (
     build_discriminator,
     build_generator,
@@ -27,6 +26,13 @@ from facegen_keras.models.stylegan2 import (
     noise_size,
     style_count,
 )
+from facegen_keras.models.stylegan2_progressive import (
+    build_stages,
+    parse_schedule,
+    settle,
+    shrink,
+)
+from facegen_keras.models.stylegan2_transfer import freeze_first_layers, take_weights
 
 LEARNING_RATE = 0.002  # both players; official configurations "stylegan2" and "paper1024"
 BETA_1, BETA_2, ADAM_EPSILON = 0.0, 0.99, 1e-8  # Karras et al. 2018, appendix A.1
@@ -127,7 +133,22 @@ class StyleGAN2(FaceModel):
         self._sign_sum = self.add_weight(name="sign_sum", **state)
         if ada_target is None:
             self.augment_probability.assign(1.0)
-        self._make_stages()
+        self.schedule = parse_schedule(progressive, resolution, progressive_fade)
+        self.stages = build_stages(
+            self.generator,
+            self.generator_ema,
+            self.discriminator,
+            self.schedule,
+            self._images_seen,
+        )
+        # Keras does not look into `stages`, and the critics have layers that nothing else has.
+        self._critics = list(self.stages.critics.values())
+        self.phases = tuple(
+            f"{due}@{size}"
+            for size in self.stages.critics
+            for due in ("plain", "path", "r1", "path_r1")
+        )
+        self._stage = resolution  # the resolution of the step under way
         freeze_first_layers(self.discriminator, freeze_discriminator)
         self.built = True
 
@@ -137,9 +158,7 @@ class StyleGAN2(FaceModel):
         """One step: main losses of both players, then the regularizers that are due."""
         due, _, stage = phase.partition("@")
         self._stage = int(stage)
-        if self.schedule is not None:
-            images = _shrink(images, self._stage)
-            self._fade_in(self._stage)
+        images = shrink(images, self._stage)
         batch = images.shape[0]
         if batch % self.accumulate:
             raise UserError(f"batch_size {batch}: not a multiple of accumulate {self.accumulate}")
@@ -197,7 +216,7 @@ class StyleGAN2(FaceModel):
             return self.scaled("discriminator", loss), (fake_gradient, report)
 
         _, (fake_gradient, report), grads = autodiff.gradients(
-            discriminator_loss, self._discriminators.trainable_variables
+            discriminator_loss, self.stages.discriminators.trainable_variables
         )
         return grads, pull_to_generator(fake_gradient), report
 
@@ -212,7 +231,7 @@ class StyleGAN2(FaceModel):
             r1 = ops.mean(losses.r1_penalty(gradient))
             return self.scaled("discriminator", 0.5 * gamma * self.r1_interval * r1), r1
 
-        _, r1, grads = autodiff.gradients(penalty, self._discriminators.trainable_variables)
+        _, r1, grads = autodiff.gradients(penalty, self.stages.discriminators.trainable_variables)
         return grads, r1
 
     def _regularize_generator(self, batch: int) -> tuple[list[Any], dict[str, Any]]:
@@ -225,7 +244,7 @@ class StyleGAN2(FaceModel):
             direction = keras.random.normal(shape, seed=self.seed_generator) / self._stage
 
             def projected(styles: Any) -> tuple[Any, Any]:
-                return ops.sum(self._synthesis([styles, noise]) * direction), ()
+                return ops.sum(self._synthesize(styles, noise) * direction), ()
 
             _, _, gradient = autodiff.input_gradient(
                 projected, self._draw_styles(batch), differentiable=True
@@ -241,7 +260,10 @@ class StyleGAN2(FaceModel):
         return grads, report
 
     def _generate(self, batch: int) -> Any:
-        return self._synthesis([self._draw_styles(batch), self._draw_noise(batch)])
+        return self._synthesize(self._draw_styles(batch), self._draw_noise(batch))
+
+    def _synthesize(self, styles: Any, noise: Any) -> Any:
+        return self.stages.generators[self._stage].get_layer("synthesis")([styles, noise])
 
     def _draw_styles(self, batch: int) -> Any:
         """Styles with mixing (Karras et al. 2019, section 3.1); moves w_avg on."""
@@ -264,7 +286,7 @@ class StyleGAN2(FaceModel):
     def _judge(self, images: Any) -> Any:
         probability = 1 if self.ada_target is None else self.augment_probability.value
         images = diff_augment(images, self.policy, self.seed_generator, probability)
-        return self._critic(images, training=True)
+        return self.stages.critics[self._stage](images, training=True)
 
     def _adapt(self, sign: Any, batch: int) -> None:
         """The heuristic of the ADA paper, section 3.1: raise the strength while r_t > target."""
@@ -286,63 +308,12 @@ class StyleGAN2(FaceModel):
         due = "_".join(name for name, on in (("path", path), ("r1", r1)) if on)
         return f"{due or 'plain'}@{self.resolution_after(self.images_before(step))}"
 
-    def _make_stages(self) -> None:
-        self.schedule = progressive.parse_schedule(
-            self.progressive, self.resolution, self.progressive_fade
-        )
-        sizes = sorted(self.schedule.images) if self.schedule else [self.resolution]
-        self.phases = tuple(
-            f"{due}@{size}" for size in sizes for due in ("plain", "path", "r1", "path_r1")
-        )
-        self._stage = self.resolution
-        if self.schedule is None:
-            self._generators = {self.resolution: self.generator}
-            self._averages = {self.resolution: self.generator_ema}
-            self._critics = {self.resolution: self.discriminator}
-            self._discriminators = self.discriminator
-            return
-        self._fades = [
-            progressive.Fade(additive, name=f"fade_{name}")
-            for name, additive in (("rgb", True), ("features", False))
-        ]
-        entrances = {
-            size: progressive.entrance(self.discriminator, size) for size in sizes[:-1]
-        } | {self.resolution: self.discriminator.get_layer(f"b{self.resolution}_fromrgb")}
-        self._generators, self._averages, self._critics = {}, {}, {}
-        for size in sizes:
-            rgb, features = self._fades if size > sizes[0] else (None, None)
-            stage = progressive.generator_stage
-            self._generators[size] = stage(self.generator, size, rgb)
-            self._averages[size] = stage(self.generator_ema, size, rgb)
-            self._critics[size] = progressive.discriminator_stage(
-                self.discriminator, size, entrances, features
-            )
-        # Never run: one model that owns the weights of all stages.
-        inputs = [critic.inputs[0] for critic in self._critics.values()]
-        outputs = [critic.outputs[0] for critic in self._critics.values()]
-        self._discriminators = keras.Model(inputs, outputs, name="discriminators")
-
-    def _fade_in(self, size: int) -> Any:
-        """Set how far a stage has come in, and return it."""
-        alpha = self.schedule.alpha(size, self._images_seen.value)
-        for fade in self._fades:
-            fade.alpha.assign(alpha)
-        return alpha
-
     def resolution_after(self, images_seen: int) -> int:
         """The resolution in training after so many images, below `resolution` while growing."""
         return self.schedule.resolution(images_seen) if self.schedule else self.resolution
 
-    @property
-    def _synthesis(self) -> keras.Model:
-        return self._generators[self._stage].get_layer("synthesis")
-
-    @property
-    def _critic(self) -> keras.Model:
-        return self._critics[self._stage]
-
     def networks(self) -> dict[str, keras.Model]:
-        return {"generator": self.generator, "discriminator": self._discriminators}
+        return {"generator": self.generator, "discriminator": self.stages.discriminators}
 
     def default_optimizers(
         self, learning_rate: float = LEARNING_RATE, beta_1: float = BETA_1
@@ -368,10 +339,7 @@ class StyleGAN2(FaceModel):
 
     @property
     def sampling_network(self) -> keras.Model:
-        size = self.resolution_after(self.images_seen)
-        if self.schedule is not None:
-            self._fade_in(size)
-        return self._averages[size]
+        return self.stages.averages[self.resolution_after(self.images_seen)]
 
     def export_parts(self) -> dict[str, keras.Model]:
         """The averaged generator at the resolution it has grown to, and, once that is the whole
@@ -387,12 +355,9 @@ class StyleGAN2(FaceModel):
             clamp=self._clamp,
         )
         copy_weights(self.generator_ema, generator)
-        if self.schedule is not None:
-            # What is faded in counts as much in the file, which knows no fading.
-            alpha = float(ops.convert_to_numpy(self._fade_in(size)))
-            newest = generator.get_layer("synthesis").get_layer(f"b{size}_torgb")
-            for variable in (newest.kernel, newest.bias):
-                variable.assign(alpha * variable.value)
+        if self.schedule is not None:  # the file knows no fading
+            alpha = self.schedule.alpha(size, self._images_seen.value)
+            settle(generator, float(ops.convert_to_numpy(alpha)))
         if size < self.resolution:
             return {"generator": generator}
         discriminator = build_discriminator(size, self.channels, clamp=self._clamp)
@@ -409,28 +374,10 @@ class StyleGAN2(FaceModel):
         Raises:
             UserError: The file cannot be read, or not one layer fits.
         """
-        from facegen_keras.loading import load_generator
-        from facegen_keras.official import discriminator_path, load_discriminator
-
-        source = load_generator(path, expected_family="stylegan2")
-        kept = copy_weights(source.model, self.generator)
-        if len([name for name in kept if name.startswith("synthesis")]) >= len(
-            [layer for layer in self.generator.get_layer("synthesis").layers if layer.weights]
-        ):
-            raise UserError(
-                f"{path}: no layer of it fits this model; channel_base and channel_max have to be "
-                "those it was trained with"
-            )
+        kept = take_weights(
+            path, self.generator, self.discriminator, bool(self.freeze_discriminator)
+        )
         self.generator_ema.set_weights(self.generator.get_weights())
-        if discriminator_path(path).exists():
-            kept += copy_weights(load_discriminator(path), self.discriminator)
-        elif self.freeze_discriminator:
-            raise UserError(
-                f"freeze_discriminator: {discriminator_path(path)} does not exist, and random "
-                "layers are not worth freezing"
-            )
-        else:
-            kept.append("the discriminator")
         return kept
 
     @property
@@ -451,31 +398,9 @@ class StyleGAN2(FaceModel):
         )
 
 
-def freeze_first_layers(discriminator: keras.Model, count: int) -> None:
-    """Exclude the layers next to the image from training, in the official order: from RGB, then
-    conv0, conv1 and skip of each resolution."""
-    names = [layer.name for layer in discriminator.layers if layer.weights]
-
-    def order(name: str) -> tuple[int, int]:
-        size, _, kind = name[1:].partition("_")
-        kinds = ("fromrgb", "conv0", "conv1", "skip", "conv", "fc", "out")
-        return -int(size), kinds.index(kind)
-
-    for name in sorted(names, key=order)[:count]:
-        discriminator.get_layer(name).trainable = False
-
-
 def len_of(images: Any) -> int:
     """Images in a batch, a number known while the step is compiled."""
     return int(images.shape[0])
-
-
-def _shrink(images: Any, size: int) -> Any:
-    """Box-filtered images of a lower stage."""
-    factor = images.shape[1] // size
-    if factor == 1:
-        return images
-    return ops.average_pool(images, factor, factor, "valid", data_format="channels_last")
 
 
 def _mean(results: list[Any]) -> Any:

@@ -1,36 +1,18 @@
 """The training of StyleGAN2: what each step does, and that it goes on exactly where it stopped."""
 
-import dataclasses
 import json
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
-from facegen_keras import training
-from facegen_keras.config import TrainConfig
 from facegen_keras.engine import autodiff, checkpoint
 from facegen_keras.errors import UserError
-from facegen_keras.models import stylegan2, stylegan2_progressive
 from facegen_keras.models.stylegan2_training import StyleGAN2
 
-TINY = {
-    "resolution": 32,
-    "latent_dim": 8,
-    "w_dim": 8,
-    "mapping_layers": 2,
-    "channel_base": 128,
-    "channel_max": 4,
-}
-
-
-def tiny(**options):
-    keras.utils.set_random_seed(1)
-    model = StyleGAN2(**{**TINY, **options})
-    model.compile()
-    model.batch_size = 4
-    return model
+SCRIPT = Path(__file__).with_name("stylegan2_fit.py")
 
 
 def photos(count=4, size=32):
@@ -46,45 +28,16 @@ def value(tensor):
     return ops.convert_to_numpy(tensor)
 
 
-# The same weights and random numbers on every backend: what the losses agree in is the algorithm.
-FIT = f"""
-import json, keras, numpy as np
-from keras import ops
-from facegen_keras.models.stylegan2_training import StyleGAN2
-from facegen_keras.data import load_faces
-def drawn(shape, low=None, high=None, seed=None, **options):
-    state = np.random.RandomState(len(shape))
-    values = state.randn(*shape) if low is None else state.uniform(low, high, shape)
-    return ops.convert_to_tensor(values, "float32")
-keras.random.normal = drawn
-keras.random.uniform = lambda shape, low=0, high=1, seed=None, **o: drawn(shape, low, high)
-model = StyleGAN2(**{TINY!r}, r1_interval=2, path_interval=2, augment="color,translation",
-                  ada_target=0.6, ada_images=100)
-model.compile()
-state = np.random.RandomState(0)
-for network in (model.generator, model.discriminator):
-    for variable in network.trainable_variables:
-        if "bias" not in variable.path and "strength" not in variable.path:
-            variable.assign(state.randn(*variable.shape))
-images = np.random.RandomState(0).randint(0, 256, (16, 32, 32, 3)).astype("uint8")
-faces = load_faces(images, resolution=32, progress=False)
-history = model.fit(faces, epochs=1, batch_size=4, verbose=0).history
-state = dict(path_mean=model.path_mean, w_avg=model.generator.get_layer("truncation").w_avg,
-             probability=model.augment_probability)
-state = {{k: float(np.abs(ops.convert_to_numpy(v)).sum()) for k, v in state.items()}}
-average = np.abs(ops.convert_to_numpy(model(np.zeros((2, 8), "float32")))).mean()
-print(json.dumps([model.steps, model.broken, history, state, float(average)]))
-"""
-
-
 @pytest.fixture(scope="module")
 def fitted(run_python):
-    """What `FIT` prints, by backend; run once each."""
+    """What the script prints, by backend; run once each."""
     results = {}
 
     def run(backend):
         if backend not in results:
-            output = run_python(FIT, backend=backend, OMP_NUM_THREADS="1", timeout=900)
+            output = run_python(
+                SCRIPT.read_text(), backend=backend, OMP_NUM_THREADS="1", timeout=900
+            )
             results[backend] = json.loads(output.splitlines()[-1])
         return results[backend]
 
@@ -136,8 +89,8 @@ def assert_close(got, expected, tolerance=1e-4):
         np.testing.assert_allclose(value(a), value(b), atol=tolerance * largest)
 
 
-def test_the_players_descend_the_logistic_losses(same_draws):
-    model, images = tiny(), batch_of(4)
+def test_the_players_descend_the_logistic_losses(tiny_stylegan2, same_draws):
+    model, images = tiny_stylegan2(), batch_of(4)
     kept, report = applied(model, images, "plain@32")
 
     def loss_of_generator():
@@ -163,11 +116,11 @@ def test_the_players_descend_the_logistic_losses(same_draws):
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="compares with its tapes")
-def test_the_regularizers_descend_their_penalties(same_draws):
+def test_the_regularizers_descend_their_penalties(tiny_stylegan2, same_draws):
     """R1 and path length, against the formulas of the papers under nested tapes."""
     import tensorflow as tf
 
-    model, images = tiny(path_weight=3.0, path_interval=5, r1_interval=7), batch_of(4)
+    model, images = tiny_stylegan2(path_weight=3.0, path_interval=5, r1_interval=7), batch_of(4)
     grads, number = model._regularize(images, 11.0)
     with tf.GradientTape() as outer:
         with tf.GradientTape() as inner:
@@ -200,8 +153,8 @@ def test_the_regularizers_descend_their_penalties(same_draws):
     assert_close(grads, expected, tolerance=1e-3)
 
 
-def test_parts_of_a_batch_are_averaged_and_applied_once(same_draws):
-    model, images = tiny(accumulate=2), batch_of(8)
+def test_parts_of_a_batch_are_averaged_and_applied_once(tiny_stylegan2, same_draws):
+    model, images = tiny_stylegan2(accumulate=2), batch_of(8)
     kept, report = applied(model, images, "path_r1@32")
     model.accumulate = 1
     halves = []
@@ -216,29 +169,29 @@ def test_parts_of_a_batch_are_averaged_and_applied_once(same_draws):
     assert float(value(report["discriminator_loss"])) == pytest.approx(mean, rel=1e-5)
 
 
-def test_the_phases_are_due_as_the_paper_says():
-    model = tiny()
+def test_the_phases_are_due_as_the_paper_says(tiny_stylegan2):
+    model = tiny_stylegan2()
     due = [model.phase_of(step) for step in range(33)]
     assert [i for i, phase in enumerate(due) if "path" in phase] == list(range(0, 33, 4))
     assert [i for i, phase in enumerate(due) if "r1" in phase] == [1, 17]
     assert set(due) <= set(model.phases)
-    assert tiny(path_weight=0, r1_gamma=0).phase_of(0) == "plain@32"
+    assert tiny_stylegan2(path_weight=0, r1_gamma=0).phase_of(0) == "plain@32"
 
 
-def test_adam_is_corrected_for_lazy_regularization():
-    optimizers = tiny().default_optimizers(0.002)
+def test_adam_is_corrected_for_lazy_regularization(tiny_stylegan2):
+    optimizers = tiny_stylegan2().default_optimizers(0.002)
     generator, discriminator = optimizers["generator"], optimizers["discriminator"]
     assert float(value(generator.learning_rate)) == pytest.approx(0.002 * 4 / 5)
     assert float(value(discriminator.learning_rate)) == pytest.approx(0.002 * 16 / 17)
     assert generator.beta_2 == pytest.approx(0.99 ** (4 / 5))
     assert discriminator.beta_2 == pytest.approx(0.99 ** (16 / 17))
     assert generator.beta_1 == 0.0
-    without = tiny(path_weight=0).default_optimizers(0.002)["generator"]
+    without = tiny_stylegan2(path_weight=0).default_optimizers(0.002)["generator"]
     assert float(value(without.learning_rate)) == pytest.approx(0.002)
 
 
-def test_both_players_move_and_frozen_layers_do_not():
-    model = tiny(freeze_discriminator=3, accumulate=2)
+def test_both_players_move_and_frozen_layers_do_not(tiny_stylegan2):
+    model = tiny_stylegan2(freeze_discriminator=3, accumulate=2)
     frozen = ["b32_fromrgb", "b32_conv0", "b32_conv1"]
     names = [layer.name for layer in model.discriminator.layers if not layer.trainable]
     assert sorted(names) == sorted(frozen)
@@ -254,7 +207,7 @@ def test_both_players_move_and_frozen_layers_do_not():
     assert kernels <= moved
 
 
-def test_r1_weighs_as_the_heuristic_says(monkeypatch):
+def test_r1_weighs_as_the_heuristic_says(tiny_stylegan2, monkeypatch):
     seen = []
     original = StyleGAN2._regularize
 
@@ -264,13 +217,13 @@ def test_r1_weighs_as_the_heuristic_says(monkeypatch):
 
     monkeypatch.setattr(StyleGAN2, "_regularize", remember)
     images = batch_of(4)
-    tiny().update(images, "r1@32")
-    tiny(r1_gamma=3.0).update(images, "r1@32")
+    tiny_stylegan2().update(images, "r1@32")
+    tiny_stylegan2(r1_gamma=3.0).update(images, "r1@32")
     assert seen == [pytest.approx(0.0002 * 32**2 / 4), 3.0]
 
 
-def test_the_strength_of_augmentation_follows_the_signs():
-    model = tiny(augment="color", ada_target=0.6, ada_images=100)
+def test_the_strength_of_augmentation_follows_the_signs(tiny_stylegan2):
+    model = tiny_stylegan2(augment="color", ada_target=0.6, ada_images=100)
     assert float(value(model.augment_probability)) == 0.0
     history = []
     for step in range(12):
@@ -294,7 +247,7 @@ def eager():
 
 
 @pytest.mark.filterwarnings("ignore:Even though the `tf.config")  # said of the data pipeline
-def test_resume_is_exact(tmp_path, eager):
+def test_resume_is_exact(tiny_stylegan2, tmp_path, eager):
     from facegen_keras.data import load_faces
 
     options = {
@@ -305,12 +258,12 @@ def test_resume_is_exact(tmp_path, eager):
         "ada_images": 50,
     }
     faces = load_faces(photos(8), resolution=32, progress=False)
-    whole = tiny(**options)
+    whole = tiny_stylegan2(**options)
     whole.fit(faces, epochs=2, batch_size=4, verbose=0)
-    first = tiny(**options)
+    first = tiny_stylegan2(**options)
     first.fit(faces, epochs=1, batch_size=4, verbose=0)
     checkpoint.save(first, tmp_path, epoch=1, position=0)
-    second = tiny(**options)
+    second = tiny_stylegan2(**options)
     checkpoint.restore(second, tmp_path)
     assert float(value(second.path_mean)) == float(value(first.path_mean)) != 0
     second.fit(faces, epochs=2, batch_size=4, verbose=0)
@@ -318,91 +271,6 @@ def test_resume_is_exact(tmp_path, eager):
         np.testing.assert_array_equal(value(a), value(b), err_msg=a.path)
     # The fourth step is the first that adjusts the strength, by the signs of both halves.
     assert float(value(second._sign_sum)) == 0 and second.steps == 4
-
-
-@pytest.fixture(scope="module")
-def growing():
-    return tiny(progressive="8:1,16:2")
-
-
-@pytest.mark.parametrize("alpha", [0.0, 1.0])
-def test_a_faded_network_equals_its_ends(growing, alpha):
-    for fade in growing._fades:
-        fade.alpha.assign(alpha)
-    z = np.random.RandomState(0).randn(2, 8).astype("float32")
-    noise = np.random.RandomState(1).randn(2, stylegan2.noise_size(32)).astype("float32")
-    x = np.random.RandomState(2).randn(4, 16, 16, 3).astype("float32")
-    from facegen_keras import fir
-
-    if alpha == 0:  # the stage before, its image doubled; the discriminator of the halved image
-        image = fir.upsample(growing._generators[8]([z, noise]))
-        logits = growing._critics[8](fir.downsample(ops.convert_to_tensor(x)))
-    else:  # the stage itself, without any fading
-        image = stylegan2_progressive.generator_stage(growing.generator, 16, None)([z, noise])
-        entrances = {16: growing._critics[16].get_layer("b16_fromrgb")}
-        logits = stylegan2_progressive.discriminator_stage(
-            growing.discriminator, 16, entrances, None
-        )(x)
-    np.testing.assert_allclose(
-        value(growing._generators[16]([z, noise])), value(image), rtol=1e-5, atol=1e-5
-    )
-    np.testing.assert_allclose(value(growing._critics[16](x)), value(logits), rtol=1e-5, atol=1e-5)
-    other = stylegan2_progressive.generator_stage(growing.generator, 16, None)([z, noise])
-    assert np.allclose(value(other), value(growing._generators[16]([z, noise]))) == (alpha == 1)
-
-
-@pytest.mark.parametrize("images_seen", [1000, 1150, 1500])
-def test_a_file_written_while_fading_in_draws_what_training_shows(images_seen):
-    model = tiny(progressive="8:1,16:2")
-    for variable in model.generator_ema.trainable_variables:
-        if "strength" not in variable.path:
-            variable.assign(np.random.RandomState(0).randn(*variable.shape))
-    model._images_seen.assign(images_seen)
-    z = np.random.RandomState(1).randn(2, 8).astype("float32")
-    parts = model.export_parts()
-    assert list(parts) == ["generator"]  # the discriminator of 32x32 is not trained yet
-    shown, written = value(model(z)), value(parts["generator"](z))
-    assert shown.shape == (2, 16, 16, 3)
-    np.testing.assert_allclose(written, shown, rtol=1e-4, atol=1e-4)
-
-
-def test_a_growing_that_will_not_end_is_told(growing):
-    config = TrainConfig(model="stylegan2", resolution=32, progressive="8:1,16:2", batch_size=4)
-    short = dataclasses.replace(config, epochs=100)
-    note = training.early_end(short, growing, photos=21)
-    assert "100 epochs of these photos are 2,000 images and end at 16x16" in note
-    assert "begins after 3,000" in note
-    assert training.early_end(dataclasses.replace(config, epochs=150), growing, 21) is None
-    assert training.early_end(dataclasses.replace(short, progressive=None), growing, 21) is None
-
-
-def test_growing_follows_its_schedule(growing):
-    schedule = growing.schedule
-    assert [schedule.resolution(n) for n in (0, 999, 1000, 2999, 3000, 10**9)] == [
-        8,
-        8,
-        16,
-        16,
-        32,
-        32,
-    ]
-    assert [float(value(schedule.alpha(16, n))) for n in (1000, 1250, 1500, 2900)] == [0, 0.5, 1, 1]
-    assert schedule.alpha(8, 0) == 1.0
-    images = batch_of(4)
-    report = growing.update(images, growing.phase_of(0))
-    assert growing._stage == 8 and np.isfinite(float(value(report["generator_loss"])))
-    assert growing(np.zeros((2, 8), "float32")).shape == (2, 8, 8, 3)
-    assert growing.export_parts()["generator"].output_shape == (None, 8, 8, 3)
-
-
-def test_growing_counts_images_also_after_another_batch_size(monkeypatch):
-    growing = tiny(progressive="8:1,16:2")
-    monkeypatch.setattr(keras.Model, "fit", lambda self, *args, **options: None)
-    growing._steps.assign(300)
-    growing._images_seen.assign(600)  # two at a time until now
-    growing.fit(photos(8), batch_size=4, verbose=0)
-    stages = [growing.phase_of(step).partition("@")[2] for step in (300, 399, 400)]
-    assert stages == ["8", "8", "16"]
 
 
 @pytest.mark.parametrize(
@@ -418,30 +286,6 @@ def test_growing_counts_images_also_after_another_batch_size(monkeypatch):
         ({"channel_base": 16}, "channel_base 16: expected at least resolution"),
     ],
 )
-def test_impossible_options_are_named(options, message):
+def test_impossible_options_are_named(tiny_stylegan2, options, message):
     with pytest.raises(UserError, match=message):
-        tiny(**options)
-
-
-def test_transfer_takes_what_fits(tmp_path):
-    from facegen_keras.export import save_generator
-
-    source = tiny()
-    path = save_generator(source, tmp_path / "stylegan2_generator.h5")
-    target = tiny(seed=5)
-    for variable in target.generator.variables:
-        variable.assign(ops.zeros_like(variable.value))
-    assert target.start_from(path) == []
-    z = np.ones((1, 8), "float32")
-    np.testing.assert_array_equal(value(target(z)), value(source(z)))
-    with pytest.raises(UserError, match="no layer of it fits"):
-        tiny(channel_max=2).start_from(path)
-    trained = {v.path: value(v) for v in source.discriminator.variables}
-    frozen = tiny(seed=6, freeze_discriminator=1)
-    assert frozen.start_from(path) == []
-    for variable in frozen.discriminator.variables:
-        np.testing.assert_array_equal(value(variable), trained[variable.path])
-    (tmp_path / "stylegan2_discriminator.h5").unlink()
-    assert tiny().start_from(path) == ["the discriminator"]
-    with pytest.raises(UserError, match=r"stylegan2_discriminator\.h5 does not exist"):
-        tiny(freeze_discriminator=1).start_from(path)
+        tiny_stylegan2(**options)

@@ -1,0 +1,68 @@
+"""Transfer: a StyleGAN2 that begins with the weights of another one, and whose discriminator keeps
+its first layers as they are ("Freeze the Discriminator", Mo et al. 2020).
+"""
+
+from pathlib import Path
+
+import keras
+
+from facegen_keras.errors import UserError
+from facegen_keras.models.stylegan2 import copy_weights
+
+
+def take_weights(
+    path: str | Path,
+    generator: keras.Model,
+    discriminator: keras.Model,
+    discriminator_needed: bool = False,
+) -> list[str]:
+    """Give both networks the weights of an exported or imported generator, and of the
+    discriminator that stands beside it, wherever name and shape agree.
+
+    Args:
+        path: The generator, .h5 or .keras.
+        generator: From `build_generator`.
+        discriminator: From `build_discriminator`.
+        discriminator_needed: Whether a file without a discriminator is refused.
+
+    Returns:
+        The names of the layers that kept their own, or `"the discriminator"` for all of its.
+
+    Raises:
+        UserError: The file cannot be read, not one layer fits, or a needed discriminator is
+            missing.
+    """
+    from facegen_keras.loading import load_generator
+    from facegen_keras.official import discriminator_path, load_discriminator
+
+    source = load_generator(path, expected_family="stylegan2")
+    kept = copy_weights(source.model, generator)
+    if len([name for name in kept if name.startswith("synthesis")]) >= len(
+        [layer for layer in generator.get_layer("synthesis").layers if layer.weights]
+    ):
+        raise UserError(
+            f"{path}: no layer of it fits this model; channel_base and channel_max have to be "
+            "those it was trained with"
+        )
+    if discriminator_path(path).exists():
+        return kept + copy_weights(load_discriminator(path), discriminator)
+    if discriminator_needed:
+        raise UserError(
+            f"freeze_discriminator: {discriminator_path(path)} does not exist, and random "
+            "layers are not worth freezing"
+        )
+    return [*kept, "the discriminator"]
+
+
+def freeze_first_layers(discriminator: keras.Model, count: int) -> None:
+    """Exclude the layers next to the image from training, in the official order: from RGB, then
+    conv0, conv1 and skip of each resolution."""
+    names = [layer.name for layer in discriminator.layers if layer.weights]
+
+    def order(name: str) -> tuple[int, int]:
+        size, _, kind = name[1:].partition("_")
+        kinds = ("fromrgb", "conv0", "conv1", "skip", "conv", "fc", "out")
+        return -int(size), kinds.index(kind)
+
+    for name in sorted(names, key=order)[:count]:
+        discriminator.get_layer(name).trainable = False

@@ -1,0 +1,34 @@
+"""A StyleGAN2 that starts from another one's file."""
+
+import numpy as np
+import pytest
+from keras import ops
+
+from facegen_keras.errors import UserError
+from facegen_keras.export import save_generator
+
+
+def value(tensor):
+    return ops.convert_to_numpy(tensor)
+
+
+def test_transfer_takes_what_fits(tiny_stylegan2, tmp_path):
+    source = tiny_stylegan2()
+    path = save_generator(source, tmp_path / "stylegan2_generator.h5")
+    target = tiny_stylegan2(seed=5)
+    for variable in target.generator.variables:
+        variable.assign(ops.zeros_like(variable.value))
+    assert target.start_from(path) == []
+    z = np.ones((1, 8), "float32")
+    np.testing.assert_array_equal(value(target(z)), value(source(z)))
+    with pytest.raises(UserError, match="no layer of it fits"):
+        tiny_stylegan2(channel_max=2).start_from(path)
+    trained = {v.path: value(v) for v in source.discriminator.variables}
+    frozen = tiny_stylegan2(seed=6, freeze_discriminator=1)
+    assert frozen.start_from(path) == []
+    for variable in frozen.discriminator.variables:
+        np.testing.assert_array_equal(value(variable), trained[variable.path])
+    (tmp_path / "stylegan2_discriminator.h5").unlink()
+    assert tiny_stylegan2().start_from(path) == ["the discriminator"]
+    with pytest.raises(UserError, match=r"stylegan2_discriminator\.h5 does not exist"):
+        tiny_stylegan2(freeze_discriminator=1).start_from(path)
