@@ -8,6 +8,7 @@ import keras
 
 from facegen_keras.config import TrainConfig
 from facegen_keras.data import Faces, load_faces
+from facegen_keras.data.sources import check_output_dir
 from facegen_keras.engine import autodiff
 from facegen_keras.engine.trainer import FaceModel
 from facegen_keras.errors import UserError
@@ -18,8 +19,9 @@ def load_photos(config: TrainConfig) -> tuple[Faces, Faces | None]:
     """The photos to train on, and those held out of them where `validation_split` asks for some.
 
     Raises:
-        UserError: There is nothing usable at `data_path`.
+        UserError: There is nothing usable at `data_path`, or it is `output_dir` as well.
     """
+    check_output_dir(config.output_dir, config.data_path)
     faces = load_faces(
         config.data_path,
         resolution=config.resolution,
@@ -27,6 +29,7 @@ def load_photos(config: TrainConfig) -> tuple[Faces, Faces | None]:
         mirror=config.mirror,
         limit=config.limit,
         cache_dir=config.cache_dir,
+        without=[config.output_dir, config.saved_models_dir],
     )
     if config.validation_split:
         return faces.split(config.validation_split, seed=config.seed)

@@ -7,6 +7,8 @@ a real problem is not.
 
 import contextlib
 import glob
+import importlib.util
+import json
 import os
 import re
 import sys
@@ -23,11 +25,28 @@ _NOTES = re.compile(
 
 
 def _check_backend() -> None:
-    """Refuse a `KERAS_BACKEND` that nothing here runs on; Keras would fail with a traceback."""
-    backend = os.environ.get("KERAS_BACKEND")
-    if backend and backend not in BACKENDS:
-        sys.excepthook = _end_in_one_line  # the command line cannot catch it: it is imported later
-        raise UserError(f"KERAS_BACKEND {backend}: expected one of {', '.join(BACKENDS)}")
+    """Refuse a backend that nothing here runs on; Keras would fail with a traceback."""
+    given = os.environ.get("KERAS_BACKEND")
+    backend, source = (given, "KERAS_BACKEND") if given else _configured()
+    if backend not in BACKENDS:
+        reason = f"expected one of {', '.join(BACKENDS)}"
+    elif importlib.util.find_spec(backend) is None:
+        others = [name for name in BACKENDS if importlib.util.find_spec(name)]
+        instead = f", or set KERAS_BACKEND={others[0]}" if others else ""
+        reason = f"the package {backend} is not installed; pip install {backend}{instead}"
+    else:
+        return
+    sys.excepthook = _end_in_one_line  # the command line cannot catch it: it is imported later
+    raise UserError(f"{source} {backend}: {reason}")
+
+
+def _configured() -> tuple[str, str]:
+    """The backend that Keras takes where `KERAS_BACKEND` is not set, and where it is named."""
+    home = os.environ.get("KERAS_HOME") or os.path.join(os.path.expanduser("~"), ".keras")
+    path = os.path.join(home, "keras.json")
+    with contextlib.suppress(OSError, ValueError, AttributeError), open(path) as file:
+        return json.load(file).get("backend", BACKENDS[0]), f"{path}: backend"
+    return BACKENDS[0], "the default backend"
 
 
 def _end_in_one_line(kind: type, error: BaseException, trace: object) -> None:

@@ -9,7 +9,7 @@ from facegen_keras.data.contact_sheet import draw_contact_sheet
 from facegen_keras.data.decode import Settings
 from facegen_keras.data.doctor import Diagnosis, examine
 from facegen_keras.data.faces import open_source, parse_crop
-from facegen_keras.data.sources import printable
+from facegen_keras.data.sources import check_output_dir, printable
 from facegen_keras.errors import UserError
 from facegen_keras.resolution import check_resolution
 
@@ -66,7 +66,7 @@ def run_check(
 
     Args:
         path: Anything that `load_faces` takes.
-        output_dir: Folder for the two files.
+        output_dir: Folder for the two files; below `path` it is none of the photos.
         resolution, crop, min_size: As for `load_faces`.
         workers: Processes that decode.
         progress: Show a progress bar.
@@ -80,7 +80,8 @@ def run_check(
     check_resolution(resolution)
     least = resolution // 2 if min_size is None else min_size
     settings = Settings(resolution, parse_crop(crop), least)
-    source = open_source(path)
+    check_output_dir(output_dir, path)
+    source = open_source(path, without=[output_dir])
     diagnosis = examine(source, settings, workers, progress)
     print(table(diagnosis))
     folder = Path(output_dir)

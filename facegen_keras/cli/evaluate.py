@@ -200,7 +200,13 @@ def _photos(
 
 
 def _load(config: EvaluateConfig, path: str, resolution: int) -> Faces:
-    return load_faces(path, resolution=resolution, crop=config.crop, cache_dir=config.cache_dir)
+    return load_faces(
+        path,
+        resolution=resolution,
+        crop=config.crop,
+        cache_dir=config.cache_dir,
+        without=[config.output_dir],
+    )
 
 
 def _measure(

@@ -12,6 +12,7 @@ from facegen_keras.data import cache, pool
 from facegen_keras.data.decode import Record, Settings
 from facegen_keras.data.pixels import HEADER_BYTES
 from facegen_keras.data.sources import WAYS, Source
+from facegen_keras.data.worker import process
 from facegen_keras.errors import UserError
 
 
@@ -32,7 +33,7 @@ def open_or_build(
     folder = cache.cache_folder(cache_dir)
     index = cache.index_path(folder, source.stamp, settings, limit)
     entry = cache.open_entry(folder, index)
-    if entry is not None:
+    if entry is not None and not _usable_by_now(source, entry.passing, settings):
         return entry
     with cache_errors(folder):
         _fill(source, settings, limit, folder, index, workers, progress)
@@ -117,7 +118,19 @@ def _fill(
         if record.problem
     ]
     skipped += [(name, "not an image", "by its extension") for name in source.ignored]
-    cache.remember(index, fingerprint, len(records) + len(source.ignored), tuple(skipped))
+    passing = [name for name, record in zip(source.names, records, strict=False) if record.passing]
+    found = len(records) + len(source.ignored)
+    cache.remember(index, fingerprint, found, tuple(skipped), passing)
+
+
+def _usable_by_now(source: Source, passing: Sequence[str], settings: Settings) -> bool:
+    """Whether a file that could not be read when the cache was built can be read now."""
+    places = {name: place for place, name in enumerate(source.names)} if passing else {}
+    for name in passing:
+        (record,) = process(source.task(places[name], places[name] + 1, settings))
+        if not record.passing:
+            return True
+    return False
 
 
 def _close_up(building: cache.Building, offset: int, records: Sequence[Record]) -> int:

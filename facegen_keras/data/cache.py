@@ -14,6 +14,7 @@ import json
 import os
 import secrets
 import zlib
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,12 +46,14 @@ class Entry:
         fingerprint: SHA-256 (hex) of content and settings.
         found: Number of files looked at.
         skipped: `(name, problem, detail)` of each refused one.
+        passing: Names of those among them that may be usable at the next try.
     """
 
     pixels: PixelFile | np.ndarray
     fingerprint: str
     found: int
     skipped: Skipped
+    passing: tuple[str, ...] = ()
 
 
 def cache_folder(cache_dir: str | os.PathLike | None) -> Path:
@@ -75,9 +78,12 @@ def recall(index: Path) -> dict | None:
         return None
 
 
-def remember(index: Path, fingerprint: str, found: int, skipped: Skipped) -> None:
-    """Write an index file."""
-    _write_json(index, {"fingerprint": fingerprint, "found": found, "skipped": skipped})
+def remember(
+    index: Path, fingerprint: str, found: int, skipped: Skipped, passing: Sequence[str] = ()
+) -> None:
+    """Write an index file: what an `Entry` says besides the pixels."""
+    content = {"fingerprint": fingerprint, "found": found, "skipped": skipped}
+    _write_json(index, content | {"passing": list(passing)})
 
 
 def open_entry(folder: Path, index: Path, just_built: bool = False) -> Entry | None:
@@ -111,7 +117,8 @@ def open_entry(folder: Path, index: Path, just_built: bool = False) -> Entry | N
         pixels = PixelFile(path)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return Entry(pixels, fingerprint, remembered["found"], remembered["skipped"])
+    passing = tuple(remembered.get("passing", ()))
+    return Entry(pixels, fingerprint, remembered["found"], remembered["skipped"], passing)
 
 
 class Building:

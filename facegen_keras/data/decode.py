@@ -62,6 +62,7 @@ class Record(NamedTuple):
         format: Pillow's format, such as `"JPEG"`.
         crc: CRC-32 of the encoded bytes.
         size: Number of encoded bytes.
+        passing: The problem may be gone at the next try: the file, not its content, failed.
     """
 
     problem: str = ""
@@ -72,10 +73,15 @@ class Record(NamedTuple):
     format: str = ""
     crc: int = 0
     size: int = 0
+    passing: bool = False
 
 
 class Unusable(Exception):
     """An image that training skips: a `Record.problem` and its detail."""
+
+
+class Unreachable(Unusable):
+    """A file that cannot be read now: no permission, a network drive that is away."""
 
 
 def decode(data: bytes, settings: Settings) -> tuple[Record, bytes | None]:
@@ -93,7 +99,8 @@ def decode(data: bytes, settings: Settings) -> tuple[Record, bytes | None]:
             pixels = _decode(data, settings, seen)
     except Exception as error:  # a broken file can make Pillow raise nearly anything
         problem, detail = _explain(data, error)
-        return Record(problem, detail, crc=crc, size=size, **seen), None
+        passing = isinstance(error, MemoryError)
+        return Record(problem, detail, crc=crc, size=size, passing=passing, **seen), None
     return Record(crc=crc, size=size, **seen), pixels
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -147,6 +147,7 @@ def load_faces(
     workers: int | None = None,
     progress: bool = True,
     min_size: int | None = None,
+    without: Iterable[str | os.PathLike] = (),
 ) -> Faces:
     """Decode a source once into a cache of equally sized images, and open it.
 
@@ -165,6 +166,8 @@ def load_faces(
         progress: Show a progress bar and one line about skipped files.
         min_size: Skip images whose shorter side, after cropping, is below this many pixels; half
             the resolution by default.
+        without: Folders below a source folder whose images are none of it, such as that of the
+            output.
 
     Raises:
         UserError: Nothing usable is there, a setting is out of range, or the disk is full.
@@ -175,7 +178,7 @@ def load_faces(
         raise UserError(f"limit {limit}: must be 1 or more, or left out for all images")
     workers = pool.crew_size(workers)
     settings = Settings(resolution, crop, resolution // 2 if min_size is None else min_size)
-    listed = open_source(source)
+    listed = open_source(source, without)
     open_entry = open_array if isinstance(listed, ArraySource) else open_or_build
     entry = open_entry(listed, settings, limit, cache_dir, workers, progress)
     used = min(limit or len(entry.pixels), len(entry.pixels))
@@ -186,8 +189,10 @@ def load_faces(
     return Faces(resolution, mirror, entry.fingerprint, report, listed.name, entry.pixels, rows)
 
 
-def open_source(source: str | os.PathLike | np.ndarray) -> Source | ArraySource:
-    """List a source of any kind without decoding it.
+def open_source(
+    source: str | os.PathLike | np.ndarray, without: Iterable[str | os.PathLike] = ()
+) -> Source | ArraySource:
+    """List a source of any kind without decoding it; `without` as for `load_faces`.
 
     Raises:
         UserError: Nothing is there, or it holds no image; names the three ways to get faces.
@@ -202,7 +207,7 @@ def open_source(source: str | os.PathLike | np.ndarray) -> Source | ArraySource:
     path = Path(name).expanduser()
     try:
         if path.is_dir():
-            return open_folder(path, name)
+            return open_folder(path, name, without)
         if not path.is_file():
             raise UserError(f"{name}: no such file or folder; {WAYS}")
         return _opener(path, name)(path, name)

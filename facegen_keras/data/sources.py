@@ -3,11 +3,12 @@
 Opening a source lists it and reads no image. `Source.task` describes a chunk of it to a worker.
 """
 
+import contextlib
 import hashlib
 import os
 import zipfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -83,8 +84,10 @@ def _verdict(name: str) -> str:
     return "image" if not extension else "other"
 
 
-def open_folder(path: Path, name: str | None = None) -> Source:
-    """List a folder and everything below it.
+def open_folder(
+    path: Path, name: str | None = None, without: Iterable[str | os.PathLike] = ()
+) -> Source:
+    """List a folder and everything below it, except the folders `without`.
 
     A folder that holds no image and exactly one `.zip` stands for that zip: `--data_path ./dataset`
     means the bundled `dataset/sample_faces.zip` until photos of your own are put beside it.
@@ -92,7 +95,7 @@ def open_folder(path: Path, name: str | None = None) -> Source:
     name = name or str(path)
     found: list[tuple[str, int, int]] = []
     ignored, archives = [], []
-    for relative, entry in _walk(path):
+    for relative, entry in _walk(path, without):
         verdict = _verdict(relative)
         if verdict == "image":
             info = entry.stat()
@@ -118,9 +121,31 @@ def open_folder(path: Path, name: str | None = None) -> Source:
     )
 
 
-def _walk(root: Path):
+def check_output_dir(output_dir: str, source: str) -> None:
+    """Refuse to write pictures where photos are read.
+
+    Raises:
+        UserError: Both are one folder.
+    """
+    if os.path.isdir(source) and os.path.isdir(output_dir) and os.path.samefile(source, output_dir):
+        below = os.path.join(output_dir, "output")
+        raise UserError(
+            f"output_dir {output_dir}: the folder of the photos, among which its pictures would be "
+            f"read; give another, such as {below}"
+        )
+
+
+def _walk(
+    root: Path, without: Iterable[str | os.PathLike]
+) -> Iterator[tuple[str, os.DirEntry[str]]]:
     """Yield (relative name, directory entry) of every file, following links once."""
     seen = set()
+    for folder in without:
+        with contextlib.suppress(OSError):  # it is not there yet
+            info = os.stat(folder)
+            seen.add((info.st_dev, info.st_ino))
+    info = os.stat(root)
+    seen.discard((info.st_dev, info.st_ino))  # what is asked for is never left out
     stack = [("", os.fspath(root))]
     while stack:
         prefix, folder = stack.pop()

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, BinaryIO, NamedTuple
 
-from facegen_keras.data.decode import Record, Settings, Unusable, decode
+from facegen_keras.data.decode import Record, Settings, Unreachable, Unusable, decode
 
 ZIP_LOCAL_HEADER = struct.Struct("<4s22xHH")  # APPNOTE.TXT 4.3.7: signature .. name, extra length
 
@@ -53,7 +53,7 @@ def process(task: Task) -> list[Record]:
     records, rows = [], []
     for data in read_items(task):
         if isinstance(data, Unusable):
-            record, pixels = Record(*data.args), None
+            record, pixels = Record(*data.args, passing=isinstance(data, Unreachable)), None
         else:
             record, pixels = decode(data, task.settings)
         records.append(record)
@@ -75,7 +75,7 @@ def read_items(task: Task) -> Iterator[bytes | Unusable]:
                     archive = open(task.path, "rb")  # noqa: SIM115 - closed below
                 yield _read(task, archive, item)
             except OSError as error:
-                yield Unusable("unreadable", error.strerror or str(error))
+                yield Unreachable("unreadable", error.strerror or str(error))
             except Unusable as error:
                 yield error
     finally:

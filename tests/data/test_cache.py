@@ -139,6 +139,33 @@ def test_large_cache_is_checked_only_when_touched(folder, cache, monkeypatch):
     assert calls == [path]  # and remembered
 
 
+def test_a_photo_that_could_not_be_read_is_tried_again(folder, monkeypatch):
+    read, built, away = worker._read, [], {"00.png", "more/02.png"}
+
+    def reading(task, archive, item):
+        if item in away:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return read(task, archive, item)
+
+    def decoding(*arguments, decode=pool.decode_range):
+        built.append(arguments)
+        return decode(*arguments)
+
+    monkeypatch.setattr(worker, "_read", reading)
+    monkeypatch.setattr(pool, "decode_range", decoding)
+    part = load(folder)
+    denied = ("unreadable", "Permission denied")
+    assert part.report.skipped == tuple((name, *denied) for name in sorted(away))
+    assert load(folder).fingerprint == part.fingerprint and len(built) == 1  # still away
+    away.remove("more/02.png")
+    assert [name for name, *_ in load(folder).report.skipped] == ["00.png"]
+    away.clear()
+    assert len(load(folder)) == 12 and len(built) == 3
+    (folder / "03.png").write_bytes(b"")  # damage stays: it is not tried at every start
+    load(folder), load(folder)
+    assert len(built) == 4
+
+
 def test_limit_makes_up_for_refused_files(folder):
     for number in (0, 1):
         (folder / f"0{number}.broken.png").write_text("no face")

@@ -91,6 +91,16 @@ def test_link_back_up_does_not_go_round(folder):
     assert len(load(folder)) == 12
 
 
+def test_output_below_the_photos_is_none_of_them(folder, photo):
+    before = load(folder)
+    (folder / "output" / "run").mkdir(parents=True)
+    photo(77).save(folder / "output" / "run" / "fakes.png")
+    assert len(load(folder)) == len(before) + 1
+    without = [folder / "output", folder / "not there"]
+    assert load(folder, without=without).fingerprint == before.fingerprint
+    assert len(load(folder / "output", without=without)) == 1  # what is asked for stays
+
+
 def test_single_photo(folder, photo):
     expected = photo(0).crop((0, 4, 40, 44)).resize((32, 32), Image.Resampling.LANCZOS)
     assert (load(folder / "00.png")[0] == np.asarray(expected)).all()
