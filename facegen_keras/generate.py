@@ -15,6 +15,7 @@ from facegen_keras.generator import Generator, latents, to_uint8
 from facegen_keras.posterior import encode_photos
 
 FRAMES_PER_SECOND = 24
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")  # endings
 ENCODED_AT_A_TIME = 16  # photos
 # Typing mistakes such as 0-99999999999 and 99999x99999 must not fill the memory.
 MAX_FACES = 1_000_000
@@ -115,8 +116,10 @@ def save_grid(
     """Write images as one picture, whole or not at all; the arguments are those of `tile`.
 
     Raises:
-        UserError: As for `tile`; or the file cannot be written.
+        UserError: As for `tile`; or the file cannot be written, or has no ending of a picture.
     """
+    if Path(path).suffix.lower() not in PICTURES:
+        raise UserError(f"{path}: a grid is written as {', '.join(PICTURES)}")
     sheet = Image.fromarray(tile(images, shape))
     with replacing(path) as temporary:
         sheet.save(temporary)

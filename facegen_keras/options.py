@@ -1,5 +1,6 @@
 """What the options of the families may be: a name means the same, and has one range, in all."""
 
+import numbers
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,13 @@ Allowed = tuple[Callable[[Any], bool], str]  # the test, and how its bounds are 
 
 def _at_least(low: float) -> Allowed:
     return lambda value: value >= low, f"at least {low}"
+
+
+def _whole(low: int) -> Allowed:
+    return (
+        lambda value: isinstance(value, numbers.Integral) and value >= low,
+        f"a whole number from {low} on",
+    )
 
 
 def _one_of(choices: tuple[str, ...]) -> Allowed:
@@ -27,9 +35,9 @@ _POSITIVE: Allowed = (lambda value: value > 0, "a positive number")
 
 ALLOWED: dict[str, Allowed] = {
     "precision": _one_of(tuple(DTYPE_POLICIES)),
-    "seed": _at_least(0),
-    "latent_dim": _at_least(1),
-    "base_channels": _at_least(1),
+    "seed": _whole(0),
+    "latent_dim": _whole(1),
+    "base_channels": _whole(1),
     "beta": _at_least(0),
     "kl_warmup": _at_least(0),
     "reconstruction": _one_of(losses.RECONSTRUCTION_LOSSES),
@@ -37,21 +45,21 @@ ALLOWED: dict[str, Allowed] = {
     "loss": _one_of(losses.GAN_LOSSES),
     "label_smoothing": (lambda value: 0 <= value < 0.5, "0 up to, not with, 0.5"),
     "r1_gamma": _at_least(0),
-    "r1_interval": _at_least(1),
+    "r1_interval": _whole(1),
     "ema_half_life": _POSITIVE,
     "ema_rampup": _POSITIVE,
-    "w_dim": _at_least(1),
-    "mapping_layers": _at_least(1),
-    "channel_max": _at_least(1),
+    "w_dim": _whole(1),
+    "mapping_layers": _whole(1),
+    "channel_max": _whole(1),
     "path_weight": _at_least(0),
-    "path_interval": _at_least(1),
+    "path_interval": _whole(1),
     "style_mixing": _PART,
     "ada_target": (lambda value: -1 < value < 1, "between -1 and 1, such as 0.6"),
     "ada_images": _POSITIVE,
-    "accumulate": _at_least(1),
+    "accumulate": _whole(1),
     "progressive_fade": _PART,
-    "freeze_discriminator": _at_least(0),
-    "low_precision_blocks": _at_least(0),
+    "freeze_discriminator": _whole(0),
+    "low_precision_blocks": _whole(0),
 }
 
 
@@ -65,7 +73,11 @@ def check_options(options: dict[str, Any]) -> None:
         if value is None or name not in ALLOWED:
             continue
         fine, expected = ALLOWED[name]
-        if not fine(value):
+        try:
+            allowed = fine(value)
+        except TypeError:  # a word where a number belongs
+            allowed = False
+        if not allowed:
             raise UserError(f"{name} {value!r}: expected {expected}")
     if options.get("label_smoothing") and options.get("loss") == "hinge":
         raise UserError("label_smoothing: the hinge loss has no labels; use loss non_saturating")

@@ -98,6 +98,9 @@ def test_pictures_on_disk_are_the_pixels(tmp_path):
     assert [path.name for path in paths] == names
     for path, image in zip(paths, images, strict=True):
         np.testing.assert_array_equal(np.asarray(Image.open(path)), image)
+    for name in ("grid", "grid.foo"):
+        with pytest.raises(UserError, match=rf"{name}: a grid is written as \.png, \.jpg"):
+            save_grid(images, tmp_path / name)
 
 
 def test_spherical_interpolation_known_answer():

@@ -38,7 +38,7 @@ def test_a_backend_that_is_not_installed(monkeypatch):
 def test_a_backend_of_keras_own_configuration(tmp_path, monkeypatch):
     path = tmp_path / "keras.json"
     path.write_text(json.dumps({"backend": "openvino"}))
-    with pytest.raises(UserError, match="keras.json: backend openvino: expected one of tensorflow"):
+    with pytest.raises(UserError, match=r"keras\.json: backend openvino: expected one of "):
         startup._check_backend()
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")  # which wins
     startup._check_backend()

@@ -176,14 +176,17 @@ def _crc32(name: str, value: np.ndarray, before: int) -> int:
 
 def _assign(model: FaceModel, values: dict[str, np.ndarray], path: Path) -> None:
     variables = _variables(model)
-    same = variables.keys() == values.keys() and all(
-        tuple(variable.shape) == values[name].shape for name, variable in variables.items()
-    )
-    if not same:
+    difference = ""
+    if variables.keys() != values.keys():
+        difference = f"{len(values)} variables; this {model.family} has {len(variables)}"
+    for name in variables.keys() & values.keys():
+        shape, stored = tuple(variables[name].shape), values[name].shape
+        if shape != stored:
+            difference = difference or f"{variables[name].path} is {stored} there, {shape} here"
+    if difference:
         raise UserError(
-            f"{path}: written by a model of another shape ({len(values)} variables; this "
-            f"{model.family} has {len(variables)}); resume with the configuration it was trained "
-            "with"
+            f"{path}: written by a model of another shape ({difference}); resume with the "
+            "configuration it was trained with"
         )
     for name, variable in variables.items():
         variable.assign(values[name])

@@ -37,18 +37,26 @@ def fit(
     """
     if not model.compiled:
         raise UserError("call compile() before fit(): model.compile() takes the paper's values")
+    if "initial_epoch" in kwargs:
+        raise UserError("initial_epoch: what is restored says where to begin; leave it out")
+    if "validation_data" in kwargs or "validation_split" in kwargs:
+        raise UserError(
+            "fit measures no validation data: hold photos out with faces.split(0.1), and measure "
+            "them with VAE.validate or facegen_keras.metrics"
+        )
     callbacks = list(callbacks or [])
-    fingerprint = None
+    data = {}
     if not isinstance(faces, keras.utils.PyDataset):
         faces = _faces_for(model, faces, progress=bool(verbose))
-        model.data_fingerprint = fingerprint = faces.fingerprint
+        data = {"fingerprint": faces.fingerprint, "mirror": faces.mirror}
+        model.data_fingerprint = faces.fingerprint
     if checkpoints is not None:
-        callbacks = go_on(model, checkpoints, fingerprint, batch_size, callbacks)
+        callbacks = go_on(model, checkpoints, data, batch_size, callbacks)
         if all_trained(model, epochs):
             print(f"nothing to do: all {epochs} epochs are trained")
             return keras.callbacks.History()
     batches = faces
-    if fingerprint is not None:
+    if data:
         start = {"start_epoch": model.start_epoch, "skip_steps": model.start_position}
         batches = FaceBatches(faces, batch_size, seed=model.seed, **start)
     model.begin(batch_size, kwargs.get("steps_per_epoch") or len(batches))

@@ -4,8 +4,11 @@ The command line has its run folders (`training.train`); this is the part of the
 needs: run the same cells again, and training goes on where it was cut off.
 """
 
+import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -20,7 +23,7 @@ MINUTES = 10  # from one checkpoint to the next within an epoch
 def go_on(
     model: FaceModel,
     folder: str | os.PathLike,
-    fingerprint: str | None,
+    data: Mapping[str, Any],
     batch_size: int,
     callbacks: list[keras.callbacks.Callback],
 ) -> list[keras.callbacks.Callback]:
@@ -29,7 +32,7 @@ def go_on(
     Args:
         model: Compiled.
         folder: Of the checkpoints.
-        fingerprint: Of the photos about to be trained on; None where they have none.
+        data: What tells the photos about to be trained on from others: `fingerprint`, `mirror`.
         batch_size: Images a step.
         callbacks: The caller's; those with `get_state` and `set_state` get their memory back.
 
@@ -38,26 +41,39 @@ def go_on(
         every ten minutes.
 
     Raises:
-        UserError: The checkpoints are of other photos, another batch size or another model.
+        UserError: The checkpoints are of other photos, another batch size, or a model of another
+            family or with another option.
     """
     folder = Path(folder)
+    kept = {"options": model.get_config(), "mirror": data.get("mirror")}
+    kept = json.loads(json.dumps(kept))  # as it comes back
     state = checkpoint.read_state(folder) or {}
     if state:
-        advice = f"give the same as then, or another folder than {folder}"
-        if fingerprint and state["data_fingerprint"] not in (None, fingerprint):
-            raise UserError(
-                f"the photos differ from those of the checkpoints (fingerprint {fingerprint[:12]}, "
-                f"{state['data_fingerprint'][:12]} then); {advice}"
-            )
-        if batch_size != state["batch_size"]:
-            raise UserError(
-                f"batch_size {batch_size}, {state['batch_size']} in the checkpoints; {advice}"
-            )
+        now = {"family": model.family, "batch_size": batch_size, **data, **kept}
+        _check_same(now, state, folder)
     if checkpoint.find(folder):
         state = checkpoint.restore(model, folder)
         print(f"going on from {folder}, after {state['images_seen']:,} images")
-    autosave = Autosave(folder, 1, MINUTES, recall(callbacks, state))
+    autosave = Autosave(folder, 1, MINUTES, recall(callbacks, state), kept)
     return [*callbacks, GracefulStop(), autosave]
+
+
+def _check_same(now: Mapping[str, Any], then: Mapping[str, Any], folder: Path) -> None:
+    """Refuse to go on with other photos or another model than those of the checkpoints."""
+    advice = f"give the same as then, or another folder than {folder}"
+    given, stored = now.get("fingerprint"), then["data_fingerprint"]
+    if given and stored and given != stored:
+        raise UserError(
+            f"the photos differ from those of the checkpoints (fingerprint {given[:12]}, "
+            f"{stored[:12]} then); {advice}"
+        )
+    pairs = {name: (now[name], then.get(name)) for name in ("family", "batch_size", "mirror")}
+    for name, value in then.get("options", {}).items():  # a run of the command line keeps its own
+        pairs[name] = (now["options"].get(name), value)
+    for name, (value, before) in pairs.items():
+        unknown = name == "mirror" and None in (value, before)  # batches of the caller's own
+        if value != before and not unknown:
+            raise UserError(f"{name} {value!r}, {before!r} in the checkpoints; {advice}")
 
 
 def refuse_broken(model: FaceModel, folder: str | os.PathLike | None) -> None:

@@ -120,26 +120,36 @@ class FaceModel(keras.Model):
 
     def compile(
         self,
-        optimizers: Mapping[str, keras.optimizers.Optimizer] | None = None,
+        optimizers: Mapping[str, Any] | keras.optimizers.Optimizer | None = None,
         jit_compile: bool | str = "auto",
     ) -> None:
         """Attach an optimizer to each network.
 
         Args:
-            optimizers: One per name of `networks()`; the paper's by default.
+            optimizers: One per name of `networks()`, as an object or by Keras's name; a family
+                with one network takes it as it is. The paper's by default.
             jit_compile: `"auto"` compiles with XLA on JAX, and on TensorFlow where there is a GPU
                 (on a CPU XLA made this package's steps 4 to 8 times slower).
 
         Raises:
-            UserError: An optimizer is missing or has no network.
+            UserError: An optimizer is missing, has no network, or has two of them.
         """
         networks = self.networks()
-        optimizers = dict(optimizers or self.default_optimizers())
+        expected = f"expected one for each of {', '.join(sorted(networks))}, by these names"
+        if optimizers is None:
+            optimizers = self.default_optimizers()
+        elif not isinstance(optimizers, Mapping):
+            if len(networks) > 1:
+                raise UserError(f"{self.family}: one optimizer for all networks; {expected}")
+            optimizers = dict.fromkeys(networks, optimizers)
         if set(optimizers) != set(networks):
             raise UserError(
                 f"{self.family}: optimizers for {', '.join(sorted(optimizers)) or 'nothing'}; "
-                f"expected one for each of {', '.join(sorted(networks))}"
+                f"{expected}"
             )
+        optimizers = {name: _optimizer(name, given) for name, given in optimizers.items()}
+        if len({id(optimizer) for optimizer in optimizers.values()}) < len(optimizers):
+            raise UserError(f"{self.family}: one optimizer for two networks; {expected}")
         if self.precision == "float16":
             optimizers = {
                 name: keras.optimizers.LossScaleOptimizer(optimizer)
@@ -348,3 +358,13 @@ class FaceModel(keras.Model):
         self._next_step = self.steps
         self._began = (self.steps, self.images_seen)
         self._to_skip = self.start_position
+
+
+def _optimizer(name: str, given: Any) -> keras.optimizers.Optimizer:
+    """An optimizer from what Keras takes for one: itself, its name or its configuration."""
+    try:
+        return keras.optimizers.get(given)
+    except (ValueError, TypeError):
+        raise UserError(
+            f"{name}: {given!r} is no optimizer; give one such as keras.optimizers.Adam(2e-4)"
+        ) from None

@@ -161,7 +161,11 @@ def test_one_of_an_earlier_version_has_no_checksum(two, toy):
     assert checkpoint.restore(toy(), folder)["step"] == 7
     with h5py.File(last, "r+") as file:
         del file["model/0001"]
-    with pytest.raises(UserError, match="written by a model of another shape"):
+    with pytest.raises(UserError, match=r"of another shape \(\d+ variables; this toy has \d+\)"):
+        checkpoint.restore(toy(), folder)
+    with h5py.File(last, "r+") as file:
+        file["model/0001"] = np.zeros((7, 5))
+    with pytest.raises(UserError, match=r"of another shape \(.* is \(7, 5\) there, \(.*\) here\)"):
         checkpoint.restore(toy(), folder)
 
 

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 
+import facegen_keras as fg
 from facegen_keras.engine import checkpoint
 from facegen_keras.errors import UserError
 
@@ -97,6 +98,15 @@ def test_checkpoints_of_another_training_are_refused(toy, made_up, tmp_path):
         train(toy(), made_up(24, seed=1), tmp_path)
     with pytest.raises(UserError, match="batch_size 8, 4 in the checkpoints"):
         train(toy(), made_up(24), tmp_path, batch_size=8)
+    with pytest.raises(UserError, match="seed 1, 0 in the checkpoints; give the same as then"):
+        train(toy(seed=1), made_up(24), tmp_path)
+    mirrored = fg.load_faces(made_up(24), resolution=32, mirror=True, progress=False)
+    with pytest.raises(UserError, match="mirror True, False in the checkpoints"):
+        train(toy(), mirrored, tmp_path)
+    other = toy()
+    other.family = "other"
+    with pytest.raises(UserError, match="family 'other', 'toy' in the checkpoints"):
+        train(other, made_up(24), tmp_path)
 
 
 def test_a_broken_loss_is_told_and_not_saved(toy, made_up, tmp_path):

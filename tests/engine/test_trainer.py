@@ -118,6 +118,28 @@ def test_refusals_say_what_to_do(toy, images):
         model.fit(fg.load_faces(images[:, ::2, ::2], resolution=16), batch_size=4)
     with pytest.raises(UserError, match="optimizers for player; expected one for each of network"):
         model.compile({"player": keras.optimizers.Adam()})
+    with pytest.raises(UserError, match="network: 'best' is no optimizer; give one such as"):
+        model.compile("best")
+    for option, message in {
+        "initial_epoch": "what is restored says where to begin",
+        "validation_data": "hold photos out with faces.split",
+    }.items():
+        with pytest.raises(UserError, match=message):
+            model.fit(images, batch_size=4, **{option: None})
+
+
+def test_optimizers_as_keras_takes_them(toy, images):
+    model = toy(compile=False)
+    for given in ("sgd", keras.optimizers.SGD(), {"network": "sgd"}):
+        model.compile(given)
+        assert isinstance(model.optimizer["network"], keras.optimizers.SGD)
+    model.fit(images, batch_size=4, verbose=0)
+    assert model.steps == 6
+    gan, one = fg.DCGAN(resolution=32, base_channels=2), keras.optimizers.Adam()
+    expected = "expected one for each of discriminator, generator, by these names"
+    for given in (one, {"generator": one, "discriminator": one}):
+        with pytest.raises(UserError, match=expected):
+            gan.compile(given)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +147,9 @@ def test_refusals_say_what_to_do(toy, images):
     [
         ({"resolution": 48}, "resolution 48: expected a power of two from 32 to 1024; .* is 32"),
         ({"resolution": 16}, "resolution 16: .* nearest is 32"),
-        ({"latent_dim": 0}, "latent_dim 0: expected at least 1"),
+        ({"latent_dim": 0}, "latent_dim 0: expected a whole number from 1 on"),
+        ({"latent_dim": 2.5}, "latent_dim 2.5: expected a whole number from 1 on"),
+        ({"latent_dim": "many"}, "latent_dim 'many': expected a whole number from 1 on"),
         ({"precision": "float64"}, "precision 'float64': expected one of float32, bfloat16"),
     ],
 )

@@ -199,7 +199,7 @@ def test_everything_at_once_stays_finite(made_up):
         ({"label_smoothing": 0.1, "loss": "hinge"}, "the hinge loss has no labels"),
         ({"r1_gamma": -1}, "r1_gamma -1"),
         ({"r1_interval": 0}, "r1_interval 0"),
-        ({"base_channels": 0}, "base_channels 0: expected at least 1"),
+        ({"base_channels": 0}, "base_channels 0: expected a whole number from 1 on"),
         ({"ema_half_life": 0}, "ema_half_life 0: expected a positive number"),
         ({"ema_rampup": -1}, "ema_rampup -1: expected a positive number"),
         ({"augment": "colour"}, "augment 'colour': expected any of color, translation, cutout"),
