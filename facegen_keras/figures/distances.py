@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from facegen_keras.errors import UserError
 from facegen_keras.figures.grids import INCH, image_grid
@@ -240,6 +241,8 @@ def distance_against_compute(
     if floor is not None:
         ax.axhline(floor, color="0.4", linestyle=DASHES[2], label=floor_label)
     ax.set_xscale("log")
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+    ax.xaxis.set_minor_formatter(NullFormatter())  # or labels of a short axis run into each other
     ax.margins(x=0.3)
     ax.set_ylim(bottom=0, top=1.15 * max(float(value) for _, value in models.values()))
     ax.set_xlabel(xlabel)
