@@ -137,6 +137,9 @@ def test_command_line(folder, tmp_path, capsys):
         run(parse(DataConfig, [*flags, "--workers", "-1"], "facegen data", ""))
     with pytest.raises(UserError, match="an empty path"):
         run(parse(DataConfig, ["check", ""], "facegen data", ""))
+    for words in (["my photos"], ["--resolution", "32", "my photos"], ["chekc", "my photos"]):
+        with pytest.raises(UserError, match=r"say: facegen data check 'my photos'$"):
+            parse(DataConfig, words, "facegen data", "")
     with pytest.raises(UserError, match="give it a folder"):
         run(DataConfig())
     with pytest.raises(UserError, match="give another --output_dir"):
