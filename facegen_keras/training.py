@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 
 from facegen_keras import figures, tracking
 from facegen_keras.atomic import write_text
-from facegen_keras.config import TrainConfig, to_yaml
+from facegen_keras.config import TrainConfig
 from facegen_keras.data import FaceBatches, Faces, load_faces
 from facegen_keras.engine import autodiff, checkpoint
 from facegen_keras.engine.callbacks import (
@@ -161,9 +161,9 @@ def resolved(config: TrainConfig, model: FaceModel) -> TrainConfig:
 
 
 def dry_run(config: TrainConfig) -> str:
-    """What a training would be: configuration, sizes, and the time of an epoch.
+    """What a training would be: configuration, and in comments sizes and the time of an epoch.
 
-    Writes nothing but the data cache.
+    The text is a YAML file that `--config` takes. Writes nothing but the data cache.
     """
     check_resolution(config.resolution, SMALLEST_TRAINED)
     faces, _ = _load(config)
@@ -174,29 +174,35 @@ def dry_run(config: TrainConfig) -> str:
     model.fit(faces, epochs=most_steps, batch_size=config.batch_size, callbacks=[clock], verbose=0)
     seconds = clock.seconds_per_step * len(batches)
     sizes = [f"  {name}: {n.count_params():,}" for name, n in model.networks().items()]
-    return "\n".join(
-        [
-            to_yaml(dataclasses.asdict(resolved(config, model))).rstrip(),
-            "parameters:",
-            *sizes,
-            f"images: {len(faces)} ({faces.report})",
-            f"steps per epoch: {len(batches)}",
-            f"time per epoch: {_duration(seconds)} "
-            f"({config.batch_size / clock.seconds_per_step:.1f} images per second)",
-            f"time for {config.epochs} epochs: {_duration(seconds * config.epochs)}",
-        ]
-    )
+    found = [
+        "parameters:",
+        *sizes,
+        f"images: {len(faces)} ({faces.report})",
+        f"steps per epoch: {len(batches)}",
+        f"time per epoch: {_duration(seconds)} "
+        f"({config.batch_size / clock.seconds_per_step:.1f} images per second)",
+        f"time for {config.epochs} epochs: {_duration(seconds * config.epochs)}",
+    ]
+    return resolved(config, model).record() + "\n".join(f"# {line}" for line in found)
 
 
 def _load(config: TrainConfig) -> tuple[Faces, Faces | None]:
-    faces = load_faces(
-        config.data_path,
-        resolution=config.resolution,
-        crop=config.crop,
-        mirror=config.mirror,
-        limit=config.limit,
-        cache_dir=config.cache_dir,
-    )
+    try:
+        faces = load_faces(
+            config.data_path,
+            resolution=config.resolution,
+            crop=config.crop,
+            mirror=config.mirror,
+            limit=config.limit,
+            cache_dir=config.cache_dir,
+        )
+    except UserError as error:
+        if config.resume and not Path(config.data_path).expanduser().exists():
+            run = shlex.quote(config.resume)
+            raise UserError(
+                f"{error}; where they moved, go on with: --resume {run} --data_path NEW"
+            ) from None
+        raise
     if config.validation_split:
         return faces.split(config.validation_split, seed=config.seed)
     return faces, None
