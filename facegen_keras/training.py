@@ -209,10 +209,12 @@ def _load(config: TrainConfig) -> tuple[Faces, Faces | None]:
 
 
 def _check_packages(config: TrainConfig) -> None:
-    """Refuse options whose packages are missing before anything is written."""
+    """Refuse options whose packages are missing or cannot run before anything is written."""
     for package in ("wandb", "tensorboard"):
         if getattr(config, package):
             require(package, package)
+    if config.wandb:
+        tracking.wandb_mode()
 
 
 def _callbacks(
