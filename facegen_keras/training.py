@@ -45,6 +45,7 @@ from facegen_keras.run_folder import (
     RESULT,
     check_same_data,
     check_same_run,
+    check_writable,
     find_run,
     make_run,
     record_environment,
@@ -74,6 +75,7 @@ def train(config: TrainConfig) -> Path:
     if note := early_end(config, model, len(faces)):
         print(note)
     _check_packages(config)
+    check_writable("saved_models_dir", config.saved_models_dir)
     metric = _metric(config, faces) if config.fid_every else None
     if folder is None:
         folder = make_run(resolved(config, model), faces)

@@ -206,6 +206,21 @@ def test_a_run_out_of_patience_trains_no_further(vae_run, train, capsys):
     assert again == result
 
 
+def test_photos_that_moved_are_asked_for(resume, copy, tmp_path, faces_zip):
+    err = resume("--epochs", "9", "--data_path", str(tmp_path / "gone.zip"), code=2).err
+    assert "gone.zip: no such file or folder" in err and err.count("\n") == 1
+    assert f"go on with: --resume '{copy}' --data_path NEW" in err
+    assert load_config(copy / "config.yaml").epochs == 3
+
+
+def test_a_place_for_models_that_cannot_be_is_told_before_training(train, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file", tmp_path / "file" / "models"):
+        folder = train("no_place", f"--model vae --epochs 1 --saved_models_dir {place}", code=2)
+        assert f"error: saved_models_dir {place}: Not a directory" in capsys.readouterr().err
+        assert not folder.exists()
+
+
 def test_more_epochs_may_be_asked_for(resume, copy, vae_run):
     (copy / "environment.json").write_bytes(b"")  # after a power cut
     out = resume("--epochs", "4", "--save_interval", "1", "--on_nan", "rollback").out
