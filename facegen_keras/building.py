@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import shlex
 from pathlib import Path
 
 import keras
@@ -22,15 +23,23 @@ def load_photos(config: TrainConfig) -> tuple[Faces, Faces | None]:
         UserError: There is nothing usable at `data_path`, or it is `output_dir` as well.
     """
     check_output_dir(config.output_dir, config.data_path)
-    faces = load_faces(
-        config.data_path,
-        resolution=config.resolution,
-        crop=config.crop,
-        mirror=config.mirror,
-        limit=config.limit,
-        cache_dir=config.cache_dir,
-        without=[config.output_dir, config.saved_models_dir],
-    )
+    try:
+        faces = load_faces(
+            config.data_path,
+            resolution=config.resolution,
+            crop=config.crop,
+            mirror=config.mirror,
+            limit=config.limit,
+            cache_dir=config.cache_dir,
+            without=[config.output_dir, config.saved_models_dir],
+        )
+    except UserError as error:
+        if config.resume and not Path(config.data_path).expanduser().exists():
+            run = shlex.quote(config.resume)
+            raise UserError(
+                f"{error}; where they moved, go on with: --resume {run} --data_path NEW"
+            ) from None
+        raise
     if config.validation_split:
         return faces.split(config.validation_split, seed=config.seed)
     return faces, None

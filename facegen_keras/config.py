@@ -233,8 +233,12 @@ class TrainConfig:
 
     def save(self, path: str | Path) -> None:
         """Write the configuration as YAML, without what concerns one call only."""
+        write_text(path, self.record())
+
+    def record(self) -> str:
+        """The YAML that `save` writes."""
         values = dataclasses.asdict(self)
-        write_text(path, to_yaml({k: v for k, v in values.items() if k not in OF_ONE_CALL}))
+        return to_yaml({k: v for k, v in values.items() if k not in OF_ONE_CALL})
 
 
 def load_config(path: str | Path) -> TrainConfig:

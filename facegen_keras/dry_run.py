@@ -1,6 +1,5 @@
 """A training that is only looked at: its configuration, its sizes, and the time it would take."""
 
-import dataclasses
 import time
 from typing import Any
 
@@ -8,7 +7,7 @@ import keras
 import numpy as np
 
 from facegen_keras.building import build, load_photos, resolved
-from facegen_keras.config import TrainConfig, to_yaml
+from facegen_keras.config import TrainConfig
 from facegen_keras.data import FaceBatches
 from facegen_keras.resolution import SMALLEST_TRAINED, check_resolution
 
@@ -16,9 +15,9 @@ STEPS_TIMED = 2  # after those that also compile
 
 
 def dry_run(config: TrainConfig) -> str:
-    """What a training would be: configuration, sizes, and the time of an epoch.
+    """What a training would be: configuration, and in comments sizes and the time of an epoch.
 
-    Writes nothing but the data cache.
+    The text is a YAML file that `--config` takes. Writes nothing but the data cache.
     """
     check_resolution(config.resolution, SMALLEST_TRAINED)
     faces, _ = load_photos(config)
@@ -29,18 +28,16 @@ def dry_run(config: TrainConfig) -> str:
     model.fit(faces, epochs=most_steps, batch_size=config.batch_size, callbacks=[clock], verbose=0)
     seconds = clock.seconds_per_step * len(batches)
     sizes = [f"  {name}: {n.count_params():,}" for name, n in model.networks().items()]
-    return "\n".join(
-        [
-            to_yaml(dataclasses.asdict(resolved(config, model))).rstrip(),
-            "parameters:",
-            *sizes,
-            f"images: {len(faces)} ({faces.report})",
-            f"steps per epoch: {len(batches)}",
-            f"time per epoch: {_duration(seconds)} "
-            f"({config.batch_size / clock.seconds_per_step:.1f} images per second)",
-            f"time for {config.epochs} epochs: {_duration(seconds * config.epochs)}",
-        ]
-    )
+    found = [
+        "parameters:",
+        *sizes,
+        f"images: {len(faces)} ({faces.report})",
+        f"steps per epoch: {len(batches)}",
+        f"time per epoch: {_duration(seconds)} "
+        f"({config.batch_size / clock.seconds_per_step:.1f} images per second)",
+        f"time for {config.epochs} epochs: {_duration(seconds * config.epochs)}",
+    ]
+    return resolved(config, model).record() + "\n".join(f"# {line}" for line in found)
 
 
 class _Clock(keras.callbacks.Callback):

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import platform
 import shlex
+import tempfile
 import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -50,6 +51,24 @@ def make_run(config: TrainConfig, faces: Faces) -> Path:
         write_text(folder / "skipped.json", json.dumps(skipped, indent=2) + "\n")
     print(f"training {config.model} in {folder}: {len(faces)} images, seed {config.seed}")
     return folder
+
+
+def check_writable(option: str, folder: str) -> None:
+    """See that a folder can be written to at the end of a training, or be made then.
+
+    Raises:
+        UserError: It cannot; names the option.
+    """
+    place = Path(folder)
+    try:
+        while not place.exists():
+            place = place.parent
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"{option} {folder}: {error.strerror or error}; give a folder that can be written to"
+        ) from None
 
 
 def _named_folder(config: TrainConfig) -> Path:

@@ -1,16 +1,25 @@
 """Training followed from outside: TensorBoard, and Weights & Biases if asked."""
 
+import contextlib
 import dataclasses
+import netrc
 import os
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import keras
 
 from facegen_keras.config import TrainConfig
 from facegen_keras.engine.callbacks import ImageGrid
-from facegen_keras.errors import require
+from facegen_keras.errors import UserError, require
+
+# Of WANDB_MODE; dryrun and run are older names of offline and online.
+MODES = ("online", "offline", "disabled", "shared", "dryrun", "run")
+MODES_WITHOUT_KEY = ("offline", "disabled", "dryrun")
+HOSTS = ("api.wandb.ai", "api.forge.coreweave.com")  # where wandb has its own servers
 
 
 class _Scalars(keras.callbacks.TensorBoard):
@@ -31,6 +40,52 @@ def tensorboard(folder: Path) -> keras.callbacks.Callback:
     return _Scalars(folder / "tensorboard", write_graph=False)
 
 
+def wandb_mode() -> str:
+    """What `WANDB_MODE` asks for, else online; offline where that takes a key and there is none.
+
+    Raises:
+        UserError: The package `wandb` is not installed, there is no such mode, the key is none, or
+            the server cannot be reached.
+    """
+    wandb = require("wandb", "wandb")
+    mode = os.environ.get("WANDB_MODE") or "online"
+    if mode not in MODES:
+        raise UserError(f"WANDB_MODE {mode}: expected one of {', '.join(MODES)}")
+    if mode in MODES_WITHOUT_KEY:
+        return mode
+    if not _has_key():
+        return "offline"
+    with _in_one_line():
+        wandb.login(verify=True)  # asks the server about the key, and nobody for one
+    return mode
+
+
+@contextlib.contextmanager
+def _in_one_line() -> Iterator[None]:
+    """Let what Weights & Biases refuses be a line, not its traceback."""
+    try:
+        yield
+    except Exception as error:  # it raises its own kinds and pydantic's
+        reason = " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
+        raise UserError(
+            f"Weights & Biases: {reason}; mend it, or set WANDB_MODE=offline"
+        ) from error
+
+
+def _has_key() -> bool:
+    """Whether there is a key; asking wandb itself may open a prompt."""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    path = Path(os.environ.get("NETRC", Path.home() / ".netrc"))
+    server = urlsplit(os.environ.get("WANDB_BASE_URL", "")).netloc
+    try:
+        entries = netrc.netrc(path)
+    except (OSError, netrc.NetrcParseError):
+        return False
+    found = [entries.authenticators(host) for host in ([server] if server else HOSTS)]
+    return any(entry and entry[2] for entry in found)
+
+
 class WandbLog(keras.callbacks.Callback):
     """Losses, grids and configuration to Weights & Biases.
 
@@ -44,7 +99,7 @@ class WandbLog(keras.callbacks.Callback):
         run_id: Of the run to go on with; a new one by default.
 
     Raises:
-        UserError: The package `wandb` is not installed.
+        UserError: The package `wandb` is not installed; when training begins, as for `wandb_mode`.
     """
 
     def __init__(
@@ -57,17 +112,21 @@ class WandbLog(keras.callbacks.Callback):
         self.logged: Any = None
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        self.run = self.wandb.init(
-            project=self.config.wandb_project,
-            group=self.config.wandb_group,
-            name=self.folder.name,
-            id=self.run_id,
-            resume="allow",
-            dir=str(self.folder),
-            mode=os.environ.get("WANDB_MODE") or ("online" if self._has_key() else "offline"),
-            config=dataclasses.asdict(self.config),
-            settings=self.wandb.Settings(silent=True),
-        )
+        mode = wandb_mode()
+        if mode == "offline" and not _has_key():
+            print(f"Weights & Biases: no key; offline in {self.folder / 'wandb'}, for `wandb sync`")
+        with _in_one_line():
+            self.run = self.wandb.init(
+                project=self.config.wandb_project,
+                group=self.config.wandb_group,
+                name=self.folder.name,
+                id=self.run_id,
+                resume="allow",
+                dir=str(self.folder),
+                mode=mode,
+                config=dataclasses.asdict(self.config),
+                settings=self.wandb.Settings(silent=True),
+            )
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if not self.model.epoch_is_complete:
@@ -81,10 +140,3 @@ class WandbLog(keras.callbacks.Callback):
 
     def on_train_end(self, logs: dict | None = None) -> None:
         self.run.finish()
-
-    def _has_key(self) -> bool:
-        # Read as files and variables, since asking wandb itself may open a prompt.
-        if os.environ.get("WANDB_API_KEY"):
-            return True
-        netrc = Path(os.environ.get("NETRC", Path.home() / ".netrc"))
-        return netrc.is_file() and "api.wandb.ai" in netrc.read_text(encoding="utf-8")

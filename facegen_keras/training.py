@@ -41,6 +41,7 @@ from facegen_keras.run_folder import (
     RESULT,
     check_same_data,
     check_same_run,
+    check_writable,
     find_run,
     make_run,
     record_environment,
@@ -69,6 +70,7 @@ def train(config: TrainConfig) -> Path:
     if note := early_end(config, model, len(faces)):
         print(note)
     _check_packages(config)
+    check_writable("saved_models_dir", config.saved_models_dir)
     metric = _metric(config, faces) if config.fid_every else None
     if folder is None:
         folder = make_run(resolved(config, model), faces)
@@ -122,10 +124,12 @@ def _restore(model: FaceModel, folder: Path) -> dict[str, Any]:
 
 
 def _check_packages(config: TrainConfig) -> None:
-    """Refuse options whose packages are missing before anything is written."""
+    """Refuse options whose packages are missing or cannot run before anything is written."""
     for package in ("wandb", "tensorboard"):
         if getattr(config, package):
             require(package, package)
+    if config.wandb:
+        tracking.wandb_mode()
 
 
 def _callbacks(

@@ -7,26 +7,65 @@ from types import SimpleNamespace
 
 import pytest
 
-from facegen_keras import tracking
+from facegen_keras import cli, tracking
 from facegen_keras.config import TrainConfig
 from facegen_keras.errors import UserError
 
 
 @pytest.fixture
 def no_key(monkeypatch, tmp_path):
-    for name in ("WANDB_API_KEY", "WANDB_MODE"):
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
 
 
 def test_a_key_is_looked_for_without_asking(no_key, monkeypatch, tmp_path):
-    log = tracking.WandbLog(TrainConfig(model="vae"), tmp_path, None)
-    assert not log._has_key()
+    assert not tracking._has_key()
     (tmp_path / "netrc").write_text("machine api.wandb.ai login user password x\n")
-    assert log._has_key()
-    (tmp_path / "netrc").unlink()
+    assert tracking._has_key()
+    monkeypatch.setenv("WANDB_BASE_URL", "https://own.example")  # whose key that is not
+    assert not tracking._has_key()
+    (tmp_path / "netrc").write_text("machine api.wandb.ai login\n")
+    monkeypatch.delenv("WANDB_BASE_URL")
+    assert not tracking._has_key()
     monkeypatch.setenv("WANDB_API_KEY", "x")
-    assert log._has_key()
+    assert tracking._has_key()
+
+
+@pytest.mark.parametrize("mode", ["online", "run", "shared"])
+def test_without_a_key_it_is_offline_whatever_the_mode(no_key, monkeypatch, mode):
+    monkeypatch.setenv("WANDB_MODE", mode)
+    assert tracking.wandb_mode() == "offline"
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"WANDB_MODE": "bogus"}, "WANDB_MODE bogus: expected one of online, offline"),
+        ({"WANDB_API_KEY": "x"}, "Weights & Biases: WANDB_API_KEY invalid"),
+    ],
+)
+def test_what_wandb_refuses_is_one_line_before_anything_is_written(
+    no_key, monkeypatch, tmp_path, faces_zip, capsys, variables, message
+):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    flags = "--model vae --resolution 32 --base_channels 4 --batch_size 8 --epochs 1 --wandb"
+    places = ["--output_dir", f"{tmp_path}/out", "--saved_models_dir", f"{tmp_path}/models"]
+    assert cli.main(["train", *flags.split(), "--data_path", str(faces_zip), *places]) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1 and message in lines[0]
+    assert not (tmp_path / "out").exists() and not (tmp_path / "models").exists()
+
+
+def test_a_server_out_of_reach_is_one_line(no_key, monkeypatch, tmp_path):
+    def fail(**options):
+        raise ConnectionError("no such\nhost.")
+
+    log = tracking.WandbLog(TrainConfig(model="vae"), tmp_path, None)
+    monkeypatch.setattr(log, "wandb", SimpleNamespace(init=fail, Settings=dict))
+    with pytest.raises(UserError, match=r"^Weights & Biases: no such host; mend it, or set WANDB"):
+        log.on_train_begin()
 
 
 def test_wandb_offline_keeps_its_id_through_a_resume(run_python, no_key, tmp_path):

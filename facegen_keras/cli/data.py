@@ -1,9 +1,9 @@
 """`data check`: look through a folder of photos before training."""
 
 import json
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from facegen_keras.data.contact_sheet import draw_contact_sheet
 from facegen_keras.data.decode import Settings
@@ -20,7 +20,7 @@ NAMES_SHOWN = 3  # per line of the table; the JSON has all of them
 class DataConfig:
     """What to look through, and with which training in mind."""
 
-    action: Literal["check"] = field(default="check", metadata={"positional": True})
+    action: str = field(default="check", metadata={"positional": True})
     """What to do; check is all there is."""
     path: str | None = field(default=None, metadata={"positional": True})
     """Folder, .zip, .npy, .npz or hf:owner/name[:split]."""
@@ -34,6 +34,12 @@ class DataConfig:
     """Shorter side below which an image is too small; by default half the resolution."""
     workers: int | None = None
     """Processes that decode; by default one per core."""
+
+    def __post_init__(self) -> None:
+        """Refuse any other action, and tell the line for a path in its place."""
+        if self.action != "check":
+            path = shlex.quote(self.path or self.action)
+            raise UserError(f"data {self.action}: unknown action; say: facegen data check {path}")
 
 
 CONFIG = DataConfig

@@ -9,7 +9,7 @@ import numpy as np
 from facegen_keras import generate as pictures
 from facegen_keras.cli.model_path import under_either_name
 from facegen_keras.data import load_faces
-from facegen_keras.data.faces import parse_crop
+from facegen_keras.data.faces import open_source, parse_crop
 from facegen_keras.errors import UserError
 from facegen_keras.generator import Generator
 from facegen_keras.loading import load_encoder, load_generator
@@ -18,6 +18,22 @@ from facegen_keras.parts import MAIN_PARTS
 Family = Literal["vae", "dcgan", "combined", "stylegan2"]
 _AT_A_TIME = 256  # faces in memory between sampling and writing
 _FACES = 16  # where neither num_images nor seeds nor a grid says how many
+_FLAGS = ("interpolate", "reconstruct", "style_mix", "truncation_sweep", "directions", "project")
+# What each mode reads, of the options that not all of them read. Plain faces are the mode "faces",
+# a walk through photos is "interpolate photos".
+_STYLES = {"truncation_cutoff", "noise_mode"}
+_READS = {
+    "faces": {"num_images", "seeds", "seed", "grid", "truncation_psi", *_STYLES},
+    "interpolate": {"frames", "format", "truncation_psi", *_STYLES},
+    "interpolate photos": {"frames", "format"},
+    "reconstruct": {"num_images", "grid", "crop"},
+    "style_mix": {"truncation_psi", *_STYLES},
+    "truncation_sweep": {"num_images", "seeds", "seed", *_STYLES},
+    "directions": {"num_directions", "seeds", "seed", "truncation_psi", *_STYLES},
+    "project": {"project_steps", "seed", "crop"},
+}
+# Filled in once it is known that nothing is given in vain.
+_DEFAULTS = {"seed": 0, "frames": 48, "format": "gif", "num_directions": 8, "project_steps": 500}
 
 
 @dataclass
@@ -34,17 +50,18 @@ class GenerateConfig:
     else 16."""
     seeds: str | None = None
     """Seeds of the faces, such as 0-35,100; by default num_images of them from `seed` on."""
-    seed: int = 0
-    """First seed when `seeds` is left out."""
+    seed: int | None = None
+    """First seed when `seeds` is left out; by default 0."""
     grid: str | None = None
-    """Columns x rows of grid.png, such as 6x6, or none; by default the squarest."""
+    """Columns x rows of grid.png or of the reconstructions, such as 6x6, or none; by default the
+    squarest."""
     interpolate: str | None = None
     """Walk through the faces of these seeds, such as 0,7,12; or through the photos of
     `reconstruct` with the word photos."""
-    frames: int = 48
-    """Frames of the walk."""
-    format: Literal["gif", "mp4", "png"] = "gif"
-    """File of the walk: a looping gif, an mp4, or a png strip."""
+    frames: int | None = None
+    """Frames of the walk; by default 48."""
+    format: Literal["gif", "mp4", "png"] | None = None
+    """File of the walk: a looping gif (the default), an mp4, or a png strip."""
     reconstruct: str | None = None
     """A photo, folder or archive to send through encoder and decoder (vae and combined)."""
     crop: str | None = None
@@ -62,12 +79,12 @@ class GenerateConfig:
     """The faces of the seeds at several truncations, such as 0,0.5,0.7,1 (stylegan2)."""
     directions: Literal["pca", "sefa"] | None = None
     """One face moved along unsupervised directions of w (stylegan2)."""
-    num_directions: int = 8
-    """How many directions (stylegan2)."""
+    num_directions: int | None = None
+    """How many directions; by default 8 (stylegan2)."""
     project: str | None = None
     """A photo to find in w by optimisation (stylegan2)."""
-    project_steps: int = 500
-    """Steps of that optimisation (stylegan2)."""
+    project_steps: int | None = None
+    """Steps of that optimisation; by default 500 (stylegan2)."""
     output_dir: str = "./output"
     """Folder for the pictures."""
     saved_models_dir: str = "./saved_models"
@@ -86,8 +103,44 @@ class GenerateConfig:
             raise UserError("model: say which family (vae, dcgan, ...) or give model_path a file")
         if self.crop:
             parse_crop(self.crop)
+        if self.seed is not None and self.seeds:
+            raise UserError("seed and seeds: both say which faces; give one of them")
+        given = {name for name, value in vars(self).items() if value is not None}
+        for name, value in _DEFAULTS.items():
+            if getattr(self, name) is None:
+                setattr(self, name, value)
         self._check_faces()
         self._check_walk()
+        self._check_used(given)
+
+    def _check_used(self, given: set[str]) -> None:
+        """Refuse what none of the modes that were asked for reads."""
+        flags = [name for name in _FLAGS if getattr(self, name)]
+        modes = flags or ["faces"]
+        if self.interpolate == "photos":
+            modes = ["interpolate photos", *modes[1:]]
+        limited, read = set().union(*_READS.values()), set().union(*(_READS[m] for m in modes))
+        unused = [name for name in vars(self) if name in given & limited - read]
+        if unused and flags:
+            them = "it" if len(unused) == 1 else "them"
+            raise UserError(
+                f"{', '.join(unused)}: not used by {' and '.join(modes)}; leave {them} out"
+            )
+        for name in unused:
+            readers = " or ".join(flag for flag in _FLAGS if name in _READS[flag])
+            raise UserError(f"{name}: only used by {readers}; leave it out, or give {readers}")
+        if self.reconstruct:
+            self._check_pairs()
+
+    def _check_pairs(self) -> None:
+        shape = self.shape()
+        if shape and self.count() > shape[0] * shape[1]:
+            raise UserError(f"num_images {self.num_images}: more than grid {self.grid} has places")
+        if self.grid and not shape and self.interpolate != "photos":
+            raise UserError(
+                f"grid {self.grid}: reconstruct writes nothing but a grid; leave it out, or give "
+                "columns x rows"
+            )
 
     def _check_faces(self) -> None:
         if self.num_images and self.seeds:
@@ -254,6 +307,8 @@ def _reconstruct(config: GenerateConfig, generator: Generator, path: Path, folde
     if config.interpolate == "photos":
         z = pictures.walk(means, config.frames, loop=config.format != "png")
         _save_walk(config, generator, pictures.to_uint8(generator(z)), folder)
+        if config.grid and not config.shape():
+            return
     pairs = pictures.beside(photos, pictures.to_uint8(generator(means)))
     target = folder / f"{generator.family}_reconstruction.png"
     pictures.save_grid(pairs, target, config.shape())
@@ -265,7 +320,11 @@ def _photos(config: GenerateConfig, generator: Generator, path: str, limit: int)
     trained = (generator.metadata.get("training") or {}).get("crop", "center")
     if not config.crop and trained != "center":
         print(f"photos are cropped as in the training: {trained} (--crop for another)")
-    return load_faces(path, generator.resolution, config.crop or trained, limit=limit)[:]
+    photos = load_faces(path, generator.resolution, config.crop or trained, limit=limit)[:]
+    if len(photos) == limit and (there := len(open_source(path))) > limit:
+        more = " (num_images for more)" if config.reconstruct else ""
+        print(f"{path}: {limit} of {there} photos{more}")
+    return photos
 
 
 def _save_walk(

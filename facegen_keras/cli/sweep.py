@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,12 +21,15 @@ USAGE = (
     "usage: facegen sweep FILE.yaml [FILE.yaml ...] [--NAME VALUE ...]\n\n"
     "Trains each configuration in turn; the flags are those of `facegen train` and win over the\n"
     "files. What is finished is skipped and what was cut off is resumed, so the same line again\n"
-    "goes on. Writes sweep.csv and sweep.png to output_dir."
+    "goes on. Runs are named after their files; their models stay in their folders, or go to\n"
+    "saved_models_dir/<run>/ if that is given; time_limit is that of the whole sweep.\n"
+    "Writes sweep.csv and sweep.png to output_dir."
 )
 
 
 def main(argv: Sequence[str]) -> int:
     """Train every configuration named before the first flag, then compare them."""
+    began = time.monotonic()
     argv = list(argv)
     if not argv or argv[0] in ("-h", "--help"):
         print(USAGE)
@@ -39,7 +43,7 @@ def main(argv: Sequence[str]) -> int:
         raise UserError("sweep: two of the files have the same name, which names their runs")
     # All of them are read before the first is trained: a misspelt key must not wait for hours.
     configs = [_configuration(file, name, flags) for file, name in zip(files, names, strict=True)]
-    folders = [_train(config) for config in configs]
+    folders = [_train(config, began) for config in configs]
     return _compare(folders, Path(configs[0].output_dir))
 
 
@@ -50,12 +54,20 @@ def _configuration(file: str, name: str, flags: Sequence[str]) -> TrainConfig:
         raise UserError(
             f"--dry_run: a sweep trains; look at it with: facegen train --config {file} --dry_run"
         )
+    if config.name is not None:
+        raise UserError(
+            f"name {config.name}: the runs of a sweep are named after their files, this one "
+            f"{name}; leave it out"
+        )
     config.model_options()
     folder = Path(config.output_dir) / name
+    models = folder  # by default, not over the pretrained models
+    if config.saved_models_dir != TrainConfig.saved_models_dir:
+        models = Path(config.saved_models_dir) / name
     config = dataclasses.replace(
         config,
         name=name,
-        saved_models_dir=str(folder),  # not over the pretrained models
+        saved_models_dir=str(models),
         wandb_group=config.wandb_group or "sweep",
     )
     if not (folder / "config.yaml").exists():
@@ -67,13 +79,19 @@ def _configuration(file: str, name: str, flags: Sequence[str]) -> TrainConfig:
     return dataclasses.replace(config, resume=str(folder))
 
 
-def _train(config: TrainConfig) -> Path:
+def _train(config: TrainConfig, began: float) -> Path:
+    """Train or skip one run of a sweep that began at `began`; the time limit counts from then."""
     folder = Path(config.output_dir) / config.name
     if _epochs_finished(folder) >= config.epochs:
         print(f"{config.name}: finished")
         return folder
-    training.train(config)
-    keras.backend.clear_session()
+    left = None
+    if config.time_limit is not None:
+        left = config.time_limit_seconds - (time.monotonic() - began)
+    if left is None or left >= 0.001:  # what three digits can tell
+        limit = None if left is None else f"{left:.3f}s"
+        training.train(dataclasses.replace(config, time_limit=limit))
+        keras.backend.clear_session()
     if _epochs_finished(folder) < config.epochs:  # Ctrl-C or the time limit, and not for this alone
         raise UserError(f"{config.name}: stopped before its end; the same line again goes on")
     return folder

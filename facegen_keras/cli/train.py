@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,7 +32,9 @@ def run(config: TrainConfig) -> int:
     if config.model is None:
         config.model_options()  # says which families there are
     if config.dry_run:
-        print(dry_run(config))
+        with contextlib.redirect_stdout(sys.stderr):  # what is told on the way is no YAML
+            text = dry_run(config)
+        print(text)
     else:
         training.train(config)
     return 0
@@ -50,7 +53,7 @@ def _values_of(flags: list[str], flag: str) -> list[str]:
     """What stands behind each `--flag value` or `--flag=value`."""
     values = []
     for word, after in itertools.zip_longest(flags, flags[1:]):
-        if word == flag and after is None:
+        if word == flag and (after is None or after.startswith("--")):
             raise UserError(f"{flag}: expected a value after it")
         if word == flag:
             values.append(after)

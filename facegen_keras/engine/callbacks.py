@@ -85,7 +85,10 @@ class ImageGrid(keras.callbacks.Callback):
             self._draw(f"fakes_epoch{epoch + 1:04d}.png")
 
     def on_train_end(self, logs: dict | None = None) -> None:
-        pictures = [self.folder / "fakes_init.png", *sorted(self.folder.glob("fakes_epoch*.png"))]
+        # By number: from epoch 10000 on, names are longer than those before.
+        found = self.folder.glob("fakes_epoch*.png")
+        epochs = sorted(found, key=lambda path: (len(path.name), path.name))
+        pictures = [self.folder / "fakes_init.png", *epochs]
         pictures = [path for path in pictures if path.exists()]
         if len(pictures) > 1:
             save_frames(_frames(pictures), self._film)

@@ -125,6 +125,20 @@ def test_reconstruction_of_a_folder_and_of_one_photo(generate, models, tmp_path,
     np.testing.assert_array_equal(walk[:, :8], pairs[:8, 8:])
 
 
+def test_a_folder_of_more_photos_is_told_and_a_grid_of_none_is_none(generate, tmp_path, capsys):
+    np.save(tmp_path / "photos.npy", np.random.RandomState(0).randint(0, 256, (20, 8, 8, 3), "u1"))
+    photos = ("--model", "vae", "--reconstruct", str(tmp_path / "photos.npy"))
+    code, out = generate(*photos)
+    told = capsys.readouterr().out
+    assert code == 0 and "photos.npy: 16 of 20 photos (num_images for more)" in told
+    assert generate(*photos, "--num_images", "20")[0] == 0
+    assert " of 20 photos" not in capsys.readouterr().out
+    assert picture(out / "vae_reconstruction.png").shape == (4 * 8, 5 * 16, 3)
+    (out / "vae_reconstruction.png").unlink()
+    walk = ("--interpolate", "photos", "--num_images", "3", "--grid", "none")
+    assert generate(*photos, *walk)[0] == 0 and names(out) == ["vae_interpolation.gif"]
+
+
 def test_photos_are_cropped_as_in_the_training_unless_a_crop_is_given(tmp_path, capsys):
     model = TinyVAE()
     model.training_config = {"crop": "8,0,16,8"}
@@ -180,6 +194,37 @@ def test_as_many_faces_as_the_grid_has_places_else_16():
         (["--model", "vae", "--format", "avi"], "expected one of gif, mp4, png"),
         (["--model", "vae", "--truncation_psi", "0.5"], "not an option of a vae generator"),
         (["--model", "vae", "--reconstruct", "absent"], "absent"),
+        (["--model", "vae", "--seeds", "1", "--seed", "0"], "seed and seeds: both"),
+        (
+            ["--model", "vae", "--reconstruct", "x", "--seeds", "1"],
+            "seeds: not used by reconstruct",
+        ),
+        (["--model", "vae", "--reconstruct", "x", "--seed", "0"], "seed: not used by reconstruct"),
+        (["--model", "vae", "--reconstruct", "x", "--truncation_psi", "1"], "truncation_psi: not"),
+        (["--model", "vae", "--reconstruct", "x", "--grid", "none"], "grid none: reconstruct"),
+        (
+            ["--model", "vae", "--reconstruct", "x", "--grid", "2x1", "--num_images", "3"],
+            "num_images 3: more than grid 2x1",
+        ),
+        (
+            ["--model", "vae", "--interpolate", "0,7", "--num_images", "2", "--grid", "2x1"],
+            "num_images, grid: not used by interpolate; leave them out",
+        ),
+        (["--model", "vae", "--interpolate", "0,7", "--seeds", "1"], "seeds: not used by interp"),
+        (["--model", "vae", "--interpolate", "0,7", "--crop", "none"], "crop: not used by interp"),
+        (["--model", "vae", "--format", "gif"], "format: only used by interpolate; leave it out"),
+        (["--model", "vae", "--frames", "48"], "frames: only used by interpolate"),
+        (["--model", "vae", "--crop", "none"], "crop: only used by reconstruct or project"),
+        (["--model", "vae", "--project_steps", "9"], "project_steps: only used by project"),
+        (["--model", "stylegan2", "--style_mix", "rows=1", "--frames", "3"], "frames: not used by"),
+        (
+            ["--model", "stylegan2", "--truncation_sweep", "0", "--truncation_psi", "1"],
+            "truncation_psi: not used by truncation_sweep",
+        ),
+        (
+            ["--model", "stylegan2", "--directions", "pca", "--num_images", "2"],
+            "num_images: not used by directions",
+        ),
     ],
 )
 def test_mistakes_are_one_line_and_write_nothing(generate, models, capsys, flags, message):

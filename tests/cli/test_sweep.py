@@ -4,6 +4,7 @@ import csv
 import os
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 from facegen_keras import training
 from facegen_keras.cli import main
+from facegen_keras.cli import sweep as sweeping
 
 
 @pytest.fixture
@@ -94,6 +96,38 @@ def test_families_that_share_no_loss_have_a_panel_each(configs, photos, tmp_path
     assert sweep([configs[0], str(dcgan)], photos, out, "--epochs", "1") == 0
     with open(out / "sweep.csv", newline="", encoding="utf-8") as file:
         assert [row["family"] for row in csv.DictReader(file)] == ["vae", "dcgan"]
+
+
+def test_the_time_limit_is_that_of_the_sweep(configs, photos, tmp_path, monkeypatch, capsys):
+    clock, given = [100.0], []
+
+    def train(config):
+        given.append(config.time_limit)
+        clock[0] += 40
+        (tmp_path / "out" / config.name).mkdir(parents=True)
+        (tmp_path / "out" / config.name / "result.json").write_text(
+            f'{{"epochs": {config.epochs}}}'
+        )
+
+    monkeypatch.setattr(sweeping, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(training, "train", train)
+    (tmp_path / "beta3.yaml").write_text("model: vae\n")
+    files = [*configs, str(tmp_path / "beta3.yaml")]
+    assert sweep(files, photos, tmp_path / "out", "--time_limit", "80s") == 2
+    assert given == ["80.000s", "40.000s"]
+    assert "beta3: stopped before its end; the same line again" in capsys.readouterr().err
+
+
+def test_models_go_where_they_are_asked_to(configs, photos, tmp_path):
+    places = ["--saved_models_dir", str(tmp_path / "models")]
+    assert sweep(configs[:1], photos, tmp_path / "out", "--epochs", "1", *places) == 0
+    assert (tmp_path / "models/beta1/vae_decoder.h5").exists()
+
+
+def test_a_name_is_refused(configs, photos, tmp_path, capsys):
+    assert sweep(configs, photos, tmp_path / "out", "--name", "mine") == 2
+    assert "name mine: the runs of a sweep are named after" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_dry_run_trains_nothing(configs, photos, tmp_path, capsys):

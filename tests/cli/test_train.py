@@ -12,10 +12,14 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import yaml
 
 from facegen_keras import cli
+from facegen_keras.cli.parser import parse
 from facegen_keras.cli.train import expand
+from facegen_keras.config import TrainConfig
 from facegen_keras.engine import checkpoint
+from facegen_keras.errors import UserError
 
 ROOT = Path(__file__).parent.parent.parent
 QUICK_XLA = "--xla_backend_optimization_level=0"  # compiling takes most of the time on JAX
@@ -164,11 +168,13 @@ def test_resume_and_output_dir_may_stand_in_a_file(two_runs, tmp_path):
     assert expand([*argv, f"--output_dir={here}"])[-1] == str(here / "run")
     file.write_text(f"output_dir: {there}\nresume: latest\n")
     assert expand(argv[:2]) == [*start, *argv[:2], "--resume", str(there / "run")]
+    with pytest.raises(UserError, match=r"^--resume: expected a value after it"):
+        expand(["--resume", "--epochs", "3"])
     file.write_text("output_dir: [")  # told by the parser
     assert expand(argv[:2]) == argv[:2]
 
 
-def test_dry_run_tells_and_writes_nothing(faces_zip, tmp_path, capsys):
+def test_dry_run_tells_a_configuration_and_writes_nothing(faces_zip, tmp_path, capsys):
     """With an epoch of a single step, which is also the one that compiles."""
     flags = "--model combined --resolution 32 --base_channels 4 --latent_dim 6 --batch_size 48"
     places = ["--output_dir", f"{tmp_path}/output", "--saved_models_dir", f"{tmp_path}/models"]
@@ -176,14 +182,19 @@ def test_dry_run_tells_and_writes_nothing(faces_zip, tmp_path, capsys):
     argv = ["train", *flags.split(), *places, "--data_path", str(faces_zip), "--dry_run"]
     assert cli.main(argv) == 0
     out = capsys.readouterr().out
+    (tmp_path / "resolved.yaml").write_text(out)
+    again = parse(TrainConfig, ["--config", f"{tmp_path}/resolved.yaml"], "facegen train", "")
+    assert (again.model, again.latent_dim, again.dry_run) == ("combined", 6, False)
+    assert yaml.safe_load(out) == yaml.safe_load(again.record())
+    (tmp_path / "resolved.yaml").unlink()
     for line in (
         "model: combined",
         "latent_dim: 6",
         "learning_rate: 0.0002",  # the paper's, filled in
         "feature_weight: 0.001",
-        "steps per epoch: 1",
+        "# steps per epoch: 1",
     ):
-        assert line in [found.strip() for found in out.splitlines()], out
+        assert line in out.splitlines(), out
     assert "images: 48" in out and "time per epoch: " in out and "images per second" in out
     for network in ("encoder", "generator", "discriminator"):
         assert any(network in line and any(c.isdigit() for c in line) for line in out.splitlines())

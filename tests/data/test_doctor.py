@@ -141,6 +141,9 @@ def test_command_line(folder, tmp_path, capsys):
         run_check(str(folder), str(folder), resolution=32, progress=False)
     for _ in range(2):  # what the first writes below the photos, the second leaves out
         assert run_check(str(folder), str(folder / "o"), resolution=32, progress=False) == 0
+    for words in (["my photos"], ["--resolution", "32", "my photos"], ["chekc", "my photos"]):
+        with pytest.raises(UserError, match=r"say: facegen data check 'my photos'$"):
+            parse(DataConfig, words, "facegen data", "")
     with pytest.raises(UserError, match="give it a folder"):
         run(DataConfig())
     with pytest.raises(UserError, match="give another --output_dir"):

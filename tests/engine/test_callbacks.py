@@ -75,6 +75,17 @@ def test_the_film_of_a_growing_network_has_one_size(tmp_path, made_up):
         assert film.n_frames == 3 and film.size == last.size
 
 
+def test_the_film_shows_epoch_10000_after_9950(tmp_path, made_up, monkeypatch):
+    taken = []
+    monkeypatch.setattr(callbacks, "_frames", lambda paths: taken.extend(p.name for p in paths))
+    monkeypatch.setattr(callbacks, "save_frames", lambda frames, path: None)
+    epochs = (50, 9950, 10000)
+    for epoch in epochs:
+        (tmp_path / f"fakes_epoch{epoch:04d}.png").touch()
+    attach(ImageGrid(tmp_path)).on_train_end()
+    assert taken == [f"fakes_epoch{epoch:04d}.png" for epoch in epochs]
+
+
 def test_a_notebook_shows_one_picture_that_changes(tmp_path, made_up, monkeypatch):
     display = pytest.importorskip("IPython.display")
     outputs = []

@@ -105,6 +105,13 @@ def test_a_run_out_of_patience_trains_no_further(vae_run, train, capsys, log_of)
     assert again == result
 
 
+def test_photos_that_moved_are_asked_for(resume, copy, tmp_path, faces_zip):
+    err = resume("--epochs", "9", "--data_path", str(tmp_path / "gone.zip"), code=2).err
+    assert "gone.zip: no such file or folder" in err and err.count("\n") == 1
+    assert f"go on with: --resume '{copy}' --data_path NEW" in err
+    assert load_config(copy / "config.yaml").epochs == 3
+
+
 def test_more_epochs_may_be_asked_for(resume, copy, vae_run, log_of):
     (copy / "environment.json").write_bytes(b"")  # after a power cut
     out = resume("--epochs", "4", "--save_interval", "1", "--on_nan", "rollback").out

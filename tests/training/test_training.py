@@ -105,6 +105,14 @@ def test_what_is_missing_is_told_before_anything_is_written(
     assert not folder.exists()
 
 
+def test_a_place_for_models_that_cannot_be_is_told_before_training(train, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file", tmp_path / "file" / "models"):
+        folder = train("no_place", f"--model vae --epochs 1 --saved_models_dir {place}", code=2)
+        assert f"error: saved_models_dir {place}: Not a directory" in capsys.readouterr().err
+        assert not folder.exists()
+
+
 def test_a_batch_larger_than_the_data(train, capsys):
     folder = train("large", "--model vae --batch_size 49", code=2)
     err = capsys.readouterr().err
