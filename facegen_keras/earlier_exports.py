@@ -5,6 +5,7 @@ import os
 import shutil
 from pathlib import Path
 
+from facegen_keras.atomic import replacing
 from facegen_keras.errors import UserError
 from facegen_keras.model_file import read_model_file
 
@@ -33,7 +34,8 @@ def keep_existing(path: str | os.PathLike) -> Path | None:
     try:
         os.link(path, kept)
     except OSError:  # a file system without hard links
-        shutil.copy2(path, kept)
+        with replacing(kept) as temporary:
+            shutil.copy2(path, temporary)
     return kept
 
 

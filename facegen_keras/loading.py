@@ -36,7 +36,7 @@ def load_generator(path: str | os.PathLike, expected_family: str | None = None) 
             f"{path}: not a generator ({_what(file, shape)}); "
             "expected a model from latents (batch, latent_dim) to images"
         )
-    model = _open(file)
+    model = open_model(file)
     output = model.output_shape
     if not isinstance(output, tuple) or len(output) != 4 or output[-1] != 3:
         raise UserError(f"{path}: not a generator (its output is {output}, not RGB images)")
@@ -69,7 +69,7 @@ def load_encoder(path: str | os.PathLike, expected_family: str | None = None) ->
     shape = first_input_shape(file.config)
     if not shape or len(shape) != 4:
         raise UserError(f"{file.path}: not an encoder ({_what(file, shape)})")
-    return _open(file)
+    return open_model(file)
 
 
 def check_same_export(generator: ModelFile, companion: ModelFile) -> None:
@@ -101,7 +101,12 @@ def _what(file: ModelFile, shape: tuple | None) -> str:
     return f"it holds a {part}" if part else f"its input is {shape}"
 
 
-def _open(file: ModelFile) -> keras.Model:
+def open_model(file: ModelFile) -> keras.Model:
+    """Open a file that `read_model_file` has judged.
+
+    Raises:
+        UserError: Keras cannot make a model of it.
+    """
     try:
         return keras.saving.load_model(file.path, compile=False, safe_mode=True)
     except Exception as error:  # whatever a damaged or foreign file makes Keras raise

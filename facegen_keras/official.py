@@ -18,7 +18,7 @@ import numpy as np
 from facegen_keras.earlier_exports import keep_existing
 from facegen_keras.errors import UserError
 from facegen_keras.export import write_model
-from facegen_keras.loading import check_same_export
+from facegen_keras.loading import check_same_export, open_model
 from facegen_keras.model_file import SUFFIXES, read_model_file
 from facegen_keras.models import stylegan2
 from facegen_keras.official_files import State, read_networks
@@ -140,8 +140,9 @@ def load_discriminator(generator_path: str | os.PathLike) -> keras.Model:
         UserError: It is missing, damaged or unsafe, or was exported from another model.
     """
     path = discriminator_path(generator_path)
-    check_same_export(read_model_file(generator_path), read_model_file(path))  # judges classes too
-    return keras.saving.load_model(path, compile=False, safe_mode=True)
+    file = read_model_file(path)
+    check_same_export(read_model_file(generator_path), file)
+    return open_model(file)
 
 
 def architecture_of(state: Mapping[str, np.ndarray]) -> Architecture:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -33,6 +34,12 @@ def test_a_discriminator_of_another_export_is_refused(stylegan2_reference, tmp_p
     update_metadata(target, export="a")
     update_metadata(discriminator_path(target), export="b")
     with pytest.raises(UserError, match=r"discriminator.*: exported from another model than"):
+        load_discriminator(target)
+    update_metadata(discriminator_path(target), export="a")
+    with h5py.File(discriminator_path(target), "r+") as file:
+        layers = file["model_weights"]
+        del layers[next(name for name in layers if len(layers[name]))]
+    with pytest.raises(UserError, match=r"discriminator\.h5: Keras cannot open it \("):
         load_discriminator(target)
 
 
