@@ -131,6 +131,8 @@ class GenerateConfig:
             raise UserError(f"{name}: only used by {readers}; leave it out, or give {readers}")
         if self.reconstruct:
             self._check_pairs()
+        if flags == ["directions"] and self.seeds and len(self.seed_list()) > 1:
+            raise UserError(f"seeds {self.seeds}: directions moves one face; give one seed")
 
     def _check_pairs(self) -> None:
         shape = self.shape()

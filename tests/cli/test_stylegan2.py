@@ -67,6 +67,8 @@ def test_directions_start_from_the_face_that_is_asked_for(model_path, tmp_path, 
     assert np.abs(middle - alone).max() <= 1 and alone.std() > 1
     assert generate(model_path, tmp_path, *flags, "--interpolate", "1,2") == 2
     assert "interpolate: not together with directions" in capsys.readouterr().err
+    assert generate(model_path, tmp_path, *flags, "--seeds", "1,2") == 2
+    assert "seeds 1,2: directions moves one face; give one seed" in capsys.readouterr().err
 
 
 def test_projection_comes_nearer_to_the_photo(model_path, tmp_path):
