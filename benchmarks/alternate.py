@@ -82,7 +82,10 @@ def _alternate(names: list[str], options: argparse.Namespace) -> None:
         # Every other round the other way round: neither is always the first.
         for name in names if number % 2 == 0 else names[::-1]:
             workers[name].stdin.write("go\n")
-            rate, seconds = map(float, workers[name].stdout.readline().split())
+            answer = workers[name].stdout.readline()
+            if not answer:
+                raise SystemExit(f"{name}: its process ended, with code {workers[name].wait()}")
+            rate, seconds = map(float, answer.split())
             rates[name].append(rate)
             costs[name].append(1000 * seconds / images)
         ratios.append(rates[ours][-1] / rates[theirs][-1])

@@ -59,6 +59,9 @@ def fit(
     if data:
         start = {"start_epoch": model.start_epoch, "skip_steps": model.start_position}
         batches = FaceBatches(faces, batch_size, seed=model.seed, **start)
+        if keras.backend.backend() == "tensorflow" and "steps_per_epoch" not in kwargs:
+            callbacks.append(_TellEpoch(batches))
+            batches = batches.tensorflow_dataset()
     model.begin(batch_size, kwargs.get("steps_per_epoch") or len(batches))
     if model.metrics_to_restore is not None:
         callbacks.insert(0, _RestoreMetrics(model.metrics_to_restore))
@@ -107,6 +110,17 @@ def _faces_for(model: FaceModel, faces: Any, progress: bool) -> Faces:
             f"load them with resolution={wanted}"
         )
     return faces
+
+
+class _TellEpoch(keras.callbacks.Callback):
+    """Tells batches that Keras does not know which epoch is about to be read."""
+
+    def __init__(self, batches: FaceBatches):
+        super().__init__()
+        self.batches = batches
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        self.batches.epoch = epoch
 
 
 class _RestoreMetrics(keras.callbacks.Callback):

@@ -42,6 +42,20 @@ def test_skipped_steps_cost_nothing_and_end_with_their_epoch():
     assert all((resumed[step] == fresh[step]).all() for step in range(4))
 
 
+def test_the_dataset_of_tensorflow_has_the_same_batches():
+    faces = fg.load_faces(numbered(23), resolution=8)
+    batches = fg.FaceBatches(faces, 5, seed=9, start_epoch=2, skip_steps=1)
+    dataset = batches.tensorflow_dataset()
+    assert len(dataset) == 4 and not dataset.options().autotune.enabled
+    for epoch in (2, 3):
+        batches.epoch = epoch
+        read = [batch.numpy() for batch in dataset]
+        expected = [order.batch(faces, 9, epoch, step, 5) for step in range(4)]
+        if epoch == 2:
+            expected[0] = np.zeros_like(expected[0])
+        assert read[0].dtype == np.uint8 and (np.stack(read) == np.stack(expected)).all()
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [

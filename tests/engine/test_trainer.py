@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import facegen_keras as fg
+from facegen_keras.data import order
 from facegen_keras.engine.guards import NanGuard
 from facegen_keras.engine.optimizer_group import OptimizerGroup
 from facegen_keras.errors import UserError
@@ -62,6 +63,23 @@ def test_fit_can_go_on_in_the_middle_of_an_epoch(toy, images, state):
         np.testing.assert_array_equal(values, history[name][1:])
     for (name, value), expected in zip(state(resumed).items(), state(whole).values(), strict=True):
         np.testing.assert_array_equal(value, expected, err_msg=name)
+
+
+def test_every_epoch_is_read_in_its_own_order(toy, images, monkeypatch):
+    read = []
+    batch = order.batch
+
+    def reading(faces, seed, epoch, step, batch_size):
+        read.append((epoch, step))
+        return batch(faces, seed, epoch, step, batch_size)
+
+    monkeypatch.setattr(order, "batch", reading)
+    model = toy()
+    model.start_epoch = 5
+    model.fit(images, epochs=8, batch_size=8, verbose=0)
+    model.fit(images, epochs=1, batch_size=8, verbose=0)
+    expected = [(epoch, step) for epoch in (5, 6, 7, 0) for step in range(3)]
+    assert list(dict.fromkeys(read)) == expected
 
 
 def test_the_first_loss_that_breaks_ends_training_and_is_told(toy, images):
