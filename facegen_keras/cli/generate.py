@@ -18,7 +18,8 @@ from facegen_keras.parts import MAIN_PARTS
 Family = Literal["vae", "dcgan", "combined", "stylegan2"]
 _AT_A_TIME = 256  # faces in memory between sampling and writing
 _FACES = 16  # where neither num_images nor seeds nor a grid says how many
-_FLAGS = ("interpolate", "reconstruct", "style_mix", "truncation_sweep", "directions", "project")
+_STYLEGAN2_FLAGS = ("style_mix", "truncation_sweep", "directions", "project")
+_FLAGS = ("interpolate", "reconstruct", *_STYLEGAN2_FLAGS)
 # What each mode reads, of the options that not all of them read. Plain faces are the mode "faces",
 # a walk through photos is "interpolate photos".
 _STYLES = {"truncation_cutoff", "noise_mode"}
@@ -242,8 +243,7 @@ def find_model(config: GenerateConfig) -> Path:
 
 def _explored(config: GenerateConfig) -> list[str]:
     """The flags in use that only a StyleGAN2 understands."""
-    names = ("style_mix", "truncation_sweep", "directions", "project")
-    return [name for name in names if getattr(config, name)]
+    return [name for name in _STYLEGAN2_FLAGS if getattr(config, name)]
 
 
 def _explore(config: GenerateConfig, generator: Generator, folder: Path) -> None:

@@ -176,16 +176,17 @@ def _crc32(name: str, value: np.ndarray, before: int) -> int:
 
 def _assign(model: FaceModel, values: dict[str, np.ndarray], path: Path) -> None:
     variables = _variables(model)
-    difference = ""
     if variables.keys() != values.keys():
-        difference = f"{len(values)} variables; this {model.family} has {len(variables)}"
-    for name in variables.keys() & values.keys():
-        shape, stored = tuple(variables[name].shape), values[name].shape
-        if shape != stored:
-            difference = difference or f"{variables[name].path} is {stored} there, {shape} here"
-    if difference:
+        differences = [f"{len(values)} variables; this {model.family} has {len(variables)}"]
+    else:
+        differences = [
+            f"{variable.path} is {values[name].shape} there, {tuple(variable.shape)} here"
+            for name, variable in variables.items()
+            if tuple(variable.shape) != values[name].shape
+        ]
+    if differences:
         raise UserError(
-            f"{path}: written by a model of another shape ({difference}); resume with the "
+            f"{path}: written by a model of another shape ({differences[0]}); resume with the "
             "configuration it was trained with"
         )
     for name, variable in variables.items():

@@ -337,13 +337,13 @@ class FaceModel(keras.Model):
             checkpoints: Folder to save checkpoints in, every epoch and every ten minutes, and to
                 go on from when it holds one already: the same call again after a lost session
                 ends where it would have ended, and does nothing when all epochs are trained.
-            **kwargs: Handed on to `keras.Model.fit`.
+            **kwargs: Handed on to `keras.Model.fit`, but for `initial_epoch` and validation data.
 
         Raises:
-            UserError: `compile` was not called, the images have another size, there are fewer of
-                them than one batch holds, the checkpoints are of another training, or a loss
-                stopped being a number (with a `NanGuard` of the caller's own and no checkpoints
-                training just ends).
+            UserError: `compile` was not called, `faces` or an argument is something else, the
+                images have another size, there are fewer of them than one batch holds, the
+                checkpoints are of another training, or a loss stopped being a number (with a
+                `NanGuard` of the caller's own and no checkpoints training just ends).
         """
         from facegen_keras.engine.fit import fit  # built on this class
 
