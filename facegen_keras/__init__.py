@@ -5,23 +5,22 @@ import importlib
 import facegen_keras.startup  # noqa: F401 - first: it imports Keras without TensorFlow's notes
 
 # isort: split
-from facegen_keras.config import TrainConfig
 from facegen_keras.data import FaceBatches, Faces, load_faces
 from facegen_keras.engine.callbacks import ImageGrid, LatentReport, RunLog
 from facegen_keras.engine.guards import CollapseAlarm
 from facegen_keras.errors import UserError
-from facegen_keras.export import save_generator
-from facegen_keras.generate import save_grid
-from facegen_keras.generator import Generator
-from facegen_keras.loading import load_encoder, load_generator
+from facegen_keras.export.write import save_generator
+from facegen_keras.generate.generator import Generator
+from facegen_keras.generate.loading import load_encoder, load_generator
+from facegen_keras.generate.stylegan2 import StyleGAN2Generator
 from facegen_keras.models import stylegan2
 from facegen_keras.models.combined import Combined
 from facegen_keras.models.dcgan import DCGAN
-from facegen_keras.models.stylegan2_training import StyleGAN2
+from facegen_keras.models.stylegan2.family import StyleGAN2
 from facegen_keras.models.vae import VAE
-from facegen_keras.stylegan2_generator import StyleGAN2Generator
-
-__version__ = "0.1.0"
+from facegen_keras.pictures import save_grid
+from facegen_keras.runs.config import TrainConfig
+from facegen_keras.version import __version__
 
 __all__ = [
     "DCGAN",
@@ -38,6 +37,7 @@ __all__ = [
     "StyleGAN2Generator",
     "TrainConfig",
     "UserError",
+    "__version__",
     "explorer",
     "figures",
     "import_nvidia",
@@ -53,8 +53,10 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     """Import what takes a second, SciPy and Matplotlib, when it is first asked for."""
-    if name in ("explorer", "figures", "metrics"):
+    if name in ("figures", "metrics"):
         return importlib.import_module(f"facegen_keras.{name}")
+    if name == "explorer":
+        return importlib.import_module("facegen_keras.figures.explorer")
     if name == "import_nvidia":  # reads files of PyTorch with what is under metrics
-        return importlib.import_module("facegen_keras.official").import_nvidia
+        return importlib.import_module("facegen_keras.models.stylegan2.import_nvidia").import_nvidia
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -28,3 +28,11 @@ def require(module: str, extra: str) -> ModuleType:
             f"the package {module.partition('.')[0]!r} is needed for this and is not installed; "
             f"run: pip install '.[{extra}]' in the repository's folder"
         ) from error
+
+
+def printable(name: str) -> str:
+    """Return a name as one line that does nothing to a terminal: `\\n`, `\\x1b`, `\\udcff`."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in name
+    )

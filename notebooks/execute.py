@@ -16,7 +16,7 @@ import nbformat
 from nbclient import NotebookClient
 from PIL import Image
 
-from facegen_keras.atomic import replacing
+from facegen_keras.files.atomic import replacing
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 

@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from facegen_keras import attributes
 from facegen_keras.errors import UserError
-from facegen_keras.generator import Generator
+from facegen_keras.generate import attributes
+from facegen_keras.generate.generator import Generator
 
 
 def painted(box=None, colour=(200, 200, 200), level=100, side=64) -> np.ndarray:

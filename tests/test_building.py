@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from facegen_keras.building import build
-from facegen_keras.config import TrainConfig
+from facegen_keras.runs.build import build
+from facegen_keras.runs.config import TrainConfig
 
 
 def test_the_seed_decides_the_initial_weights():

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from facegen_keras import dry_run
+from facegen_keras.runs import dry_run
 
 
 def test_a_dry_run_times_no_compiling(monkeypatch):

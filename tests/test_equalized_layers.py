@@ -4,7 +4,7 @@ import numpy as np
 from keras import ops
 
 from facegen_keras.engine import autodiff
-from facegen_keras.equalized_layers import MinibatchStddev, activate
+from facegen_keras.models.stylegan2.equalized_layers import MinibatchStddev, activate
 
 
 def test_activation_is_differentiated_twice_through_its_result():

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from facegen_keras import explorer, latent
 from facegen_keras.errors import UserError
-from facegen_keras.generator import Generator
+from facegen_keras.figures import explorer
+from facegen_keras.generate import w_space as latent
+from facegen_keras.generate.generator import Generator
+from facegen_keras.generate.stylegan2 import StyleGAN2Generator
 from facegen_keras.models import stylegan2
 from facegen_keras.models.dcgan import build_generator
-from facegen_keras.stylegan2_generator import StyleGAN2Generator
 
 REFERENCE = Path(__file__).parent / "fixtures" / "stylegan2_reference.npz"
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from facegen_keras import fir
 from facegen_keras.engine import autodiff
+from facegen_keras.models.stylegan2 import fir
 
 
 @pytest.mark.parametrize("form", ["smooth", "downsample", "upsample"])

@@ -9,23 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from facegen_keras.cli.values import parse_grid, parse_seeds
 from facegen_keras.errors import UserError
-from facegen_keras.generate import (
-    beside,
-    encode,
-    grid_shape,
-    interpolate,
-    interpolate_seeds,
-    parse_grid,
-    parse_seeds,
-    reconstruct,
-    save_faces,
-    save_frames,
-    save_grid,
-    tile,
-    walk,
-)
-from facegen_keras.generator import Generator, latents
+from facegen_keras.generate.generator import Generator
+from facegen_keras.generate.walks import encode, interpolate, interpolate_seeds, reconstruct, walk
+from facegen_keras.inference import latents
+from facegen_keras.pictures import beside, grid_shape, save_faces, save_frames, save_grid, tile
 
 
 @pytest.fixture(scope="module")

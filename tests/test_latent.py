@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from keras import ops
 
-from facegen_keras import latent
+from facegen_keras.cli.values import parse_layers
 from facegen_keras.errors import UserError
+from facegen_keras.generate import w_space
+from facegen_keras.generate.projection import distance, project
+from facegen_keras.generate.stylegan2 import StyleGAN2Generator, interpolate_w
 from facegen_keras.models import stylegan2
-from facegen_keras.projection import distance, project
-from facegen_keras.stylegan2_generator import StyleGAN2Generator
 
 REFERENCE = Path(__file__).parent / "fixtures" / "stylegan2_reference.npz"
 
@@ -24,7 +25,7 @@ def generator():
 
 
 def test_the_matrix_of_mixed_styles(generator):
-    matrix = latent.style_mix(generator, [1, 2], [3, 4, 5], range(2), truncation_psi=0.7)
+    matrix = w_space.style_mix(generator, [1, 2], [3, 4, 5], range(2), truncation_psi=0.7)
     assert matrix.shape == (3, 4, 32, 32, 3)
     assert (matrix[0, 0] == 255).all()
     plain = generator.sample([1, 2, 3, 4, 5], truncation_psi=0.7)
@@ -37,34 +38,34 @@ def test_the_matrix_of_mixed_styles(generator):
     image = np.clip(np.rint((generator.synthesis(styles)[0] + 1) * 127.5), 0, 255)
     np.testing.assert_array_equal(matrix[2, 2], image.astype("uint8"))
     # All layers from the column is the column's face.
-    whole = latent.style_mix(generator, [1], [3], range(8))
+    whole = w_space.style_mix(generator, [1], [3], range(8))
     np.testing.assert_array_equal(whole[1, 1], whole[0, 1])
 
 
 def test_layers_are_parsed():
-    assert latent.parse_layers("0-3,6", 8) == [0, 1, 2, 3, 6]
+    assert parse_layers("0-3,6", 8) == [0, 1, 2, 3, 6]
     for text in ("8", "3-1", "a", ""):
         with pytest.raises(UserError, match="from 0 to 7"):
-            latent.parse_layers(text, 8)
+            parse_layers(text, 8)
 
 
 def test_the_truncation_sweep(generator):
-    faces = latent.truncation_sweep(generator, [7, 8], psis=(0.0, 0.5, 1.0))
+    faces = w_space.truncation_sweep(generator, [7, 8], psis=(0.0, 0.5, 1.0))
     assert faces.shape == (2, 3, 32, 32, 3)
     np.testing.assert_array_equal(faces[0, 0], faces[1, 0])
     np.testing.assert_array_equal(faces[:, 2], generator.sample([7, 8]))
 
 
 def test_a_walk_in_w(generator):
-    frames = latent.interpolate_w(generator, [1, 2], frames=5, loop=False)
+    frames = interpolate_w(generator, [1, 2], frames=5, loop=False)
     np.testing.assert_array_equal(frames[[0, -1]], generator.sample([1, 2]))
-    loop = latent.interpolate_w(generator, [1, 2], frames=4, noise_mode="none", truncation_psi=0.5)
+    loop = interpolate_w(generator, [1, 2], frames=4, noise_mode="none", truncation_psi=0.5)
     plain = generator.sample([1, 2], noise_mode="none", truncation_psi=0.5)
     np.testing.assert_array_equal(loop[[0, 2]], plain)
 
 
 def test_pca_finds_the_axes_of_w(generator):
-    found = latent.pca_directions(generator, count=32, samples=2000)
+    found = w_space.pca_directions(generator, count=32, samples=2000)
     np.testing.assert_allclose(found.vectors @ found.vectors.T, np.eye(32), atol=1e-5)
     assert (np.diff(found.scales) <= 1e-6).all()
     z = np.random.RandomState(0).randn(2000, 32)
@@ -76,7 +77,7 @@ def test_pca_finds_the_axes_of_w(generator):
 
 
 def test_sefa_finds_what_the_weights_amplify(generator):
-    found = latent.sefa_directions(generator, count=32)
+    found = w_space.sefa_directions(generator, count=32)
     network = generator.network("const")
     kernels = [
         ops.convert_to_numpy(layer.affine_kernel)
@@ -90,15 +91,15 @@ def test_sefa_finds_what_the_weights_amplify(generator):
 
 
 def test_a_face_moves_along_a_direction(generator):
-    found = latent.sefa_directions(generator, count=2)
-    faces = latent.along(generator, found, seed=5, steps=(-2, 0, 2))
+    found = w_space.sefa_directions(generator, count=2)
+    faces = w_space.along(generator, found, seed=5, steps=(-2, 0, 2))
     assert faces.shape == (2, 3, 32, 32, 3)
     plain = generator.sample([5], truncation_psi=0.7)[0]
     np.testing.assert_array_equal(faces[0, 1], plain)
     np.testing.assert_array_equal(faces[1, 1], plain)
     assert (faces[0, 0] != plain).any() and (faces[0, 2] != faces[1, 2]).any()
     with pytest.raises(UserError, match="expected 1 to 32"):
-        latent.sefa_directions(generator, count=33)
+        w_space.sefa_directions(generator, count=33)
 
 
 def test_projection_finds_a_face_of_the_generator(generator):

@@ -6,15 +6,11 @@ import h5py
 import numpy as np
 import pytest
 
-from facegen_keras import official
 from facegen_keras.errors import UserError
-from facegen_keras.export import update_metadata
-from facegen_keras.official import (
-    architecture_of,
-    discriminator_path,
-    import_nvidia,
-    load_discriminator,
-)
+from facegen_keras.export.read import discriminator_path, load_discriminator
+from facegen_keras.export.write import update_metadata
+from facegen_keras.models.stylegan2 import import_nvidia as official
+from facegen_keras.models.stylegan2.import_nvidia import architecture_of, import_nvidia
 
 
 def parts(stylegan2_reference):
@@ -58,7 +54,7 @@ def test_a_discriminator_of_another_export_is_refused(stylegan2_reference, tmp_p
 def test_damaged_weights_are_refused_before_a_network_is_built(
     name, value, message, stylegan2_reference, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("facegen_keras.models.stylegan2.build_mapping", None)
+    monkeypatch.setattr("facegen_keras.models.stylegan2.networks.build_mapping", None)
     np.savez(tmp_path / "a.npz", **{**parts(stylegan2_reference)[0], name: value})
     with pytest.raises(UserError, match=message):
         import_nvidia(tmp_path / "a.npz", tmp_path / "x.h5")

@@ -13,13 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facegen_keras import official_files
 from facegen_keras.errors import UserError
-from facegen_keras.official import (
-    discriminator_path,
-    import_nvidia,
-    load_discriminator,
-)
+from facegen_keras.export.read import discriminator_path, load_discriminator
+from facegen_keras.models.stylegan2 import official_files
+from facegen_keras.models.stylegan2.import_nvidia import import_nvidia
 
 REFERENCE = Path(__file__).parent / "fixtures" / "stylegan2_reference.npz"
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from facegen_keras.posterior import draw_latents
+from facegen_keras.models.posterior import draw_latents
 
 
 def test_drawn_latents():

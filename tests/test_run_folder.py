@@ -7,10 +7,10 @@ import os
 import pytest
 
 import facegen_keras as fg
-from facegen_keras import run_folder
-from facegen_keras.config import MAY_CHANGE, TrainConfig, load_config
 from facegen_keras.data import Report
-from facegen_keras.run_folder import find_run, make_run
+from facegen_keras.runs import folder as run_folder
+from facegen_keras.runs.config import MAY_CHANGE, TrainConfig, load_config
+from facegen_keras.runs.folder import find_run, make_run
 
 
 @pytest.fixture

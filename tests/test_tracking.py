@@ -7,9 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from facegen_keras import cli, tracking
-from facegen_keras.config import TrainConfig
+from facegen_keras import cli
 from facegen_keras.errors import UserError
+from facegen_keras.runs import tracking
+from facegen_keras.runs.config import TrainConfig
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 
 from facegen_keras.cli.parser import nearest, parse
-from facegen_keras.data.sources import printable
-from facegen_keras.errors import UserError
+from facegen_keras.errors import UserError, printable
+from facegen_keras.version import __version__
 
 # Each is the module `facegen_keras.cli.<name>` with a dataclass `CONFIG` and a function `run`, or
 # with a function `main` that reads the flags itself; imported only when it is asked for.
@@ -20,6 +20,7 @@ COMMANDS = {
     "sweep": "train several configurations one after the other and compare them",
     "import": "read official StyleGAN2 weights",
 }
+MODULES = {"import": "import_weights"}  # where a module cannot have the name of its command
 _FULL = (errno.ENOSPC, errno.EDQUOT)  # writing tells them without the file's name
 
 
@@ -75,8 +76,6 @@ def _dispatch(argv: list[str]) -> int:
         return 0
     name, *flags = argv
     if name == "--version":
-        from facegen_keras import __version__
-
         print(f"facegen-keras {__version__}")
         return 0
     if name not in COMMANDS:
@@ -84,7 +83,7 @@ def _dispatch(argv: list[str]) -> int:
             f"{name!r}: unknown command; expected one of "
             f"{', '.join(COMMANDS)}{nearest(name, list(COMMANDS))}"
         )
-    command = importlib.import_module(f"facegen_keras.cli.{name}")
+    command = importlib.import_module(f"facegen_keras.cli.{MODULES.get(name, name)}")
     if hasattr(command, "main"):  # a command with a line of its own kind
         return int(command.main(flags) or 0)
     if hasattr(command, "expand"):  # flags that stand for others, such as --resume

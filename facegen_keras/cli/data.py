@@ -9,8 +9,8 @@ from facegen_keras.data.contact_sheet import draw_contact_sheet
 from facegen_keras.data.decode import Settings
 from facegen_keras.data.doctor import Diagnosis, examine
 from facegen_keras.data.faces import open_source, parse_crop
-from facegen_keras.data.sources import check_output_dir, printable
-from facegen_keras.errors import UserError
+from facegen_keras.errors import UserError, printable
+from facegen_keras.files.places import check_output_dir
 from facegen_keras.resolution import check_resolution
 
 NAMES_SHOWN = 3  # per line of the table; the JSON has all of them

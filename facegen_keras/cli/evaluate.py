@@ -8,9 +8,10 @@ from typing import Any, Literal
 
 from facegen_keras.cli.model_path import under_either_name
 from facegen_keras.data import Faces, load_faces
+from facegen_keras.data.image_files import doubts, look
 from facegen_keras.errors import UserError
-from facegen_keras.export import update_metadata
-from facegen_keras.loading import load_generator
+from facegen_keras.export.write import update_metadata
+from facegen_keras.generate.loading import load_generator
 from facegen_keras.metrics import (
     EfficientNetLite0Features,
     Evaluation,
@@ -23,7 +24,6 @@ from facegen_keras.metrics import (
     memorisation,
 )
 from facegen_keras.metrics.evaluate import check_metrics
-from facegen_keras.metrics.image_files import doubts, look
 
 GENERATED = 10_000  # below it FID is biased upward by more than models differ
 MEMORISED_SAMPLES = 1000  # samples looked at by the memorisation check; their nearest are shown

@@ -6,14 +6,17 @@ from typing import Literal
 
 import numpy as np
 
-from facegen_keras import generate as pictures
+from facegen_keras import pictures
 from facegen_keras.cli.model_path import under_either_name
+from facegen_keras.cli.values import parse_grid, parse_psis, parse_seeds
 from facegen_keras.data import load_faces
 from facegen_keras.data.faces import open_source, parse_crop
 from facegen_keras.errors import UserError
-from facegen_keras.generator import Generator
-from facegen_keras.loading import load_encoder, load_generator
-from facegen_keras.parts import MAIN_PARTS
+from facegen_keras.export.parts import MAIN_PARTS
+from facegen_keras.generate import walks
+from facegen_keras.generate.generator import Generator
+from facegen_keras.generate.loading import load_encoder, load_generator
+from facegen_keras.inference import to_uint8
 
 Family = Literal["vae", "dcgan", "combined", "stylegan2"]
 _AT_A_TIME = 256  # faces in memory between sampling and writing
@@ -172,7 +175,7 @@ class GenerateConfig:
 
     def shape(self) -> tuple[int, int] | None:
         """Columns and rows that were asked for, if any were."""
-        return pictures.parse_grid(self.grid) if self.grid else None
+        return parse_grid(self.grid) if self.grid else None
 
     def count(self) -> int:
         """Number of faces or photos, where no seeds are given."""
@@ -182,12 +185,12 @@ class GenerateConfig:
     def seed_list(self) -> list[int]:
         """The seeds of the faces."""
         if self.seeds:
-            return pictures.parse_seeds(self.seeds)
+            return parse_seeds(self.seeds)
         return list(range(self.seed, self.seed + self.count()))
 
     def stops(self) -> list[int]:
         """The seeds that the walk goes through."""
-        return pictures.parse_seeds(self.interpolate, "interpolate")
+        return parse_seeds(self.interpolate, "interpolate")
 
     def options(self) -> dict:
         """What a generator is told at call time: the options that were given."""
@@ -210,9 +213,9 @@ def run(config: GenerateConfig) -> int:
         _reconstruct(config, generator, path, folder)
     if config.interpolate and config.interpolate != "photos":
         if generator.family == "stylegan2":
-            from facegen_keras.latent import interpolate_w as interpolate_seeds
+            from facegen_keras.generate.stylegan2 import interpolate_w as interpolate_seeds
         else:
-            interpolate_seeds = pictures.interpolate_seeds
+            interpolate_seeds = walks.interpolate_seeds
         frames = interpolate_seeds(
             generator,
             config.stops(),
@@ -262,7 +265,7 @@ def _explore(config: GenerateConfig, generator: Generator, folder: Path) -> None
             stylegan2.save_style_mix(generator, config.style_mix, folder, config.options())
         )
     if config.truncation_sweep:
-        psis = stylegan2.parse_psis(config.truncation_sweep)
+        psis = parse_psis(config.truncation_sweep)
         paths.append(
             stylegan2.save_truncation_sweep(
                 generator, config.seed_list(), psis, folder, config.options()
@@ -305,13 +308,13 @@ def _faces(config: GenerateConfig, generator: Generator, folder: Path) -> None:
 def _reconstruct(config: GenerateConfig, generator: Generator, path: Path, folder: Path) -> None:
     encoder = load_encoder(path, expected_family=config.model)
     photos = _photos(config, generator, config.reconstruct, config.count())
-    means = pictures.encode(encoder, photos)
+    means = walks.encode(encoder, photos)
     if config.interpolate == "photos":
-        z = pictures.walk(means, config.frames, loop=config.format != "png")
-        _save_walk(config, generator, pictures.to_uint8(generator(z)), folder)
+        z = walks.walk(means, config.frames, loop=config.format != "png")
+        _save_walk(config, generator, to_uint8(generator(z)), folder)
         if config.grid and not config.shape():
             return
-    pairs = pictures.beside(photos, pictures.to_uint8(generator(means)))
+    pairs = pictures.beside(photos, to_uint8(generator(means)))
     target = folder / f"{generator.family}_reconstruction.png"
     pictures.save_grid(pairs, target, config.shape())
     print(f"{len(pairs)} photos, each beside its reconstruction: {target}")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from facegen_keras.parts import MAIN_PARTS
+from facegen_keras.export.parts import MAIN_PARTS
 
 
 def under_either_name(path: Path) -> Path:

@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from facegen_keras import generate as pictures
-from facegen_keras import latent
-from facegen_keras.errors import UserError
-from facegen_keras.projection import project
-from facegen_keras.stylegan2_generator import StyleGAN2Generator
+from facegen_keras import pictures
+from facegen_keras.cli.values import parse_layers, parse_mix, parse_seeds
+from facegen_keras.generate import w_space
+from facegen_keras.generate.projection import project
+from facegen_keras.generate.stylegan2 import StyleGAN2Generator
 
-MIX_USAGE = "expected rows=1,2,3 cols=4,5,6 layers=0-3"
 STEPS = (-3, -2, -1, 0, 1, 2, 3)  # in units of a direction's scale
 
 
@@ -21,11 +20,11 @@ def save_style_mix(
 ) -> Path:
     """Write the matrix of `rows=... cols=... layers=...` as one picture."""
     parts = parse_mix(words)
-    matrix = latent.style_mix(
+    matrix = w_space.style_mix(
         generator,
-        pictures.parse_seeds(parts["rows"], "style_mix rows"),
-        pictures.parse_seeds(parts["cols"], "style_mix cols"),
-        latent.parse_layers(parts["layers"], generator.layers),
+        parse_seeds(parts["rows"], "style_mix rows"),
+        parse_seeds(parts["cols"], "style_mix cols"),
+        parse_layers(parts["layers"], generator.layers),
         **options,
     )
     return _save_table(matrix, folder / f"{generator.family}_style_mix.png")
@@ -40,7 +39,7 @@ def save_truncation_sweep(
 ) -> Path:
     """Write each seed's face at each truncation ψ as one picture, a row per seed."""
     options = {name: value for name, value in options.items() if name != "truncation_psi"}
-    table = latent.truncation_sweep(generator, seeds, psis, **options)
+    table = w_space.truncation_sweep(generator, seeds, psis, **options)
     return _save_table(table, folder / f"{generator.family}_truncation.png")
 
 
@@ -53,8 +52,8 @@ def save_directions(
     options: dict[str, Any],
 ) -> Path:
     """Write one face moved along the strongest directions, a row per direction."""
-    find = latent.pca_directions if method == "pca" else latent.sefa_directions
-    table = latent.along(generator, find(generator, count), seed, STEPS, **options)
+    find = w_space.pca_directions if method == "pca" else w_space.sefa_directions
+    table = w_space.along(generator, find(generator, count), seed, STEPS, **options)
     return _save_table(table, folder / f"{generator.family}_directions_{method}.png")
 
 
@@ -75,35 +74,6 @@ def save_projection(
     ]
     np.savez(paths[-1], styles=found.styles, losses=found.losses)
     return paths
-
-
-def parse_mix(words: list[str]) -> dict[str, str]:
-    """`rows`, `cols` and `layers` of a style mixing.
-
-    Raises:
-        UserError: One of them is missing, twice there, or something else is.
-    """
-    parts: dict[str, str] = {}
-    for word in words:
-        name, equals, value = word.partition("=")
-        if name not in ("rows", "cols", "layers") or not equals or name in parts:
-            raise UserError(f"style_mix {word!r}: {MIX_USAGE}")
-        parts[name] = value
-    if len(parts) < 3:
-        raise UserError(f"style_mix {' '.join(words)}: {MIX_USAGE}")
-    return parts
-
-
-def parse_psis(text: str) -> list[float]:
-    """Truncations from `"0,0.5,0.7,1"`.
-
-    Raises:
-        UserError: Something is not a number.
-    """
-    try:
-        return [float(piece) for piece in text.split(",")]
-    except ValueError:
-        raise UserError(f"truncation_sweep {text!r}: expected numbers such as 0,0.5,1") from None
 
 
 def _save_table(table: np.ndarray, path: Path) -> Path:

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import keras
 
-from facegen_keras import figures, training
-from facegen_keras.building import build, resolved
+from facegen_keras import figures
 from facegen_keras.cli.parser import parse
-from facegen_keras.config import TrainConfig, load_config
 from facegen_keras.errors import UserError
 from facegen_keras.figures.curves import compare_families
-from facegen_keras.run_folder import RESULT, check_same_run
+from facegen_keras.runs.build import build, resolved
+from facegen_keras.runs.config import TrainConfig, load_config
+from facegen_keras.runs.folder import RESULT, check_same_run
+from facegen_keras.runs.train import train
 
 USAGE = (
     "usage: facegen sweep FILE.yaml [FILE.yaml ...] [--NAME VALUE ...]\n\n"
@@ -90,7 +91,7 @@ def _train(config: TrainConfig, began: float) -> Path:
         left = config.time_limit_seconds - (time.monotonic() - began)
     if left is None or left >= 0.001:  # what three digits can tell
         limit = None if left is None else f"{left:.3f}s"
-        training.train(dataclasses.replace(config, time_limit=limit))
+        train(dataclasses.replace(config, time_limit=limit))
         keras.backend.clear_session()
     if _epochs_finished(folder) < config.epochs:  # Ctrl-C or the time limit, and not for this alone
         raise UserError(f"{config.name}: stopped before its end; the same line again goes on")

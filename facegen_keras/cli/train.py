@@ -8,11 +8,11 @@ from pathlib import Path
 
 import yaml
 
-from facegen_keras import training
-from facegen_keras.config import TrainConfig
-from facegen_keras.dry_run import dry_run
 from facegen_keras.errors import UserError
-from facegen_keras.run_folder import find_run
+from facegen_keras.runs.config import TrainConfig
+from facegen_keras.runs.dry_run import dry_run
+from facegen_keras.runs.folder import find_run
+from facegen_keras.runs.train import train
 
 CONFIG = TrainConfig
 
@@ -36,7 +36,7 @@ def run(config: TrainConfig) -> int:
             text = dry_run(config)
         print(text)
     else:
-        training.train(config)
+        train(config)
     return 0
 
 

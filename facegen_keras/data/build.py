@@ -14,6 +14,7 @@ from facegen_keras.data.pixels import HEADER_BYTES
 from facegen_keras.data.sources import WAYS, Source
 from facegen_keras.data.worker import process
 from facegen_keras.errors import UserError
+from facegen_keras.files.places import cache_folder
 
 
 def open_or_build(
@@ -30,7 +31,7 @@ def open_or_build(
         UserError: The crop is too small, no image is usable, or the cache cannot be written.
     """
     check_crop(settings)
-    folder = cache.cache_folder(cache_dir)
+    folder = cache_folder(cache_dir)
     index = cache.index_path(folder, source.stamp, settings, limit)
     entry = cache.open_entry(folder, index)
     if entry is not None and not _usable_by_now(source, entry.passing, settings):

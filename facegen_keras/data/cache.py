@@ -56,12 +56,6 @@ class Entry:
     passing: tuple[str, ...] = ()
 
 
-def cache_folder(cache_dir: str | os.PathLike | None) -> Path:
-    """Return the argument, else `FACEGEN_CACHE`, else `~/.cache/facegen_keras`."""
-    chosen = cache_dir or os.environ.get("FACEGEN_CACHE") or "~/.cache/facegen_keras"
-    return Path(chosen).expanduser()
-
-
 def index_path(folder: Path, stamp: str, settings: Settings, limit: int | None) -> Path:
     """Return where the fingerprint of an unchanged source is remembered."""
     key = hashlib.sha256(repr((FORMAT, stamp, *settings, limit)).encode("utf-8", "replace"))

@@ -8,8 +8,9 @@ from PIL import Image, ImageDraw
 from facegen_keras.data.arrays import ArraySource
 from facegen_keras.data.decode import Settings, decode
 from facegen_keras.data.doctor import Diagnosis
-from facegen_keras.data.sources import Source, printable
+from facegen_keras.data.sources import Source
 from facegen_keras.data.worker import read_items
+from facegen_keras.errors import printable
 
 SIDE = 64  # of a thumbnail, pixels
 COLUMNS = 12

@@ -16,16 +16,8 @@ from facegen_keras.data.decode import Settings
 from facegen_keras.data.hub import PREFIX, open_hub
 from facegen_keras.data.pixels import PixelFile
 from facegen_keras.data.resize import open_array
-from facegen_keras.data.sources import (
-    EXTENSIONS,
-    WAYS,
-    Source,
-    open_folder,
-    open_photo,
-    open_zip,
-    printable,
-)
-from facegen_keras.errors import UserError
+from facegen_keras.data.sources import EXTENSIONS, WAYS, Source, open_folder, open_photo, open_zip
+from facegen_keras.errors import UserError, printable
 from facegen_keras.resolution import check_resolution
 
 

@@ -15,6 +15,7 @@ from facegen_keras.data.decode import Settings, Unusable, crop_box
 from facegen_keras.data.pixels import HEADER_BYTES
 from facegen_keras.data.worker import write_all
 from facegen_keras.errors import UserError
+from facegen_keras.files.places import cache_folder
 
 
 def open_array(
@@ -35,7 +36,7 @@ def open_array(
     """
     settings = settings._replace(min_size=1)  # an array is all one size, and given on purpose
     count = min(limit or len(source), len(source))
-    folder = cache.cache_folder(cache_dir)
+    folder = cache_folder(cache_dir)
     index = cache.index_path(folder, source.stamp, settings, limit)
     resize = _resizer(source, settings)
     side = settings.resolution

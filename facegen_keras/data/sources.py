@@ -61,14 +61,6 @@ class Source:
         return Task(self.kind, self.path, self.items[start:stop], settings, output, offset)
 
 
-def printable(name: str) -> str:
-    """Return a name as one line that does nothing to a terminal: `\\n`, `\\x1b`, `\\udcff`."""
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
-        for letter in name
-    )
-
-
 def _verdict(name: str) -> str:
     """Sort a relative name into `"image"`, `"other"` or `"silent"`."""
     if name.startswith(".") or "/." in name or f"/{name}".find("/__MACOSX/") >= 0:
@@ -119,20 +111,6 @@ def open_folder(
     return Source(
         name, "folder", str(path), names, names, f"folder {listing.hexdigest()}", sorted(ignored)
     )
-
-
-def check_output_dir(output_dir: str, source: str) -> None:
-    """Refuse to write pictures where photos are read.
-
-    Raises:
-        UserError: Both are one folder.
-    """
-    if os.path.isdir(source) and os.path.isdir(output_dir) and os.path.samefile(source, output_dir):
-        below = os.path.join(output_dir, "output")
-        raise UserError(
-            f"output_dir {output_dir}: the folder of the photos, among which its pictures would be "
-            f"read; give another, such as {below}"
-        )
 
 
 def _walk(

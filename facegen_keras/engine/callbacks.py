@@ -14,9 +14,9 @@ import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
-from facegen_keras.atomic import write_text
-from facegen_keras.export import save_generator
-from facegen_keras.generate import save_frames, save_grid, tile
+from facegen_keras.export.write import save_generator
+from facegen_keras.files.atomic import write_text
+from facegen_keras.pictures import save_frames, save_grid, tile
 
 GRID_SEEDS = range(64)
 TIMELAPSE_SIDE = 512  # pixels; a film of full grids at 256x256 would be hundreds of megabytes

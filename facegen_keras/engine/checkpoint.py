@@ -18,9 +18,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from facegen_keras.atomic import replacing
-from facegen_keras.engine.trainer import FaceModel
+from facegen_keras.engine.trainer import Trainer
 from facegen_keras.errors import UserError
+from facegen_keras.files.atomic import replacing
 
 KEEP = 2  # the last one, and one in case that one is damaged
 PATTERN = "checkpoint-*.h5"
@@ -31,7 +31,7 @@ DAMAGE = (
 )  # fmt: skip
 
 
-def save(model: FaceModel, folder: str | Path, epoch: int, position: int, **extra: Any) -> Path:
+def save(model: Trainer, folder: str | Path, epoch: int, position: int, **extra: Any) -> Path:
     """Write `checkpoint-<step>.h5` and delete all but the last two.
 
     Args:
@@ -77,7 +77,7 @@ def find(folder: str | Path) -> list[Path]:
     return sorted(Path(folder).glob(PATTERN))
 
 
-def restore(model: FaceModel, folder: str | Path) -> dict[str, Any]:
+def restore(model: Trainer, folder: str | Path) -> dict[str, Any]:
     """Bring a compiled model to its latest readable checkpoint; `fit` then goes on from there.
 
     Args:
@@ -108,7 +108,7 @@ def restore(model: FaceModel, folder: str | Path) -> dict[str, Any]:
     raise UserError(f"{folder}: no checkpoint to go on from{detail}; start the run anew")
 
 
-def all_trained(model: FaceModel, epochs: int) -> bool:
+def all_trained(model: Trainer, epochs: int) -> bool:
     """Whether a model, as it was restored, has so many epochs behind it.
 
     Raises:
@@ -133,7 +133,7 @@ def read_state(folder: str | Path) -> dict[str, Any] | None:
     return None
 
 
-def _variables(model: FaceModel) -> dict[str, keras.Variable]:
+def _variables(model: Trainer) -> dict[str, keras.Variable]:
     """Every variable under a name that two models of one configuration share.
 
     Keras's own paths are not unique (two seed generators, two optimizers of one class), so the
@@ -174,7 +174,7 @@ def _crc32(name: str, value: np.ndarray, before: int) -> int:
     return zlib.crc32(value.tobytes(), zlib.crc32(head, before))
 
 
-def _assign(model: FaceModel, values: dict[str, np.ndarray], path: Path) -> None:
+def _assign(model: Trainer, values: dict[str, np.ndarray], path: Path) -> None:
     variables = _variables(model)
     if variables.keys() != values.keys():
         differences = [f"{len(values)} variables; this {model.family} has {len(variables)}"]

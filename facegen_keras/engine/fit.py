@@ -16,12 +16,12 @@ from facegen_keras.engine.callbacks import Progress
 from facegen_keras.engine.checkpoint import all_trained
 from facegen_keras.engine.guards import GracefulStop, NanGuard
 from facegen_keras.engine.resume import go_on, refuse_broken, tell_interrupt
-from facegen_keras.engine.trainer import FaceModel
+from facegen_keras.engine.trainer import Trainer
 from facegen_keras.errors import UserError
 
 
 def fit(
-    model: FaceModel,
+    model: Trainer,
     faces: Any,
     epochs: int,
     batch_size: int,
@@ -93,7 +93,7 @@ def fit(
     return history
 
 
-def _faces_for(model: FaceModel, faces: Any, progress: bool) -> Faces:
+def _faces_for(model: Trainer, faces: Any, progress: bool) -> Faces:
     """The faces that `fit` was given, or those of an array, in the model's size."""
     if isinstance(faces, np.ndarray):  # as they are: another size is told below
         side = faces.shape[1] if faces.ndim == 4 else model.resolution

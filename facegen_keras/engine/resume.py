@@ -14,14 +14,14 @@ import keras
 
 from facegen_keras.engine import checkpoint
 from facegen_keras.engine.guards import Autosave, GracefulStop, recall
-from facegen_keras.engine.trainer import FaceModel
+from facegen_keras.engine.trainer import Trainer
 from facegen_keras.errors import UserError
 
 MINUTES = 10  # from one checkpoint to the next within an epoch
 
 
 def go_on(
-    model: FaceModel,
+    model: Trainer,
     folder: str | os.PathLike,
     data: Mapping[str, Any],
     batch_size: int,
@@ -76,7 +76,7 @@ def _check_same(now: Mapping[str, Any], then: Mapping[str, Any], folder: Path) -
             raise UserError(f"{name} {value!r}, {before!r} in the checkpoints; {advice}")
 
 
-def refuse_broken(model: FaceModel, folder: str | os.PathLike | None) -> None:
+def refuse_broken(model: Trainer, folder: str | os.PathLike | None) -> None:
     """Say which loss broke, where one did.
 
     Raises:

@@ -1,4 +1,4 @@
-"""`FaceModel`: what makes one stateful `update` of a GAN or a VAE run under `fit` on every backend.
+"""`Trainer`: what makes one stateful `update` of a GAN or a VAE run under `fit` on every backend.
 
 A family says its algorithm once, in `update(images, phase)`, with layers, optimizers and the
 functions of `autodiff`. This class turns it into Keras's training step:
@@ -12,8 +12,7 @@ functions of `autodiff`. This class turns it into Keras's training step:
 - Everything that a resumed run needs is a variable of this object: see `checkpoint`.
 """
 
-import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import keras
@@ -23,45 +22,30 @@ from keras import ops
 from facegen_keras.engine import autodiff
 from facegen_keras.engine.optimizer_group import OptimizerGroup
 from facegen_keras.errors import UserError
-from facegen_keras.generator import in_chunks, infer, latents, to_network_range, to_uint8
-from facegen_keras.options import DTYPE_POLICIES, check_options
-from facegen_keras.resolution import SMALLEST_TRAINED, check_resolution
-
-SAMPLES_AT_A_TIME = 16
+from facegen_keras.inference import to_network_range
 
 
-class FaceModel(keras.Model):
-    """Base of the four families.
+class Trainer(keras.Model):
+    """A Keras model whose training step is a family's `update`.
 
     Args:
-        options: The family's arguments by name: the `locals()` of its `__init__`. They are
-            checked, kept as attributes of their names (`loss` as `loss_name`: Keras has a `loss`
-            of its own), and returned by `get_config`. All families have `resolution` (a power of
-            two from 32 on), `latent_dim`, `precision` (of the arithmetic; weights stay float32)
-            and `seed` (of every random number drawn while training, kept in variables).
+        name: The family.
+        seed: Of every random number drawn while training, kept in variables.
+        scale_losses: Whether each optimizer gets a dynamic loss scale, as float16 needs.
 
-    A subclass sets `family` and `loss_names` (the keys that `update` returns), and implements
-    `update`, `networks`, `sampling_network`, `export_parts` and `default_optimizers`.
-
-    Raises:
-        UserError: An option has a value that no model can be made of.
+    A subclass sets `loss_names` (the keys that `update` returns), and implements `update`,
+    `networks` and `default_optimizers`.
     """
 
     family: ClassVar[str]
     loss_names: ClassVar[tuple[str, ...]]
     phases: ClassVar[tuple[str, ...]] = ("plain",)
 
-    def __init__(self, options: Mapping[str, Any]):
-        options = {k: v for k, v in options.items() if k not in ("self", "__class__")}
-        check_resolution(options["resolution"], SMALLEST_TRAINED)
-        check_options(options)
-        super().__init__(name=self.family)
-        self._options = options
-        for name, value in options.items():
-            setattr(self, "loss_name" if name == "loss" else name, value)
-        self.seed_generator = keras.random.SeedGenerator(self.seed)
+    def __init__(self, name: str, seed: int, scale_losses: bool):
+        super().__init__(name=name)
+        self._scale_losses = scale_losses
+        self.seed_generator = keras.random.SeedGenerator(seed)
         self.data_fingerprint: str | None = None
-        self.training_config: dict[str, Any] | None = None  # recorded in exports
         self.batch_size: int | None = None
         self.start_epoch = 0  # where the next `fit` begins: so many epochs and batches are done
         self.start_position = 0
@@ -77,11 +61,6 @@ class FaceModel(keras.Model):
         self._began = (0, 0)  # steps and images seen when `fit` was called
         self._to_skip = 0
         self.metrics_to_restore: list[np.ndarray] | None = None  # of the epoch `fit` begins in
-
-    @property
-    def layer_dtype(self) -> str:
-        """The dtype policy of the hidden layers."""
-        return DTYPE_POLICIES[self.precision]
 
     # --- what a family says ---
 
@@ -108,13 +87,6 @@ class FaceModel(keras.Model):
     def networks(self) -> dict[str, keras.Model]:
         """The trained networks, by the name of their optimizer."""
         raise NotImplementedError
-
-    def export_parts(self) -> dict[str, keras.Model]:
-        """The networks worth keeping, float32 and functional; the generating one comes first."""
-        raise NotImplementedError
-
-    def get_config(self) -> dict[str, Any]:
-        return dict(self._options)
 
     # --- Keras's side ---
 
@@ -150,7 +122,7 @@ class FaceModel(keras.Model):
         optimizers = {name: _optimizer(name, given) for name, given in optimizers.items()}
         if len({id(optimizer) for optimizer in optimizers.values()}) < len(optimizers):
             raise UserError(f"{self.family}: one optimizer for two networks; {expected}")
-        if self.precision == "float16":
+        if self._scale_losses:
             optimizers = {
                 name: keras.optimizers.LossScaleOptimizer(optimizer)
                 for name, optimizer in optimizers.items()
@@ -166,15 +138,6 @@ class FaceModel(keras.Model):
             optimizer=OptimizerGroup(optimizers), jit_compile=jit_compile, auto_scale_loss=False
         )
         self.train_function = None
-
-    def call(self, latents: Any) -> Any:
-        """Images of latents: float32 `(batch, latent_dim)` to `(batch, height, width, 3)`."""
-        return self.sampling_network(latents, training=False)
-
-    @property
-    def sampling_network(self) -> keras.Model:
-        """The network that new faces come from (the averaged one where there is an average)."""
-        raise NotImplementedError
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -209,12 +172,6 @@ class FaceModel(keras.Model):
         a loss broke: there is nothing in it to draw, log or export then."""
         return self.position == self.steps_per_epoch and self.broken is None
 
-    def sample(self, seeds: Iterable[int] = range(16)) -> np.ndarray:
-        """Faces of seeds, uint8 `(n, height, width, 3)`, from `sampling_network`."""
-        network = self.sampling_network
-        z = latents(seeds, self.latent_dim)
-        return to_uint8(in_chunks(lambda part: infer(network, part), z, SAMPLES_AT_A_TIME))
-
     def sync(self) -> None:
         """Bring the variables up to date in the middle of an epoch (JAX keeps them aside)."""
         if hasattr(self, "jax_state_sync"):
@@ -238,10 +195,6 @@ class FaceModel(keras.Model):
         """Update one network with gradients of its (scaled) loss."""
         variables = self.networks()[name].trainable_variables
         autodiff.apply_gradients(self.optimizer[name], grads, variables)
-
-    def draw_latents(self, batch_size: int) -> Any:
-        """Latents from N(0, 1), `(batch, latent_dim)`, from the model's random stream."""
-        return keras.random.normal((batch_size, self.latent_dim), seed=self.seed_generator)
 
     def _run_update(self, data: Any, phase: str) -> dict[str, Any]:
         images = self._images_of(data)
@@ -314,40 +267,6 @@ class FaceModel(keras.Model):
             return functions[phase](*args)
 
         self.train_function = train_function
-
-    def fit(
-        self,
-        faces: Any,
-        epochs: int = 1,
-        batch_size: int = 128,
-        callbacks: list[keras.callbacks.Callback] | None = None,
-        verbose: str | int = "auto",
-        checkpoints: str | os.PathLike | None = None,
-        **kwargs: Any,
-    ) -> keras.callbacks.History:
-        """Train; the first call after `checkpoint.restore` goes on where the checkpoint ended.
-
-        Args:
-            faces: What `load_faces` returns, or uint8 images `(n, height, width, 3)`, or a
-                `keras.utils.PyDataset` of such batches.
-            epochs: Passes over the data, the restored ones counted.
-            batch_size: Images a step.
-            callbacks: Keras callbacks.
-            verbose: 0 for silence; otherwise one bar for the whole training.
-            checkpoints: Folder to save checkpoints in, every epoch and every ten minutes, and to
-                go on from when it holds one already: the same call again after a lost session
-                ends where it would have ended, and does nothing when all epochs are trained.
-            **kwargs: Handed on to `keras.Model.fit`, but for `initial_epoch` and validation data.
-
-        Raises:
-            UserError: `compile` was not called, `faces` or an argument is something else, the
-                images have another size, there are fewer of them than one batch holds, the
-                checkpoints are of another training, or a loss stopped being a number (with a
-                `NanGuard` of the caller's own and no checkpoints training just ends).
-        """
-        from facegen_keras.engine.fit import fit  # built on this class
-
-        return fit(self, faces, epochs, batch_size, callbacks, verbose, checkpoints, **kwargs)
 
     def begin(self, batch_size: int, steps_per_epoch: int) -> None:
         """Get ready for the first step of a `fit`, which may lie in the middle of an epoch."""

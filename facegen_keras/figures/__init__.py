@@ -35,14 +35,7 @@ from facegen_keras.figures.faces import (
     value_histogram,
 )
 from facegen_keras.figures.grids import image_grid
-from facegen_keras.figures.latent import (
-    beta_comparison,
-    kl_per_dimension,
-    latent_histograms,
-    rate_distortion,
-)
-from facegen_keras.figures.style import save
-from facegen_keras.figures.styles import (
+from facegen_keras.figures.stylegan2 import (
     direction_table,
     face_table,
     growing_stages,
@@ -51,6 +44,13 @@ from facegen_keras.figures.styles import (
     quality_against_diversity,
     style_mix_matrix,
     truncation_table,
+)
+from facegen_keras.figures.theme import save
+from facegen_keras.figures.vae import (
+    beta_comparison,
+    kl_per_dimension,
+    latent_histograms,
+    rate_distortion,
 )
 
 __all__ = [

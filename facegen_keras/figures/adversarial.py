@@ -13,8 +13,8 @@ from facegen_keras.engine.guards import COLLAPSE_RATIO
 from facegen_keras.errors import UserError
 from facegen_keras.figures.curves import read_log
 from facegen_keras.figures.grids import INCH
-from facegen_keras.figures.style import COLOURS, DASHES, bare, new_axes, panels, styled
-from facegen_keras.generate import grid_shape, tile
+from facegen_keras.figures.theme import COLOURS, DASHES, bare, new_axes, panels, styled
+from facegen_keras.pictures import grid_shape, tile
 
 BINS = 40
 TAIL = 0.5  # percent of the logits at either end that one outlier may not stretch the axis by

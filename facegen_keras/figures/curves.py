@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from facegen_keras.errors import UserError
-from facegen_keras.figures.style import new_axes, panels, styled
+from facegen_keras.figures.theme import new_axes, panels, styled
 
 
 def read_log(source: str | os.PathLike | Iterable[dict]) -> list[dict]:

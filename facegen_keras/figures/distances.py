@@ -12,7 +12,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from facegen_keras.errors import UserError
 from facegen_keras.figures.grids import INCH, image_grid
-from facegen_keras.figures.style import COLOURS, DASHES, MARKERS, new_axes, panels, styled
+from facegen_keras.figures.theme import COLOURS, DASHES, MARKERS, new_axes, panels, styled
 
 if TYPE_CHECKING:
     from facegen_keras.metrics import Report, SampleSizeCurve, Statistics

@@ -10,8 +10,8 @@ from matplotlib.ticker import StrMethodFormatter
 from facegen_keras.data.doctor import Diagnosis
 from facegen_keras.errors import UserError
 from facegen_keras.figures.grids import INCH, image_grid
-from facegen_keras.figures.style import COLOURS, bare, new_axes, panels, styled
-from facegen_keras.generate import tile
+from facegen_keras.figures.theme import COLOURS, bare, new_axes, panels, styled
+from facegen_keras.pictures import tile
 
 MOST_BARS = 8
 

@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from facegen_keras.errors import UserError
-from facegen_keras.figures.style import new_axes, panels, styled
-from facegen_keras.generate import grid_shape, tile
+from facegen_keras.figures.theme import new_axes, panels, styled
+from facegen_keras.pictures import grid_shape, tile
 
 INCH = 1.1  # side of one face in a grid
 

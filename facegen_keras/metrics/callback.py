@@ -8,12 +8,11 @@ from typing import Any
 import keras
 
 from facegen_keras.errors import UserError
-from facegen_keras.export import save_generator
-from facegen_keras.generator import Generator
+from facegen_keras.export.write import save_generator
+from facegen_keras.generate.loading import as_generator
 from facegen_keras.metrics.evaluate import evaluate
 from facegen_keras.metrics.extractor import FeatureExtractor
 from facegen_keras.metrics.reference import Reference
-from facegen_keras.parts import MAIN_PARTS
 
 
 class MetricEvery(keras.callbacks.Callback):
@@ -99,14 +98,3 @@ class MetricEvery(keras.callbacks.Callback):
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on from what `get_state` returned."""
         self.best, self.best_epoch = float(state["best"]), int(state["best_epoch"])
-
-
-def as_generator(model: Any) -> Generator:
-    """The exportable (averaged, float32) generator of a model in training."""
-    parts = model.export_parts()
-    network = parts[next(name for name in MAIN_PARTS if name in parts)]
-    if model.family == "stylegan2":
-        from facegen_keras.stylegan2_generator import StyleGAN2Generator
-
-        return StyleGAN2Generator(network)
-    return Generator(network, model.family)

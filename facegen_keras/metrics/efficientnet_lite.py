@@ -13,10 +13,10 @@ import keras
 import numpy as np
 
 from facegen_keras.errors import UserError, require
+from facegen_keras.files.hashes import sha256_of, sha256_of_tensors
+from facegen_keras.files.torch_file import read_state_dict
 from facegen_keras.metrics.extractor import FeatureExtractor
 from facegen_keras.metrics.folding import FoldedConvolutions
-from facegen_keras.metrics.torch_file import read_state_dict
-from facegen_keras.metrics.weights import sha256_of, sha256_of_tensors
 
 SIZE = 224
 FEATURES = 1280

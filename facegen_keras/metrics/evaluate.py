@@ -22,6 +22,7 @@ from facegen_keras.metrics.precision_recall import precision_recall
 from facegen_keras.metrics.reference import Reference, Selection
 from facegen_keras.metrics.result import Evaluation, Number
 from facegen_keras.metrics.statistics import Moments, Statistics
+from facegen_keras.version import __version__
 
 METRICS = ("fid", "kid", "pr", "is", "ppl")
 # Below this many images FID is biased upward by more than models differ (Chong & Forsyth 2020,
@@ -151,7 +152,7 @@ class _Subject:
         if num_images < 2:
             raise UserError(f"num_images={num_images}; a distance needs at least 2 images")
         if isinstance(samples, str | os.PathLike):
-            from facegen_keras.loading import load_generator
+            from facegen_keras.generate.loading import load_generator
 
             name = name or os.fspath(samples)
             samples = load_generator(samples)
@@ -273,8 +274,6 @@ def _protocol(
 ) -> dict[str, Any]:
     import PIL
     import scipy
-
-    from facegen_keras import __version__
 
     return {
         **extractor.protocol,

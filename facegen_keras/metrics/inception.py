@@ -17,15 +17,11 @@ import keras
 import numpy as np
 
 from facegen_keras.errors import UserError
+from facegen_keras.files.hashes import sha256_of, sha256_of_tensors
+from facegen_keras.files.torch_file import read_state_dict
 from facegen_keras.metrics.extractor import FeatureExtractor
 from facegen_keras.metrics.folding import FoldedConvolutions
-from facegen_keras.metrics.torch_file import read_state_dict
-from facegen_keras.metrics.weights import (
-    INCEPTION_SHA256,
-    inception_file,
-    sha256_of,
-    sha256_of_tensors,
-)
+from facegen_keras.metrics.inception_weights import INCEPTION_SHA256, inception_file
 
 SIZE = 299  # the input of the 2015 graph
 FEATURES = 2048

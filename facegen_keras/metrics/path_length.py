@@ -11,8 +11,8 @@ from keras import ops
 
 from facegen_keras.engine import autodiff
 from facegen_keras.errors import UserError
-from facegen_keras.generate import interpolate
-from facegen_keras.generator import in_chunks, latents
+from facegen_keras.generate.walks import interpolate
+from facegen_keras.inference import in_chunks, latents
 from facegen_keras.losses import path_lengths as lengths_of
 from facegen_keras.metrics.estimate import Estimate
 from facegen_keras.metrics.extractor import FeatureExtractor

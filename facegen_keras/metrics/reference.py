@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from facegen_keras.atomic import replacing
-from facegen_keras.data.cache import cache_folder
 from facegen_keras.errors import UserError
+from facegen_keras.files.atomic import replacing
+from facegen_keras.files.places import cache_folder
 from facegen_keras.metrics.extractor import FeatureExtractor
 from facegen_keras.metrics.statistics import Statistics, check_comparable
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from facegen_keras.atomic import replacing
-from facegen_keras.json_values import as_json
+from facegen_keras.files.atomic import replacing
+from facegen_keras.files.json_values import as_json
 
 # Keys of a record that are the number itself; the others are its protocol.
 NUMBER_FIELDS = ("model", "metric", "label", "name", "value", "error", "protocol")

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from facegen_keras.atomic import replacing
-from facegen_keras.data.cache import cache_folder
 from facegen_keras.errors import UserError
+from facegen_keras.files.atomic import replacing
+from facegen_keras.files.places import cache_folder
 
 # Rows gathered before one outer product: fewer make the matrix product inefficient, more cost
 # memory (8 MB at 2048 features in float64).

@@ -16,7 +16,7 @@ from facegen_keras.augment import diff_augment, parse_policy
 from facegen_keras.engine import autodiff
 from facegen_keras.engine.adam import Adam
 from facegen_keras.engine.average import untrained_copy, update_average
-from facegen_keras.engine.trainer import FaceModel
+from facegen_keras.engine.face_model import FaceModel
 from facegen_keras.layers import Sampling
 from facegen_keras.models.dcgan import (
     BETA_1,

@@ -16,11 +16,11 @@ from facegen_keras import losses
 from facegen_keras.engine import autodiff
 from facegen_keras.engine.adam import Adam
 from facegen_keras.engine.average import untrained_copy
-from facegen_keras.engine.trainer import FaceModel
-from facegen_keras.generator import to_network_range
+from facegen_keras.engine.face_model import FaceModel
+from facegen_keras.inference import to_network_range
 from facegen_keras.layers import BatchNormalization, Sampling
 from facegen_keras.models.dcgan import channel_widths
-from facegen_keras.posterior import latent_statistics
+from facegen_keras.models.posterior import latent_statistics
 
 KERNEL = 4
 LEAK = 0.2

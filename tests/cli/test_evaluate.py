@@ -11,10 +11,10 @@ from PIL import Image
 
 from facegen_keras.cli import evaluate as command
 from facegen_keras.cli import main
-from facegen_keras.export import write_model
-from facegen_keras.loading import load_generator
+from facegen_keras.data.image_files import doubts, look
+from facegen_keras.export.write import write_model
+from facegen_keras.generate.loading import load_generator
 from facegen_keras.metrics import FeatureExtractor, Statistics
-from facegen_keras.metrics.image_files import doubts, look
 
 
 class TinyFeatures(FeatureExtractor):

@@ -13,7 +13,7 @@ from PIL import Image
 import facegen_keras as fg
 from facegen_keras.cli import main
 from facegen_keras.cli.generate import GenerateConfig
-from facegen_keras.generate import tile
+from facegen_keras.pictures import tile
 
 ROOT = Path(__file__).resolve().parents[2]
 

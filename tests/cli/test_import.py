@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from facegen_keras.cli import main
-from facegen_keras.official import discriminator_path
+from facegen_keras.export.read import discriminator_path
 
 REFERENCE = Path(__file__).parent.parent / "fixtures" / "stylegan2_reference.npz"
 

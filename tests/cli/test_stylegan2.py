@@ -6,10 +6,10 @@ import pytest
 from PIL import Image
 
 from facegen_keras.cli import main
-from facegen_keras.cli.stylegan2 import parse_mix, parse_psis
+from facegen_keras.cli.values import parse_mix, parse_psis
 from facegen_keras.errors import UserError
-from facegen_keras.export import save_generator
-from facegen_keras.loading import load_generator
+from facegen_keras.export.write import save_generator
+from facegen_keras.generate.loading import load_generator
 from facegen_keras.models import FAMILIES
 
 

@@ -10,9 +10,9 @@ import keras
 import numpy as np
 import pytest
 
-from facegen_keras import training
 from facegen_keras.cli import main
 from facegen_keras.cli import sweep as sweeping
+from facegen_keras.runs import train as training
 
 
 @pytest.fixture

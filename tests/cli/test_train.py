@@ -17,9 +17,9 @@ import yaml
 from facegen_keras import cli
 from facegen_keras.cli.parser import parse
 from facegen_keras.cli.train import expand
-from facegen_keras.config import TrainConfig
 from facegen_keras.engine import checkpoint
 from facegen_keras.errors import UserError
+from facegen_keras.runs.config import TrainConfig
 
 ROOT = Path(__file__).parent.parent.parent
 QUICK_XLA = "--xla_backend_optimization_level=0"  # compiling takes most of the time on JAX

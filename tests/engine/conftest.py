@@ -10,7 +10,7 @@ import pytest
 from keras import ops
 
 from facegen_keras.engine import autodiff
-from facegen_keras.engine.trainer import FaceModel
+from facegen_keras.engine.face_model import FaceModel
 
 
 class Toy(FaceModel):

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from facegen_keras.export import save_generator
+from facegen_keras.export.write import save_generator
 
 
 def make_generator(latent_dim: int = 6, channels: int = 3) -> keras.Model:

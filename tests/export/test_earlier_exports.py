@@ -2,9 +2,9 @@
 
 import pytest
 
-from facegen_keras.earlier_exports import keep_existing
-from facegen_keras.export import publish, save_generator
-from facegen_keras.loading import load_generator
+from facegen_keras.export.earlier_exports import keep_existing
+from facegen_keras.export.write import publish, save_generator
+from facegen_keras.generate.loading import load_generator
 
 
 def test_existing_file_is_kept_under_its_runs_name(tmp_path, tiny_family):

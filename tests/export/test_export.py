@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from facegen_keras.errors import UserError
-from facegen_keras.export import save_generator, update_metadata
-from facegen_keras.loading import load_generator
+from facegen_keras.export.write import save_generator, update_metadata
+from facegen_keras.generate.loading import load_generator
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".keras"])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from facegen_keras.errors import UserError
-from facegen_keras.loading import load_generator
+from facegen_keras.generate.loading import load_generator
 
 
 def test_a_seed_is_one_face_in_any_company(saved):

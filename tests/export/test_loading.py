@@ -6,18 +6,18 @@ import h5py
 import numpy as np
 import pytest
 
-from facegen_keras import export
 from facegen_keras.errors import UserError
-from facegen_keras.export import save_generator
-from facegen_keras.loading import load_encoder, load_generator
-from facegen_keras.parts import companion_path
+from facegen_keras.export import write as export
+from facegen_keras.export.parts import companion_path
+from facegen_keras.export.write import save_generator
+from facegen_keras.generate.loading import load_encoder, load_generator
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_file_opens_on_other_backends_with_the_same_faces(saved, run_python, backend):
     here = load_generator(saved[1]).sample(range(20))
     code = (
-        "import sys, json, facegen_keras.loading as e\n"
+        "import sys, json, facegen_keras.generate.loading as e\n"
         f"g = e.load_generator({str(saved[1])!r})\n"
         "many = g.sample(range(20))\n"
         "assert (g.sample([19, 2]) == many[[19, 2]]).all()\n"

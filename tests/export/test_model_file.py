@@ -6,10 +6,10 @@ import h5py
 import keras
 import pytest
 
-from facegen_keras import export
 from facegen_keras.errors import UserError
-from facegen_keras.loading import load_generator
-from facegen_keras.model_file import read_model_file
+from facegen_keras.export import write as export
+from facegen_keras.export.model_file import read_model_file
+from facegen_keras.generate.loading import load_generator
 
 
 @keras.saving.register_keras_serializable(package="somebody_else")

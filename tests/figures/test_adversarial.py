@@ -6,7 +6,7 @@ import pytest
 
 from facegen_keras import figures
 from facegen_keras.errors import UserError
-from facegen_keras.generate import save_grid
+from facegen_keras.pictures import save_grid
 
 
 def test_optimal_discriminator_is_a_half_where_the_densities_meet():

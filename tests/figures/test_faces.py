@@ -17,8 +17,8 @@ from facegen_keras.figures import (
     power_spectra,
     value_histogram,
 )
-from facegen_keras.generate import tile
 from facegen_keras.metrics import Estimate
+from facegen_keras.pictures import tile
 
 IMAGES = np.random.RandomState(0).randint(0, 256, (3, 4, 4, 3)).astype("uint8")
 

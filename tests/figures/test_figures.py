@@ -16,7 +16,7 @@ from facegen_keras.figures import (
     save,
 )
 from facegen_keras.figures.curves import compare_families
-from facegen_keras.generate import tile
+from facegen_keras.pictures import tile
 
 IMAGES = np.random.RandomState(0).randint(0, 256, (5, 4, 6, 3)).astype("uint8")
 LOG = [

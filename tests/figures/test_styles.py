@@ -6,9 +6,9 @@ import pytest
 
 from facegen_keras import figures
 from facegen_keras.errors import UserError
-from facegen_keras.generate import tile
+from facegen_keras.generate.projection import Projection
 from facegen_keras.metrics import Estimate
-from facegen_keras.projection import Projection
+from facegen_keras.pictures import tile
 
 TABLE = np.random.RandomState(0).randint(0, 256, (2, 3, 8, 8, 3)).astype("uint8")
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from facegen_keras.generator import Generator
+from facegen_keras.generate.generator import Generator
 from facegen_keras.metrics import FeatureExtractor
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from facegen_keras import load_generator
 from facegen_keras.errors import UserError
+from facegen_keras.generate.loading import as_generator
 from facegen_keras.metrics import MetricEvery, evaluate
-from facegen_keras.metrics.callback import as_generator
 
 
 class Model:

@@ -9,7 +9,7 @@ import pytest
 
 import facegen_keras as fg
 from facegen_keras.errors import UserError
-from facegen_keras.export import write_model
+from facegen_keras.export.write import write_model
 from facegen_keras.metrics import Reference, Report, Statistics, evaluate
 
 

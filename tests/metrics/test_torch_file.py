@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from facegen_keras.errors import UserError
-from facegen_keras.metrics.torch_file import LEGACY_MAGIC, read_size, read_state_dict
+from facegen_keras.files.torch_file import LEGACY_MAGIC, read_size, read_state_dict
 
 NAMES = ("Conv2d_1a_3x3.conv.weight", "Conv2d_1a_3x3.bn.running_var", "fc.weight", "fc.bias")
 

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import pytest
 
-from facegen_keras.models.stylegan2_training import StyleGAN2
+from facegen_keras.models.stylegan2.family import StyleGAN2
 
 TINY = {
     "resolution": 32,

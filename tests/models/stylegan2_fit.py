@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from facegen_keras.data import load_faces
-from facegen_keras.models.stylegan2_training import StyleGAN2
+from facegen_keras.models.stylegan2.family import StyleGAN2
 
 
 def drawn(shape, low=None, high=None, seed=None, **options):

@@ -9,7 +9,7 @@ import facegen_keras as fg
 from facegen_keras import losses
 from facegen_keras.engine import autodiff
 from facegen_keras.errors import UserError
-from facegen_keras.generator import to_network_range
+from facegen_keras.inference import to_network_range
 from facegen_keras.models.dcgan import build_discriminator, build_generator
 
 SMALL = {"resolution": 32, "latent_dim": 6, "base_channels": 4}

@@ -10,7 +10,7 @@ import pytest
 from keras import ops
 
 import facegen_keras as fg
-from facegen_keras.generator import to_network_range
+from facegen_keras.inference import to_network_range
 
 SCRIPT = Path(__file__).with_name("family_steps.py")
 QUICK_XLA = "--xla_backend_optimization_level=0"  # compiling takes most of the time on JAX

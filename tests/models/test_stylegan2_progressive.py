@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from keras import ops
 
-from facegen_keras import fir, training
-from facegen_keras.config import TrainConfig
 from facegen_keras.models import stylegan2
-from facegen_keras.models.stylegan2_progressive import discriminator_stage, generator_stage
+from facegen_keras.models.stylegan2 import fir
+from facegen_keras.models.stylegan2.progressive import discriminator_stage, generator_stage
+from facegen_keras.runs import train as training
+from facegen_keras.runs.config import TrainConfig
 
 
 def value(tensor):

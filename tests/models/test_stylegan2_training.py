@@ -10,7 +10,7 @@ from keras import ops
 
 from facegen_keras.engine import autodiff, checkpoint
 from facegen_keras.errors import UserError
-from facegen_keras.models.stylegan2_training import StyleGAN2
+from facegen_keras.models.stylegan2.family import StyleGAN2
 
 SCRIPT = Path(__file__).with_name("stylegan2_fit.py")
 

@@ -5,7 +5,7 @@ import pytest
 from keras import ops
 
 from facegen_keras.errors import UserError
-from facegen_keras.export import save_generator
+from facegen_keras.export.write import save_generator
 
 
 def value(tensor):

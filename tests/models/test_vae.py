@@ -8,7 +8,7 @@ from keras import ops
 import facegen_keras as fg
 from facegen_keras import losses
 from facegen_keras.errors import UserError
-from facegen_keras.generator import to_network_range
+from facegen_keras.inference import to_network_range
 from facegen_keras.models.vae import CHUNK, build_decoder, build_encoder
 
 SMALL = {"resolution": 32, "latent_dim": 6, "base_channels": 4}

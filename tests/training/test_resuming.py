@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 import facegen_keras as fg
-from facegen_keras import cli, training
-from facegen_keras.config import TrainConfig, load_config
+from facegen_keras import cli
 from facegen_keras.engine import checkpoint
-from facegen_keras.export import update_metadata
+from facegen_keras.export.write import update_metadata
+from facegen_keras.runs import train as training
+from facegen_keras.runs.config import TrainConfig, load_config
 
 MEASURED = {"images_per_second", "peak_memory_mib", "time"}
 

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 import facegen_keras as fg
-from facegen_keras.config import load_config
 from facegen_keras.engine import checkpoint
+from facegen_keras.runs.config import load_config
 
 EXACT = {"epoch", "images_seen", "step"}
 MEASURED = {"images_per_second", "peak_memory_mib", "time"}

@@ -1,0 +1,5 @@
+"""Trained networks to `.h5` or `.keras` files, and back.
+
+`write` exports, `read` opens what was exported, `model_file` judges a file before Keras opens it,
+`parts` names the files of one model, and `earlier_exports` keeps what an export replaces.
+"""

@@ -1,0 +1,59 @@
+"""What an export replaces: it stays beside the new file, under the name of the run it came from."""
+
+import datetime
+import os
+import shutil
+from pathlib import Path
+
+from facegen_keras.errors import UserError
+from facegen_keras.export.model_file import read_model_file
+from facegen_keras.files.atomic import replacing
+
+
+def keep_existing(path: str | os.PathLike) -> Path | None:
+    """Give the file at `path` a second name, `<stem>.<run><suffix>`, before it is replaced.
+
+    The run's name comes from its metadata, else the time of the file. The file also stays at
+    `path` until something is written there.
+
+    Returns:
+        The second name, or None when there is no file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        return None
+    when = datetime.datetime.fromtimestamp(path.stat().st_mtime, datetime.UTC)
+    name = run_of(path) or f"{when:%Y%m%dT%H%M%SZ}"
+    count = 1
+    kept = path.with_stem(f"{path.stem}.{name}")
+    while kept.exists():
+        if kept.samefile(path):
+            return kept
+        count += 1
+        kept = path.with_stem(f"{path.stem}.{name}-{count}")
+    try:
+        os.link(path, kept)
+    except OSError:  # a file system without hard links
+        with replacing(kept) as temporary:
+            shutil.copy2(path, temporary)
+    return kept
+
+
+def set_aside(path: Path) -> None:
+    """Leave an earlier export at `path` under its second name only; other files stay."""
+    if _metadata(path).get("export"):
+        keep_existing(path)
+        path.unlink()
+
+
+def run_of(path: Path) -> str | None:
+    """The run that the file at `path` came from; None where nothing usable says so."""
+    run = _metadata(path).get("run")
+    return run if isinstance(run, str) and run and "/" not in run else None
+
+
+def _metadata(path: Path) -> dict:
+    try:
+        return read_model_file(path).metadata
+    except UserError:
+        return {}

@@ -1,0 +1,100 @@
+"""Open exported models again, and the companions beside them."""
+
+import os
+from pathlib import Path
+
+import keras
+
+from facegen_keras.errors import UserError
+from facegen_keras.export.model_file import ModelFile, first_input_shape, read_model_file
+from facegen_keras.export.parts import MAIN_PARTS, companion_path
+
+
+def check_same_export(generator: ModelFile, companion: ModelFile) -> None:
+    """Refuse a generator and an encoder or discriminator that were not exported together.
+
+    Raises:
+        UserError: Both files name their export, and not the same one.
+    """
+    pair = generator.metadata.get("export"), companion.metadata.get("export")
+    if all(pair) and pair[0] != pair[1]:
+        raise UserError(
+            f"{companion.path}: exported from another model than {generator.path}; export both "
+            "again"
+        )
+
+
+def open_model(file: ModelFile) -> keras.Model:
+    """Open a file that `read_model_file` has judged.
+
+    Raises:
+        UserError: Keras cannot make a model of it.
+    """
+    try:
+        return keras.saving.load_model(file.path, compile=False, safe_mode=True)
+    except Exception as error:  # whatever a damaged or foreign file makes Keras raise
+        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(f"{file.path}: Keras cannot open it ({first_line[:200]})") from error
+
+
+def discriminator_path(path: str | os.PathLike) -> Path:
+    """Where the discriminator of the generator at `path` stands."""
+    return companion_path(path, "stylegan2", "discriminator")
+
+
+def load_discriminator(generator_path: str | os.PathLike) -> keras.Model:
+    """Open the discriminator that stands beside a generator.
+
+    Raises:
+        UserError: It is missing, damaged or unsafe, or was exported from another model.
+    """
+    path = discriminator_path(generator_path)
+    file = read_model_file(path)
+    check_same_export(read_model_file(generator_path), file)
+    return open_model(file)
+
+
+def read_generator(
+    path: str | os.PathLike, expected_family: str | None = None
+) -> tuple[keras.Model, ModelFile, str]:
+    """Open the Keras model of a generator, from latents `(batch, latent_dim)` to RGB images.
+
+    Args:
+        path: A .h5 or .keras file.
+        expected_family: The family it has to be; names the family of a file that does not say.
+
+    Returns:
+        `(model, file, family)`; the family is `"unknown"` where neither says.
+
+    Raises:
+        UserError: The path is missing, or the file is truncated, unsafe, not a generator, or of
+            another family.
+    """
+    file = read_model_file(path)
+    family = family_of(file, expected_family)
+    shape = first_input_shape(file.config)
+    if file.metadata.get("part", "generator") not in MAIN_PARTS or not shape or len(shape) != 2:
+        raise UserError(
+            f"{path}: not a generator ({describe(file, shape)}); "
+            "expected a model from latents (batch, latent_dim) to images"
+        )
+    model = open_model(file)
+    output = model.output_shape
+    if not isinstance(output, tuple) or len(output) != 4 or output[-1] != 3:
+        raise UserError(f"{path}: not a generator (its output is {output}, not RGB images)")
+    return model, file, family
+
+
+def family_of(file: ModelFile, expected: str | None) -> str:
+    family = file.metadata.get("family")
+    if family and expected and family != expected:
+        raise UserError(
+            f"{file.path}: holds a {family} model, not {expected}; "
+            f"say model {family} or leave the family out"
+        )
+    return family or expected or "unknown"
+
+
+def describe(file: ModelFile, shape: tuple | None) -> str:
+    part = file.metadata.get("part")
+    return f"it holds a {part}" if part else f"its input is {shape}"

@@ -1,0 +1,196 @@
+"""Trained generators to `.h5` (or `.keras`), with what is worth knowing about them.
+
+A file holds one functional model of layers and, beside it, a JSON description: family, data,
+images seen, configuration, metrics with their protocol, licence, versions. `loading` opens it
+again. Checkpoints are another thing: see `engine/checkpoint.py`.
+"""
+
+import contextlib
+import datetime
+import json
+import logging
+import os
+import shutil
+import sys
+import uuid
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+
+from facegen_keras.errors import UserError
+from facegen_keras.export.earlier_exports import keep_existing, run_of, set_aside
+from facegen_keras.export.model_file import METADATA, SUFFIXES, read_model_file
+from facegen_keras.export.parts import COMPANIONS, MAIN_PARTS, companion_path
+from facegen_keras.files.atomic import replacing
+from facegen_keras.files.json_values import as_json
+from facegen_keras.version import __version__
+
+LICENCE = "Weights: the terms of the photos they were trained on apply. Code: MIT."
+
+
+def save_generator(
+    model,
+    path: str | os.PathLike,
+    *,
+    run: str | None = None,
+    metrics: list[dict] | None = None,
+    licence: str = LICENCE,
+) -> Path:
+    """Write the generator of a trained model, and what else it exports beside it.
+
+    The generator (a VAE's decoder) goes to `path`; an encoder, or the discriminator of a StyleGAN2,
+    to the same name with `_generator` or `_decoder` replaced (see `companion_path`). Each file
+    appears whole or not at all. A file that stood there stays beside it (see `keep_existing`),
+    unless it is an earlier export of the same run; an encoder or discriminator that this model
+    does not replace gives up its place too, since it belongs to another generator.
+
+    Args:
+        model: A family model; it offers `export_parts()`.
+        path: Target, ending in .h5 or .keras.
+        run: Name of the run that trained it.
+        metrics: Measured values, each a dict with its protocol.
+        licence: The terms of the weights.
+
+    Returns:
+        The path of the generator.
+
+    Raises:
+        UserError: The ending is another one, or the file cannot be written.
+    """
+    path = Path(path)
+    parts = model.export_parts()
+    main = next(name for name in MAIN_PARTS if name in parts)
+    metadata = _describe(model, run, metrics, licence)
+    # The main part last: a generator that is there always finds its encoder.
+    for name in sorted(parts, key=lambda name: name == main):
+        target = path if name == main else companion_path(path, model.family, name)
+        if run is None or run_of(target) != run:
+            keep_existing(target)
+        write_model(parts[name], target, {**metadata, "part": name})
+    for name in set(COMPANIONS) - set(parts):
+        set_aside(companion_path(path, model.family, name))
+    return path
+
+
+def publish(source: str | os.PathLike, target: str | os.PathLike) -> Path:
+    """Copy an exported generator, and what stands beside it, to their final names.
+
+    What stood there stays beside the new files as in `save_generator`.
+
+    Args:
+        source: As written by `save_generator`.
+        target: The generator's new name.
+
+    Returns:
+        `target`.
+
+    Raises:
+        UserError: A file cannot be read or written.
+    """
+    source, target = Path(source), Path(target)
+    family = read_model_file(source).metadata.get("family") or "unknown"
+    pairs = [
+        (companion_path(source, family, part), companion_path(target, family, part))
+        for part in COMPANIONS
+    ]
+    pairs.append((source, target))
+    for here, there in pairs:
+        if not here.exists():
+            set_aside(there)
+            continue
+        if run_of(there) != run_of(here):
+            keep_existing(there)
+        with replacing(there) as temporary:
+            shutil.copyfile(here, temporary)
+    return target
+
+
+def write_model(model: keras.Model, path: str | os.PathLike, metadata: dict) -> None:
+    """Write a functional model with its metadata, atomically.
+
+    Args:
+        model: A functional model.
+        path: Target, ending in .h5 or .keras.
+        metadata: JSON values.
+
+    Raises:
+        UserError: The ending is another one, or writing failed; what was there is untouched.
+    """
+    path = Path(path)
+    if path.suffix not in SUFFIXES:
+        raise UserError(f"{path}: a generator is saved as .h5 or .keras")
+    text = json.dumps(metadata, default=as_json)
+    with replacing(path) as temporary:
+        with _without_h5_warning():
+            model.save(temporary)
+        _attach(temporary, text)
+
+
+def update_metadata(path: str | os.PathLike, **entries) -> None:
+    """Set entries of the metadata of an exported file (such as `metrics`), atomically."""
+    path = Path(path)
+    metadata = {**read_model_file(path).metadata, **entries}
+    with replacing(path) as temporary:
+        shutil.copyfile(path, temporary)
+        _attach(temporary, json.dumps(metadata, default=as_json))
+
+
+def _describe(model, run: str | None, metrics: list[dict] | None, licence: str) -> dict:
+    return {
+        "family": model.family,
+        "resolution": int(model.resolution),
+        "latent_dim": int(model.latent_dim),
+        "data_fingerprint": getattr(model, "data_fingerprint", None),
+        "images_seen": int(model.images_seen),
+        "config": model.get_config(),
+        "training": getattr(model, "training_config", None),
+        "metrics": metrics or [],
+        "licence": licence,
+        "run": run,
+        "export": uuid.uuid4().hex,  # the same in all files of one export
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "versions": {
+            "facegen_keras": __version__,
+            "keras": keras.version(),
+            "backend": keras.backend.backend(),
+            "numpy": np.__version__,
+            "python": ".".join(str(part) for part in sys.version_info[:3]),
+        },
+    }
+
+
+def _attach(path: Path, text: str) -> None:
+    if path.suffix == ".h5":
+        with h5py.File(path, "r+") as file:
+            file.attrs[METADATA] = text
+        return
+    # A zip member cannot be replaced in place, and two of one name would be ambiguous.
+    copy = path.with_suffix(".copy")
+    try:
+        with zipfile.ZipFile(path) as old, zipfile.ZipFile(copy, "w") as new:
+            for item in old.infolist():
+                if item.filename != f"{METADATA}.json":
+                    new.writestr(item, old.read(item))
+            new.writestr(f"{METADATA}.json", text)
+        os.replace(copy, path)
+    finally:
+        copy.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _without_h5_warning() -> Iterator[None]:
+    """Silence Keras's advice against .h5, and only that: the format is this package's choice."""
+
+    def keep(record: logging.LogRecord) -> bool:
+        return "as an HDF5 file" not in record.getMessage()
+
+    logger = logging.getLogger("absl")
+    logger.addFilter(keep)
+    try:
+        yield
+    finally:
+        logger.removeFilter(keep)

@@ -1,0 +1,303 @@
+"""What StyleGAN2's latent space does to a face: tables of pictures, and the measurements beside
+them."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from facegen_keras.errors import UserError
+from facegen_keras.figures.grids import INCH
+from facegen_keras.figures.theme import COLOURS, DASHES, MARKERS, bare, new_axes, panels, styled
+from facegen_keras.generate.projection import Projection
+from facegen_keras.pictures import tile
+
+CELL = 0.36 * INCH  # tables have more faces than grids, and a notebook has many tables
+GAP = 0.12  # of a face, between the unmixed faces and the matrix of mixed ones
+
+
+@styled
+def face_table(
+    images: np.ndarray,
+    rows: Sequence[object] | None = None,
+    columns: Sequence[object] | None = None,
+    row_title: str | None = None,
+    column_title: str | None = None,
+    inch: float = CELL,
+    ax: Axes | None = None,
+) -> Figure:
+    """Faces in rows and columns with a heading each.
+
+    Args:
+        images: uint8 (rows, columns, height, width, 3).
+        rows, columns: Headings, written with `str`.
+        row_title, column_title: What the headings are.
+        inch: Width of one face.
+        ax: Where to draw.
+
+    Raises:
+        UserError: The images are no table, or the headings do not fit it.
+    """
+    images = _checked(images, rows, columns)
+    count, across, height, width, _ = images.shape
+    ax = ax or new_axes(across * inch + 1.0, (count * height / width) * inch + 0.5)
+    ax.imshow(tile(images.reshape(-1, height, width, 3), (across, count)))
+    bare(ax)
+    _headings(
+        ax,
+        ([width * (i + 0.5) - 0.5 for i in range(across)], columns, column_title),
+        ([height * (i + 0.5) - 0.5 for i in range(count)], rows, row_title),
+    )
+    return ax.figure
+
+
+@styled
+def style_mix_matrix(
+    matrix: np.ndarray,
+    rows: Sequence[object],
+    columns: Sequence[object],
+    layers: str = "some layers",
+    ax: Axes | None = None,
+) -> Figure:
+    """The matrix of mixed styles, its unmixed faces set apart (Karras et al. 2019, figure 3).
+
+    Args:
+        matrix: uint8 (rows + 1, columns + 1, height, width, 3), as `latent.style_mix` gives it.
+        rows: Seeds of the faces that are changed.
+        columns: Seeds of the faces that styles are taken from.
+        layers: Which layers are from the column, for the title, such as `"layers 0-3"`.
+        ax: Where to draw.
+
+    Raises:
+        UserError: The matrix does not fit the seeds.
+    """
+    matrix = _checked(matrix, [None, *rows], [None, *columns])
+    down, across, height, width, _ = matrix.shape
+    gap_y, gap_x = round(GAP * height), round(GAP * width)
+    sheet = np.full((down * height + gap_y, across * width + gap_x, 3), 255, np.uint8)
+    tops = [i * height + gap_y * (i > 0) for i in range(down)]
+    lefts = [i * width + gap_x * (i > 0) for i in range(across)]
+    for row, top in zip(matrix, tops, strict=True):
+        for image, left in zip(row, lefts, strict=True):
+            sheet[top : top + height, left : left + width] = image
+    ax = ax or new_axes(across * CELL + 0.9, down * height / width * CELL + 0.6)
+    ax.imshow(sheet)
+    bare(ax)
+    _headings(
+        ax,
+        ([x + width / 2 for x in lefts[1:]], columns, f"{layers} from seed"),
+        ([y + height / 2 for y in tops[1:]], rows, "the other layers from seed"),
+    )
+    return ax.figure
+
+
+@styled
+def truncation_table(
+    faces: np.ndarray,
+    psis: Sequence[float],
+    seeds: Sequence[int] | None = None,
+    ax: Axes | None = None,
+) -> Figure:
+    """Each face at several truncations.
+
+    Args:
+        faces: uint8 (seeds, psis, height, width, 3), as `latent.truncation_sweep` gives them.
+        psis: Truncation ψ of each column.
+        seeds: Of the rows.
+        ax: Where to draw.
+    """
+    columns = [f"ψ = {psi:g}" for psi in psis]
+    return face_table(faces, seeds, columns, "seed" if seeds is not None else None, ax=ax)
+
+
+@styled
+def quality_against_diversity(
+    psis: Sequence[float],
+    diversity: Sequence[float],
+    quality: Sequence[float],
+    diversity_label: str,
+    quality_label: str,
+    photos: float | None = None,
+    ax: Axes | None = None,
+) -> Figure:
+    """What truncation trades: one point per ψ, joined in their order.
+
+    Args:
+        psis: Truncations.
+        diversity, quality: Measured at each; numbers with an `.error` (`metrics.Estimate`) get
+            bars of one standard error.
+        diversity_label, quality_label: What was measured, for the axes.
+        photos: Diversity of the photos, as a vertical line.
+        ax: Where to draw.
+
+    Raises:
+        UserError: There are not as many measurements as truncations.
+    """
+    if not len(psis) == len(diversity) == len(quality) or not len(psis):
+        raise UserError(
+            f"{len(diversity)} diversities and {len(quality)} qualities for {len(psis)} ψ: "
+            "expected one of each"
+        )
+    ax = ax or new_axes(5, 3.3)
+    errors = [[getattr(v, "error", None) or 0.0 for v in values] for values in (diversity, quality)]
+    ax.errorbar(diversity, quality, xerr=errors[0], yerr=errors[1], marker=MARKERS[0], capsize=2)
+    for psi, x, y in zip(psis, diversity, quality, strict=True):
+        ax.annotate(f"ψ = {psi:g}", (x, y), (5, 6), textcoords="offset points", fontsize=8)
+    if photos is not None:
+        ax.axvline(photos, color=COLOURS[2], linestyle=DASHES[2], label="data")
+        ax.legend()
+    ax.margins(x=0.12, y=0.18)
+    ax.set_xlabel(f"diversity: {diversity_label}")
+    ax.set_ylabel(f"quality: {quality_label}")
+    return ax.figure
+
+
+@styled
+def noise_effect(
+    faces: Mapping[str, np.ndarray], deviation: np.ndarray, labels: Sequence[object] | None = None
+) -> Figure:
+    """The same faces under several noises, and where the noise changes them.
+
+    Args:
+        faces: uint8 (n, height, width, 3) by what was done, a column each.
+        deviation: Standard deviation of the pixels over many noises, (n, height, width), grey
+            levels; the last column.
+        labels: Of the n rows.
+
+    Raises:
+        UserError: The shapes differ.
+    """
+    names = list(faces)
+    images = np.stack([np.asarray(faces[name]) for name in names], axis=1)
+    images = _checked(images, labels, names)
+    count, across, height, width, _ = images.shape
+    if deviation.shape != (count, height, width):
+        raise UserError(f"deviation of shape {deviation.shape}: expected {(count, height, width)}")
+    figure, axes = panels(
+        1, 2, (across + 1) * CELL + 1.9, count * height / width * CELL + 0.5,
+        width_ratios=(across, 1),
+    )  # fmt: skip
+    left, right = axes[0]
+    face_table(images, labels, names, ax=left)
+    shown = right.imshow(np.concatenate(list(deviation)), vmin=0)
+    bare(right)
+    right.set_title("deviation", fontsize=9)
+    figure.colorbar(shown, ax=right, label="grey levels")
+    return figure
+
+
+@styled
+def direction_table(
+    faces: np.ndarray,
+    steps: Sequence[float],
+    names: Sequence[object] | None = None,
+    unit: str = "σ",
+    inch: float = CELL,
+    ax: Axes | None = None,
+) -> Figure:
+    """One face moved along directions of its latent, a direction a row.
+
+    Args:
+        faces: uint8 (directions, steps, height, width, 3), as `latent.along` and
+            `attributes.along` give them.
+        steps: How far.
+        names: Of the directions; their numbers by default.
+        unit: Of the steps: standard deviations by default.
+        inch: Width of one face.
+        ax: Where to draw.
+    """
+    columns = [f"{step:+g} {unit}".rstrip() if step else "0" for step in steps]
+    title = "direction" if names is None else None
+    names = range(1, len(faces) + 1) if names is None else names
+    return face_table(faces, names, columns, title, inch=inch, ax=ax)
+
+
+@styled
+def projection_steps(
+    photo: np.ndarray, found: Projection, space: str | None = None, shown: int = 3
+) -> Figure:
+    """A photo, where its search in w began, what it passed and found, and the loss on the way.
+
+    Args:
+        photo: uint8 (height, width, 3).
+        found: Of `projection.project`.
+        space: Of the search, for the title.
+        shown: Pictures between the start and the end.
+    """
+    count = len(found.frames)
+    between = np.linspace(0, count - 1, shown + 2).astype(int)[1:-1]
+    pictures = [photo, found.start, *found.frames[between], found.image]
+    titles = ["target", "start", *[""] * len(between), "found"]
+    width = len(pictures) * CELL
+    ratio = photo.shape[0] / photo.shape[1]
+    figure, axes = panels(
+        1, 2, width + 3.2, max(CELL * ratio + 0.6, 1.9), width_ratios=(width, 3.0)
+    )
+    left, right = axes[0]
+    face_table(np.stack(pictures)[None], None, titles, ax=left)
+    if space:
+        left.set_xlabel(f"on the way in {space}")
+    right.plot(np.arange(1, len(found.losses) + 1), found.losses)
+    right.set_yscale("log")
+    right.set_xlabel("step")
+    right.set_ylabel("distance")
+    return figure
+
+
+@styled
+def growing_stages(stages: Mapping[object, np.ndarray]) -> Figure:
+    """Samples of each stage of progressive growing, a stage a row, all drawn at one size.
+
+    Args:
+        stages: uint8 (n, side, side, 3) by name, such as `"8×8"`; sides that divide the largest.
+
+    Raises:
+        UserError: There is no stage, or a side does not divide the largest.
+    """
+    if not stages:
+        raise UserError("no stage to draw")
+    largest = max(images.shape[1] for images in stages.values())
+    fewest = min(len(images) for images in stages.values())
+    rows = []
+    for name, images in stages.items():
+        factor, rest = divmod(largest, images.shape[1])
+        if rest:
+            raise UserError(f"stage {name}: a side of {images.shape[1]} does not divide {largest}")
+        # Pixels are repeated and not smoothed: a stage is shown as what it is.
+        rows.append(images[:fewest].repeat(factor, axis=1).repeat(factor, axis=2))
+    return face_table(np.stack(rows), list(stages))
+
+
+def _checked(
+    images: np.ndarray, rows: Sequence[object] | None, columns: Sequence[object] | None
+) -> np.ndarray:
+    images = np.asarray(images)
+    if images.ndim != 5 or images.shape[-1] != 3 or images.dtype != np.uint8:
+        raise UserError(
+            f"a table of shape {images.shape}, {images.dtype}: "
+            "expected uint8 (rows, columns, height, width, 3)"
+        )
+    for name, headings, count in zip(("rows", "columns"), (rows, columns), images.shape,
+                                     strict=False):  # fmt: skip
+        if headings is not None and len(headings) != count:
+            raise UserError(f"{len(headings)} headings for {count} {name}: expected one each")
+    return images
+
+
+def _headings(ax: Axes, across: tuple, down: tuple) -> None:
+    """Write headings: (positions, words or None, title or None) for columns and rows."""
+    ax.tick_params(pad=2)
+    positions, words, title = across
+    if words is not None:
+        ax.xaxis.tick_top()
+        ax.set_xticks(positions, [str(word) for word in words])
+        ax.tick_params(length=0)
+    if title:
+        ax.xaxis.set_label_position("top")
+        ax.set_xlabel(title)
+    positions, words, title = down
+    if words is not None:
+        ax.set_yticks(positions, [str(word) for word in words])
+    if title:
+        ax.set_ylabel(title)

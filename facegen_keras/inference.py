@@ -1,0 +1,65 @@
+"""Inference: latents of seeds, pixel ranges, and forward passes in chunks of one size."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import keras
+import numpy as np
+
+from facegen_keras.errors import UserError
+
+
+def latents(seeds: Iterable[int], latent_dim: int) -> np.ndarray:
+    """One latent per seed, from one random stream per seed: float32 (len(seeds), latent_dim).
+
+    A seed gives the same latent whatever stands beside it in the batch. The stream is NumPy's
+    `RandomState(seed).randn(latent_dim)`, the convention of the StyleGAN2 command lines, so that
+    a seed means there what it means here.
+
+    Raises:
+        UserError: A seed is not an integer from 0 to 2**32 - 1, or there is none.
+    """
+    rows = []
+    for seed in seeds:
+        if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
+            raise UserError(f"seed {seed!r}: expected a whole number from 0 to {2**32 - 1}")
+        rows.append(np.random.RandomState(int(seed)).randn(latent_dim))
+    if not rows:
+        raise UserError("no seeds given; expected at least one")
+    return np.stack(rows).astype("float32")
+
+
+def to_uint8(images: np.ndarray) -> np.ndarray:
+    """Images from [-1, 1] floats to uint8 of the same shape, rounded and clipped."""
+    return np.clip(np.rint((images + 1.0) * 127.5), 0, 255).astype("uint8")
+
+
+def to_network_range(images: Any) -> Any:
+    """uint8 [0, 255], an array or a tensor, to a float32 tensor in [-1, 1], the range of every
+    network here."""
+    return keras.ops.cast(images, "float32") / 127.5 - 1.0
+
+
+def infer(model: keras.Model, inputs: Any) -> np.ndarray:
+    """One forward pass in inference mode over an array or a tensor, as float32 NumPy."""
+    if keras.backend.backend() == "tensorflow":
+        # Not `predict_on_batch`: tracing costs more than it saves in a program that draws a few
+        # faces, and TensorFlow warns about tracing once several models are in use.
+        return keras.ops.convert_to_numpy(model(inputs, training=False)).astype("float32")
+    return np.asarray(model.predict_on_batch(inputs), dtype="float32")
+
+
+def in_chunks(
+    function: Callable[[np.ndarray], np.ndarray], inputs: np.ndarray, size: int
+) -> np.ndarray:
+    """Apply a function to rows in chunks of one size, the last one padded with zeros.
+
+    Kernels may choose another order of summation for another batch size; with one size, a row's
+    result does not depend on its company.
+    """
+    results = []
+    for start in range(0, len(inputs), size):
+        part = inputs[start : start + size]
+        padding = [(0, size - len(part))] + [(0, 0)] * (inputs.ndim - 1)
+        results.append(function(np.pad(part, padding))[: len(part)])
+    return np.concatenate(results)

@@ -1,0 +1,69 @@
+"""What an encoder knows of photos: the Gaussians q(z|x), and how much of the latent they use."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from facegen_keras import losses
+from facegen_keras.errors import UserError
+from facegen_keras.inference import in_chunks, infer, to_network_range
+
+ACTIVE_VARIANCE = 0.01  # of the mean, above which a unit is active: Burda et al. 2016, appendix C
+CHUNK = 64  # images at a time
+
+
+def encode_photos(encoder: keras.Model, images: np.ndarray, chunk: int = CHUNK) -> np.ndarray:
+    """Means and log-variances of photos: float32 `(n, 2 * latent_dim)`.
+
+    Args:
+        encoder: As from `load_encoder`.
+        images: uint8 `(n, height, width, 3)`.
+        chunk: Photos at a time; the numbers of a photo do not depend on its company.
+
+    Raises:
+        UserError: The photos have another size than the encoder takes.
+    """
+    images = np.asarray(images)
+    if images.ndim != 4 or tuple(images.shape[1:]) != tuple(encoder.input_shape[1:]):
+        raise UserError(
+            f"photos of shape {images.shape}: the encoder takes (n, *{encoder.input_shape[1:]})"
+        )
+    return in_chunks(lambda part: infer(encoder, to_network_range(part)), images, chunk)
+
+
+def latent_statistics(encoder: keras.Model, images: np.ndarray) -> dict[str, np.ndarray]:
+    """How the latent is used.
+
+    Args:
+        encoder: Of a VAE or a combined model, as from `load_encoder`: images in [-1, 1] to means
+            and log-variances `(n, 2 * latent_dim)`.
+        images: uint8 `(n, height, width, 3)`.
+
+    Returns:
+        `mean` and `log_variance`, `(n, latent_dim)`; `kl_per_dimension`, `(latent_dim,)`, in nats,
+        the mean over the images; `active`, `(latent_dim,)`, whether the mean moves with the image
+        (its variance is above 0.01: Burda et al. 2016).
+
+    Raises:
+        UserError: The photos have another size than the encoder takes.
+    """
+    statistics = encode_photos(encoder, images)
+    mean, log_variance = np.split(statistics, 2, axis=-1)
+    kl = ops.convert_to_numpy(losses.kl_divergence(statistics))
+    return {
+        "mean": mean,
+        "log_variance": log_variance,
+        "kl_per_dimension": kl.mean(axis=0),
+        "active": mean.var(axis=0) > ACTIVE_VARIANCE,
+    }
+
+
+def draw_latents(statistics: dict[str, np.ndarray], seed: int = 0) -> np.ndarray:
+    """One latent of each photo's Gaussian, `(n, latent_dim)`: together, the aggregate posterior.
+
+    Args:
+        statistics: From `latent_statistics`.
+        seed: Of the noise.
+    """
+    noise = np.random.RandomState(seed).randn(*statistics["mean"].shape)
+    return statistics["mean"] + np.exp(0.5 * statistics["log_variance"]) * noise

@@ -1,0 +1,33 @@
+"""StyleGAN2: networks, training, and official weights.
+
+The networks are built by the functions below; `family` trains them.
+"""
+
+from facegen_keras.models.stylegan2.networks import (
+    MAPPING_LR,
+    build_discriminator,
+    build_generator,
+    build_mapping,
+    build_synthesis,
+    channel_counts,
+    join_generator,
+    noise_size,
+    style_count,
+)
+from facegen_keras.models.stylegan2.official_names import load_official, official_networks
+from facegen_keras.models.stylegan2.transfer import copy_weights
+
+__all__ = [
+    "MAPPING_LR",
+    "build_discriminator",
+    "build_generator",
+    "build_mapping",
+    "build_synthesis",
+    "channel_counts",
+    "copy_weights",
+    "join_generator",
+    "load_official",
+    "noise_size",
+    "official_networks",
+    "style_count",
+]

@@ -1,0 +1,248 @@
+"""Progressive growing (Karras et al. 2018) of a StyleGAN2, as an option: which resolution is
+trained when, and with which networks.
+
+All layers exist from the start; a stage is a network over those up to its resolution. What a new
+resolution adds is faded in: in the generator the RGB image of the new layers (the skip output), in
+the discriminator the features of the new block against those of the halved image.
+"""
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from keras import ops
+
+from facegen_keras.errors import UserError
+from facegen_keras.models.stylegan2.equalized_layers import EqualizedConv, FilteredDownsampling
+from facegen_keras.models.stylegan2.networks import LOWEST, join_generator
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Which resolution is trained when.
+
+    Attributes:
+        images: Images per resolution, fade-in included, lowest first; the last has no end.
+        fade: Part of the previous resolution's images over which a new one is faded in.
+    """
+
+    images: Mapping[int, int]
+    fade: float = 0.5
+
+    def resolution(self, images_seen: int) -> int:
+        """The resolution in training after that many images."""
+        for resolution, count in self.images.items():
+            if images_seen < count:
+                return resolution
+            images_seen -= count
+        return max(self.images)
+
+    def alpha(self, resolution: int, images_seen: Any) -> Any:
+        """How far the resolution is faded in, 0 to 1; takes numbers and scalar tensors."""
+        sizes = sorted(self.images)
+        place = sizes.index(resolution)
+        if place == 0:
+            return 1.0
+        start = sum(self.images[size] for size in sizes[:place])
+        length = max(1.0, self.fade * self.images[sizes[place - 1]])
+        return ops.clip((ops.cast(images_seen, "float32") - start) / length, 0.0, 1.0)
+
+
+def parse_schedule(text: str, resolution: int, fade: float = 0.5) -> Schedule | None:
+    """`"8:60,16:120,32:200"`: kimg at each resolution up to, not with, the last; `""` for none.
+
+    Raises:
+        UserError: The text is of another form, or its resolutions do not double up to the last.
+    """
+    if not text:
+        return None
+    expected = f'expected such as "8:60,16:120", every power of two below {resolution}, in kimg'
+    try:
+        pairs = [piece.split(":") for piece in text.split(",")]
+        images = {int(size): round(float(kimg) * 1000) for size, kimg in pairs}
+    except ValueError:
+        raise UserError(f"progressive {text!r}: {expected}") from None
+    sizes = [*images, resolution]
+    doubling = all(b == 2 * a for a, b in itertools.pairwise(sizes))
+    if not doubling or sizes[0] < 2 * LOWEST or min(images.values()) <= 0 or not 0 <= fade <= 1:
+        raise UserError(f"progressive {text!r}: {expected}")
+    return Schedule({**images, resolution: 1 << 62}, fade)
+
+
+class Fade(keras.layers.Layer):
+    """Blend two tensors of one shape while a resolution comes in.
+
+    It asks the schedule itself, so that training and sampling see the same blend, whoever comes
+    first. It is no part of any file: an export is a whole network, see `settle`.
+
+    Args:
+        additive: `old + alpha * new` (a skip image), else `(1 - alpha) * old + alpha * new`.
+        schedule: Says alpha.
+        resolution: The one that comes in.
+        images_seen: Integer variable: training images so far.
+    """
+
+    def __init__(
+        self,
+        additive: bool,
+        schedule: Schedule,
+        resolution: int,
+        images_seen: keras.Variable,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.additive = additive
+        self.schedule = schedule
+        self.resolution = resolution
+        # With this the variable is one of this layer's, and of every network's with such a layer:
+        # a prediction compiled by JAX takes any other for a constant.
+        self.images_seen = images_seen
+
+    def call(self, old: Any, new: Any) -> Any:
+        alpha = self.schedule.alpha(self.resolution, self.images_seen.value)
+        alpha = ops.cast(alpha, old.dtype)
+        return (old if self.additive else (1.0 - alpha) * old) + alpha * new
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The networks that are trained, by the resolution of their images.
+
+    Attributes:
+        generators: From `[z, noise]` to images.
+        averages: Of the averaged generator, from z to images.
+        critics: From images to logits.
+        discriminators: One model that owns the weights of all critics; never run.
+    """
+
+    generators: Mapping[int, keras.Model]
+    averages: Mapping[int, keras.Model]
+    critics: Mapping[int, keras.Model]
+    discriminators: keras.Model
+
+
+def build_stages(
+    generator: keras.Model,
+    average: keras.Model,
+    discriminator: keras.Model,
+    schedule: Schedule | None,
+    images_seen: keras.Variable,
+) -> Stages:
+    """The stages of a schedule, lowest first, of the layers of the whole networks; without a
+    schedule these are the only one.
+
+    Args:
+        generator: From `build_generator`.
+        average: The averaged generator.
+        discriminator: From `build_discriminator`.
+        schedule: Which resolutions there are, or None.
+        images_seen: Integer variable: training images so far.
+    """
+    last = discriminator.input_shape[1]
+    if schedule is None:
+        return Stages({last: generator}, {last: average}, {last: discriminator}, discriminator)
+    sizes = sorted(schedule.images)
+    entrances = {size: entrance(discriminator, size) for size in sizes[:-1]}
+    entrances[last] = discriminator.get_layer(f"b{last}_fromrgb")
+    generators, averages, critics = {}, {}, {}
+    for size in sizes:
+        rgb = features = None
+        if size > sizes[0]:
+            rgb = Fade(True, schedule, size, images_seen, name=f"b{size}_fade_rgb")
+            features = Fade(False, schedule, size, images_seen, name=f"b{size}_fade_features")
+        generators[size] = generator_stage(generator, size, rgb)
+        averages[size] = generator_stage(average, size, rgb)
+        critics[size] = discriminator_stage(discriminator, size, entrances, features)
+    inputs = [critic.inputs[0] for critic in critics.values()]
+    outputs = [critic.outputs[0] for critic in critics.values()]
+    discriminators = keras.Model(inputs, outputs, name="discriminators")
+    return Stages(generators, averages, critics, discriminators)
+
+
+def generator_stage(generator: keras.Model, resolution: int, fade: Fade | None) -> keras.Model:
+    """The generator up to a resolution, of the layers of the whole one.
+
+    Args:
+        generator: From `build_generator`.
+        resolution: Height and width of the images.
+        fade: Blends the new RGB image in; None takes it whole.
+    """
+    whole = generator.get_layer("synthesis")
+    inputs = [keras.Input(tensor.shape[1:], name=tensor.name) for tensor in whole.inputs]
+    x, image, size = whole.get_layer("b4")(inputs[0]), None, LOWEST
+    while size <= resolution:
+        if size > LOWEST:
+            x = whole.get_layer(f"b{size}_conv0")(x, *inputs)
+        x = whole.get_layer(f"b{size}_conv1")(x, *inputs)
+        rgb = whole.get_layer(f"b{size}_torgb")(x, inputs[0])
+        if image is not None:
+            image = whole.get_layer(f"b{size}_upsample")(image)
+            newest = fade is not None and size == resolution
+            rgb = fade(image, rgb) if newest else whole.get_layer(f"b{size}_skip")([image, rgb])
+        image, size = rgb, 2 * size
+    synthesis = keras.Model(inputs if len(inputs) > 1 else inputs[0], image, name="synthesis")
+    return join_generator(
+        generator.get_layer("mapping"), synthesis, generator.get_layer("truncation")
+    )
+
+
+def entrance(discriminator: keras.Model, resolution: int) -> EqualizedConv:
+    """The layer through which a lower stage of the discriminator takes its images."""
+    whole = discriminator.get_layer(f"b{discriminator.input_shape[1]}_fromrgb")
+    block = discriminator.get_layer(f"b{resolution}_conv0")
+    return EqualizedConv(
+        block.kernel.shape[2],
+        1,
+        clamp=whole.clamp,
+        dtype=block.dtype_policy,
+        name=f"b{resolution}_fromrgb",
+    )
+
+
+def discriminator_stage(
+    discriminator: keras.Model,
+    resolution: int,
+    entrances: Mapping[int, keras.layers.Layer],
+    fade: Fade | None,
+) -> keras.Model:
+    """The discriminator from a resolution on, of the layers of the whole one.
+
+    Args:
+        discriminator: From `build_discriminator`.
+        resolution: Height and width of the images.
+        entrances: The layers from RGB, per resolution.
+        fade: Blends the new block in against the halved image; None takes it whole.
+    """
+    layer = discriminator.get_layer
+    images = keras.Input((resolution, resolution, 3), name=f"images_{resolution}")
+    x, size = entrances[resolution](images), resolution
+    while size > LOWEST:
+        skip = layer(f"b{size}_skip")(x)
+        x = layer(f"b{size}_conv1")(layer(f"b{size}_conv0")(x))
+        x = layer(f"b{size}_residual")([skip, x])
+        if fade is not None and size == resolution:
+            halved = FilteredDownsampling(name=f"b{size}_halve")(images)
+            x = fade(entrances[size // 2](halved), x)
+        size //= 2
+    for name in ("b4_mbstd", "b4_conv", "b4_fc", "b4_flatten", "b4_out"):
+        if name in {each.name for each in discriminator.layers}:
+            x = layer(name)(x)
+    return keras.Model(images, x, name=f"discriminator_{resolution}")
+
+
+def shrink(images: Any, resolution: int) -> Any:
+    """Box-filtered images of a stage: float `(batch, height, width, 3)` to a lower resolution."""
+    factor = images.shape[1] // resolution
+    if factor == 1:
+        return images
+    return ops.average_pool(images, factor, factor, "valid", data_format="channels_last")
+
+
+def settle(generator: keras.Model, alpha: float) -> None:
+    """Make a generator without fading draw what it would with: its last RGB layer, which is added
+    to the others, counts by alpha."""
+    newest = generator.get_layer("synthesis").get_layer(f"b{generator.output_shape[1]}_torgb")
+    for variable in (newest.kernel, newest.bias):
+        variable.assign(alpha * variable.value)

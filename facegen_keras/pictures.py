@@ -1,0 +1,148 @@
+"""Pictures from arrays: sheets of faces, single faces, films. NumPy and Pillow only."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from facegen_keras.errors import UserError
+from facegen_keras.files.atomic import replacing
+
+FRAMES_PER_SECOND = 24
+
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")  # endings
+
+
+# Typing mistakes such as 0-99999999999 and 99999x99999 must not fill the memory.
+MAX_FACES = 1_000_000
+
+
+_MAX_WHITE = 1000  # places of a grid that have no face
+
+
+def check_grid(shape: tuple[int, int], count: int) -> None:
+    """Refuse columns and rows that are far too many for `count` images.
+
+    Raises:
+        UserError: More than 1,000 places would stay white.
+    """
+    columns, rows = shape
+    if columns * rows - count > _MAX_WHITE:
+        raise UserError(
+            f"grid {columns}x{rows}: {columns * rows:,} places for {count:,} images; expected at "
+            f"most {_MAX_WHITE:,} more than images"
+        )
+
+
+def grid_shape(count: int) -> tuple[int, int]:
+    """Columns and rows of the squarest grid for `count` images, never higher than wide."""
+    columns = int(np.ceil(np.sqrt(count)))
+    return columns, int(np.ceil(count / columns))
+
+
+def tile(images: np.ndarray, shape: tuple[int, int] | None = None) -> np.ndarray:
+    """Lay images out row by row on one white sheet: uint8 (rows * height, columns * width, 3).
+
+    Args:
+        images: uint8 (n, height, width, 3).
+        shape: Columns and rows; by default the squarest. Images beyond its places are left out.
+
+    Raises:
+        UserError: There is no image, they are not uint8 RGB, or the sheet is nearly all white.
+    """
+    images = np.asarray(images)
+    if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8 or not len(images):
+        raise UserError(
+            f"images of shape {images.shape}, {images.dtype}: "
+            "expected uint8 (n, height, width, 3) with n at least 1"
+        )
+    columns, rows = shape or grid_shape(len(images))
+    check_grid((columns, rows), len(images))
+    images = images[: columns * rows]
+    _, height, width, _ = images.shape
+    sheet = np.full((rows, columns, height, width, 3), 255, "uint8")
+    sheet.reshape(-1, height, width, 3)[: len(images)] = images
+    return sheet.transpose(0, 2, 1, 3, 4).reshape(rows * height, columns * width, 3)
+
+
+def save_grid(
+    images: np.ndarray, path: str | os.PathLike, shape: tuple[int, int] | None = None
+) -> Path:
+    """Write images as one picture, whole or not at all; the arguments are those of `tile`.
+
+    Raises:
+        UserError: As for `tile`; or the file cannot be written, or has no ending of a picture.
+    """
+    if Path(path).suffix.lower() not in PICTURES:
+        raise UserError(f"{path}: a grid is written as {', '.join(PICTURES)}")
+    sheet = Image.fromarray(tile(images, shape))
+    with replacing(path) as temporary:
+        sheet.save(temporary)
+    return Path(path)
+
+
+def save_faces(
+    images: np.ndarray, seeds: Sequence[int], family: str, folder: str | os.PathLike
+) -> list[Path]:
+    """Write each image of (n, height, width, 3) uint8 as `<family>_seed0007.png`."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{family}_seed{seed:04d}.png" for seed in seeds]
+    for image, path in zip(images, paths, strict=True):
+        Image.fromarray(image).save(path)
+    return paths
+
+
+def beside(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Pair images side by side: uint8 (n, height, 2 * width, 3)."""
+    return np.concatenate([left, right], axis=2)
+
+
+def save_frames(frames: np.ndarray, path: str | os.PathLike) -> Path:
+    """Write frames (n, height, width, 3) uint8 as the film or strip that the ending names.
+
+    `.gif` and `.mp4` play at 24 frames per second (the gif repeats for ever); `.png` is one row.
+
+    The file appears whole or not at all.
+
+    Raises:
+        UserError: Another ending, frames of an odd size for an mp4, or a file that cannot be
+            written.
+    """
+    path = Path(path)
+    if path.suffix == ".png":
+        return save_grid(frames, path, (len(frames), 1))
+    if path.suffix not in (".gif", ".mp4"):
+        raise UserError(f"{path}: a film is written as .gif, .mp4 or .png")
+    height, width = frames.shape[1:3]
+    if path.suffix == ".mp4" and (height % 2 or width % 2):
+        raise UserError(f"{path}: mp4 needs an even size, not {width}x{height}; use .gif")
+    with replacing(path) as temporary:
+        write = _write_gif if path.suffix == ".gif" else _write_mp4
+        write(frames, temporary)
+    return path
+
+
+def _write_gif(frames: np.ndarray, path: Path) -> None:
+    first, *rest = (Image.fromarray(frame) for frame in frames)
+    # GIF counts in hundredths of a second; Pillow takes milliseconds.
+    duration = round(100 / FRAMES_PER_SECOND) * 10
+    first.save(path, save_all=True, append_images=rest, duration=duration, loop=0)
+
+
+def _write_mp4(frames: np.ndarray, path: Path) -> None:
+    import imageio_ffmpeg  # finding its binary takes time that only an mp4 should cost
+
+    height, width = frames.shape[1:3]
+    writer = imageio_ffmpeg.write_frames(
+        str(path), (width, height), fps=FRAMES_PER_SECOND, macro_block_size=2, quality=8
+    )
+    writer.send(None)
+    for frame in np.ascontiguousarray(frames):
+        writer.send(frame)
+    writer.close()
+    if b"moov" not in path.read_bytes():  # the index, written last; how ffmpeg ended is not told
+        raise OSError("ffmpeg did not finish it")

@@ -1,0 +1,142 @@
+"""Training followed from outside: TensorBoard, and Weights & Biases if asked."""
+
+import contextlib
+import dataclasses
+import netrc
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import keras
+
+from facegen_keras.engine.callbacks import ImageGrid
+from facegen_keras.errors import UserError, require
+from facegen_keras.runs.config import TrainConfig
+
+# Of WANDB_MODE; dryrun and run are older names of offline and online.
+MODES = ("online", "offline", "disabled", "shared", "dryrun", "run")
+MODES_WITHOUT_KEY = ("offline", "disabled", "dryrun")
+HOSTS = ("api.wandb.ai", "api.forge.coreweave.com")  # where wandb has its own servers
+
+
+class _Scalars(keras.callbacks.TensorBoard):
+    """Without the logs that are lists, such as the KL per dimension."""
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        scalars = {k: v for k, v in (logs or {}).items() if not isinstance(v, list)}
+        super().on_epoch_end(epoch, scalars)
+
+
+def tensorboard(folder: Path) -> keras.callbacks.Callback:
+    """Keras's TensorBoard callback, writing into the run's folder.
+
+    Raises:
+        UserError: The package `tensorboard` is not installed.
+    """
+    require("tensorboard", "tensorboard")
+    return _Scalars(folder / "tensorboard", write_graph=False)
+
+
+def wandb_mode() -> str:
+    """What `WANDB_MODE` asks for, else online; offline where that takes a key and there is none.
+
+    Raises:
+        UserError: The package `wandb` is not installed, there is no such mode, the key is none, or
+            the server cannot be reached.
+    """
+    wandb = require("wandb", "wandb")
+    mode = os.environ.get("WANDB_MODE") or "online"
+    if mode not in MODES:
+        raise UserError(f"WANDB_MODE {mode}: expected one of {', '.join(MODES)}")
+    if mode in MODES_WITHOUT_KEY:
+        return mode
+    if not _has_key():
+        return "offline"
+    with _in_one_line():
+        wandb.login(verify=True)  # asks the server about the key, and nobody for one
+    return mode
+
+
+@contextlib.contextmanager
+def _in_one_line() -> Iterator[None]:
+    """Let what Weights & Biases refuses be a line, not its traceback."""
+    try:
+        yield
+    except Exception as error:  # it raises its own kinds and pydantic's
+        reason = " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
+        raise UserError(
+            f"Weights & Biases: {reason}; mend it, or set WANDB_MODE=offline"
+        ) from error
+
+
+def _has_key() -> bool:
+    """Whether there is a key; asking wandb itself may open a prompt."""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    path = Path(os.environ.get("NETRC", Path.home() / ".netrc"))
+    server = urlsplit(os.environ.get("WANDB_BASE_URL", "")).netloc
+    try:
+        entries = netrc.netrc(path)
+    except (OSError, netrc.NetrcParseError):
+        return False
+    found = [entries.authenticators(host) for host in ([server] if server else HOSTS)]
+    return any(entry and entry[2] for entry in found)
+
+
+class WandbLog(keras.callbacks.Callback):
+    """Losses, grids and configuration to Weights & Biases.
+
+    Never asks for a key: without one (in `WANDB_API_KEY` or from an earlier `wandb login`) the run
+    is kept offline in its folder, for `wandb sync`. A resumed run goes on under its id.
+
+    Args:
+        config: The training's configuration.
+        folder: The run's folder.
+        grid: The callback whose pictures are logged.
+        run_id: Of the run to go on with; a new one by default.
+
+    Raises:
+        UserError: The package `wandb` is not installed; when training begins, as for `wandb_mode`.
+    """
+
+    def __init__(
+        self, config: TrainConfig, folder: Path, grid: ImageGrid, run_id: str | None = None
+    ):
+        super().__init__()
+        self.wandb = require("wandb", "wandb")
+        self.config, self.folder, self.grid = config, folder, grid
+        self.run_id = run_id or uuid.uuid4().hex[:8]
+        self.logged: Any = None
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        mode = wandb_mode()
+        if mode == "offline" and not _has_key():
+            print(f"Weights & Biases: no key; offline in {self.folder / 'wandb'}, for `wandb sync`")
+        with _in_one_line():
+            self.run = self.wandb.init(
+                project=self.config.wandb_project,
+                group=self.config.wandb_group,
+                name=self.folder.name,
+                id=self.run_id,
+                resume="allow",
+                dir=str(self.folder),
+                mode=mode,
+                config=dataclasses.asdict(self.config),
+                settings=self.wandb.Settings(silent=True),
+            )
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if not self.model.epoch_is_complete:
+            return
+        entry = {k: v for k, v in (logs or {}).items() if isinstance(v, int | float)}
+        entry |= {"epoch": epoch + 1, "images_seen": self.model.images_seen}
+        if self.grid.latest is not None and self.grid.latest is not self.logged:
+            self.logged = self.grid.latest
+            entry["fakes"] = [self.wandb.Image(image) for image in self.logged[:16]]
+        self.run.log(entry, step=self.model.steps)
+
+    def on_train_end(self, logs: dict | None = None) -> None:
+        self.run.finish()
