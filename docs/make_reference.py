@@ -133,12 +133,13 @@ def _class_lines(name: str, cls: type, children: Sequence[str]) -> list[str]:
     if children:
         lines.append(f"Shared by {', '.join(f'`{child}`' for child in children)}.")
     lines += _prose(cls.__doc__)
-    fields = _field_meanings(cls)
-    if fields:
-        lines += ["**Fields**", "\n".join(fields)]
+    fields = _fields(cls)
+    listed = [f"- `{f}`  \n  {_inline(meaning)}" for f, meaning in fields.values() if meaning]
+    if listed:
+        lines += ["**Fields**", "\n".join(listed)]
     for member, value in vars(cls).items():
         shown = not member.startswith(("_", "on_")) or member in SPECIAL
-        if not shown or member in _dataclass_fields(cls):
+        if not shown or member in fields:
             continue
         function = value.fget if isinstance(value, property) else getattr(value, "__func__", value)
         if not inspect.isfunction(function) or not function.__doc__:
@@ -212,8 +213,11 @@ def _argument(argument: ast.arg, default: ast.expr | None) -> str:
 
 
 def _constructor(cls: type) -> str:
-    if _dataclass_fields(cls):
-        return "(...)" if _field_meanings(cls) else f"({', '.join(_dataclass_fields(cls))})"
+    fields = _fields(cls)
+    if any(meaning for _, meaning in fields.values()):
+        return "(...)"  # the fields are listed below
+    if fields:
+        return "(\n" + "".join(f"    {field},\n" for field, _ in fields.values()) + ")"
     for base in cls.__mro__:
         if base.__module__.split(".")[0] != PACKAGE:
             break
@@ -222,38 +226,34 @@ def _constructor(cls: type) -> str:
     return ""
 
 
-def _dataclass_fields(cls: type) -> dict[str, Any]:
-    return getattr(cls, "__dataclass_fields__", {})
-
-
-def _field_meanings(cls: type) -> list[str]:
-    """A line per field of a dataclass that says what it means below it (or in its metadata)."""
-    fields = _dataclass_fields(cls)
-    types: dict[str, str] = {}
-    defaults: dict[str, str] = {}
-    meanings = {n: f.metadata["help"] for n, f in fields.items() if "help" in f.metadata}
+def _fields(cls: type) -> dict[str, tuple[str, str]]:
+    """Of a dataclass, by name: `name: type = default` and the text that stands below the field."""
+    fields = {
+        name: (name, field.metadata.get("help", ""))
+        for name, field in getattr(cls, "__dataclass_fields__", {}).items()
+    }
     for base in reversed(cls.__mro__) if fields else []:
         if base.__module__.split(".")[0] != PACKAGE:
             continue
         body = _tree(base).body
         for statement, following in zip(body, [*body[1:], None], strict=True):
-            if not isinstance(statement, ast.AnnAssign) or not isinstance(
-                statement.target, ast.Name
-            ):
-                continue
-            name = statement.target.id
-            types[name] = ast.unparse(statement.annotation)
-            if statement.value is not None:
-                defaults[name] = ast.unparse(statement.value)
-            text = getattr(getattr(following, "value", None), "value", None)
-            if isinstance(following, ast.Expr) and isinstance(text, str):
-                meanings[name] = text
-    return [
-        f"- `{name}: {types.get(name, 'Any')}{' = ' + defaults[name] if name in defaults else ''}`"
-        f"  \n  {_inline(meanings[name])}"
-        for name in fields
-        if name in meanings
-    ]
+            if isinstance(statement, ast.AnnAssign) and statement.target.id in fields:
+                name = statement.target.id
+                text = getattr(getattr(following, "value", None), "value", None)
+                meaning = text if isinstance(text, str) else fields[name][1]
+                statement.value = _default_of(statement.value)
+                fields[name] = (ast.unparse(statement).replace("'", '"'), meaning)
+    return fields
+
+
+def _default_of(value: ast.expr | None) -> ast.expr | None:
+    """The default that `dataclasses.field(...)` gives, or the value itself."""
+    if not (isinstance(value, ast.Call) and ast.unparse(value.func).endswith("field")):
+        return value
+    given = {keyword.arg: keyword.value for keyword in value.keywords}
+    if "default_factory" in given:
+        return ast.Call(given["default_factory"], [], [])
+    return given.get("default")
 
 
 # --- docstrings to Markdown ---

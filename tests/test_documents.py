@@ -126,6 +126,13 @@ def test_every_make_target_and_extra_that_is_named_exists(document):
     )
 
 
+def test_the_documents_hold_what_these_tests_read():
+    assert {name for name, _ in python_blocks()} == {"python.md", "evaluating.md", "stylegan2.md"}
+    design = text_of(ROOT / "docs" / "design.md")
+    assert len(set(ROOM.findall(design))) > 20
+    assert len(expanded("configs/vae_ld{32,64,128}_beta{1,2}.yaml")) == 6
+
+
 @pytest.mark.parametrize(("name", "code"), python_blocks())
 def test_the_names_in_python_blocks_exist(name, code):
     chains = re.findall(r"\bfg((?:\.[A-Za-z]\w*)+)", ast.unparse(ast.parse(code)))
