@@ -172,12 +172,20 @@ def _shared_bases(names: list[str]) -> list[tuple[str, str]]:
 
 
 def _tree(thing: Any) -> Any:
-    return ast.parse(textwrap.dedent(inspect.getsource(thing))).body[0]
+    """The definition of a function or class; None for one that is made while the program runs."""
+    try:
+        return ast.parse(textwrap.dedent(inspect.getsource(thing))).body[0]
+    except (OSError, TypeError):
+        return None
 
 
 def _signature(function: Any, bound: bool = False) -> str:
     """`(arguments) -> type` as the source says it; one argument a line where it is long."""
-    tree = _tree(inspect.unwrap(function))
+    tree = None if hasattr(function, "__signature__") else _tree(inspect.unwrap(function))
+    if tree is None:
+        signature = inspect.signature(function)
+        arguments = list(signature.parameters.values())[bound:]
+        return str(signature.replace(parameters=arguments))
     arguments = tree.args
     every = [*arguments.posonlyargs, *arguments.args]
     if bound and every:
@@ -218,6 +226,8 @@ def _constructor(cls: type) -> str:
         return "(...)"  # the fields are listed below
     if fields:
         return "(\n" + "".join(f"    {field},\n" for field, _ in fields.values()) + ")"
+    if "__signature__" in vars(cls):
+        return str(inspect.signature(cls))
     for base in cls.__mro__:
         if base.__module__.split(".")[0] != PACKAGE:
             break
@@ -233,9 +243,10 @@ def _fields(cls: type) -> dict[str, tuple[str, str]]:
         for name, field in getattr(cls, "__dataclass_fields__", {}).items()
     }
     for base in reversed(cls.__mro__) if fields else []:
-        if base.__module__.split(".")[0] != PACKAGE:
+        tree = _tree(base) if base.__module__.split(".")[0] == PACKAGE else None
+        if tree is None:
             continue
-        body = _tree(base).body
+        body = tree.body
         for statement, following in zip(body, [*body[1:], None], strict=True):
             if isinstance(statement, ast.AnnAssign) and statement.target.id in fields:
                 name = statement.target.id

@@ -1,6 +1,8 @@
 """`docs/python.md` describes every public name, and is what `make docs` writes."""
 
+import dataclasses
 import importlib.util
+import inspect
 import re
 from pathlib import Path
 
@@ -68,3 +70,27 @@ def test_a_docstring_becomes_markdown(make_reference):
         "**Returns**",
         r"A \* B.",
     ]
+
+
+def test_an_option_is_described_by_the_text_below_it_or_its_metadata(make_reference):
+    fields = make_reference._fields(facegen_keras.TrainConfig)
+    name, meaning = fields["epochs"]
+    assert name == "epochs: int = 1000" and meaning
+    made = dataclasses.make_dataclass(
+        "Made", [("rate", float, dataclasses.field(default=0.1, metadata={"help": "Step size."}))]
+    )
+    made.__module__ = "facegen_keras.made"
+    assert make_reference._fields(made) == {"rate": ("rate", "Step size.")}
+
+
+def test_a_signature_that_is_made_at_run_time_is_shown(make_reference):
+    def made(self, **options):
+        """Docstring."""
+
+    made.__signature__ = inspect.Signature(
+        [
+            inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+            for name in ("self", "beta")
+        ]
+    )
+    assert make_reference._signature(made, bound=True) == "(beta)"
