@@ -1,12 +1,13 @@
 # `make faces`: the main job on a fresh machine. `make test`: all tests. `make notebooks`: run the
-# notebooks again. All make their own environment in .venv first, with Python 3.11 or newer.
+# notebooks again. `make docs`: rewrite the reference in docs/python.md. All make their own
+# environment in .venv first, with Python 3.11 or newer.
 
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check
 
-.PHONY: faces test notebooks lint clean
+.PHONY: faces test notebooks docs lint clean
 
 faces: $(VENV)/installed
 	$(RUN) train.py --model dcgan --data_path dataset/sample_faces.zip --epochs 2 \
@@ -27,9 +28,16 @@ test: $(VENV)/installed-test lint
 notebooks: $(VENV)/installed-test
 	$(RUN) notebooks/execute.py notebooks/*.ipynb
 
+# The reference of the public names comes from their docstrings.
+docs: $(VENV)/installed
+	$(RUN) docs/make_reference.py
+
+# The schemas of check-jsonschema are part of the package: nothing is fetched.
 lint: $(VENV)/installed-test
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+	$(RUN) -m check_jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(RUN) -m check_jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
 
 $(VENV)/installed: requirements.txt pyproject.toml
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "needs Python 3.11 or newer"'
