@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from facegen_keras.cli import COMMANDS
+from facegen_keras.cli import COMMANDS, MODULES
 from facegen_keras.cli.parser import parse
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -91,7 +91,10 @@ def commands() -> list[str]:
 
 
 def modules() -> dict:
-    return {name: importlib.import_module(f"facegen_keras.cli.{name}") for name in COMMANDS}
+    return {
+        name: importlib.import_module(f"facegen_keras.cli.{MODULES.get(name, name)}")
+        for name in COMMANDS
+    }
 
 
 @pytest.mark.parametrize("command", commands())

@@ -18,7 +18,7 @@ from facegen_keras.export.read import discriminator_path, load_discriminator
 from facegen_keras.models.stylegan2 import official_files
 from facegen_keras.models.stylegan2.import_nvidia import import_nvidia
 
-REFERENCE = Path(__file__).parent / "fixtures" / "stylegan2_reference.npz"
+REFERENCE = Path(__file__).parent.parent.parent / "fixtures" / "stylegan2_reference.npz"
 
 # What a class pickled by the official persistence wrapper carries; running it would be a break-in.
 SOURCE = "raise SystemExit('the embedded source was executed')"

@@ -13,7 +13,7 @@ from facegen_keras.errors import UserError
 from facegen_keras.models import FAMILIES
 from facegen_keras.runs.config import OF_ONE_CALL, TrainConfig, load_config, parse_duration, to_yaml
 
-CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.yaml"))
+CONFIGS = sorted((Path(__file__).parent.parent.parent / "configs").glob("*.yaml"))
 
 
 def parsed(*argv):

@@ -13,7 +13,7 @@ from facegen_keras.generate.projection import distance, project
 from facegen_keras.generate.stylegan2 import StyleGAN2Generator, interpolate_w
 from facegen_keras.models import stylegan2
 
-REFERENCE = Path(__file__).parent / "fixtures" / "stylegan2_reference.npz"
+REFERENCE = Path(__file__).parent.parent / "fixtures" / "stylegan2_reference.npz"
 
 
 @pytest.fixture(scope="module")

@@ -53,7 +53,7 @@ def test_reads_what_torch_wrote(tmp_path, zipped):
 def test_all_names_of_the_published_file(tmp_path, zipped):
     """472 tensors under Inception's names, each with its own value (and tiny shapes)."""
     torch = pytest.importorskip("torch")
-    with np.load(Path(__file__).parent / "inception_reference.npz") as data:
+    with np.load(Path(__file__).parent.parent / "metrics" / "inception_reference.npz") as data:
         names, shapes = data["names"].tolist(), data["shapes"].tolist()
     sizes = [[min(2, int(n)) for n in shape.split(",")] for shape in shapes]
     state = {
