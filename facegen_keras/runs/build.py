@@ -1,4 +1,4 @@
-"""What a configuration stands for: the photos, the compiled model, and every option filled in."""
+"""What a configuration stands for: the photos, and the compiled model."""
 
 import dataclasses
 import shlex
@@ -55,10 +55,8 @@ def build(config: TrainConfig) -> FaceModel:
         autodiff.make_deterministic()
     model = FAMILIES[config.model](**config.model_options())
     if config.init_from:
-        if not hasattr(model, "start_from"):
-            raise UserError(f"init_from: an option of stylegan2, not of {config.model}")
         kept = model.start_from(config.init_from)
-        print(f"started from {config.init_from}; layers of its own: {', '.join(kept) or 'none'}")
+        print(f"started from {config.init_from}; newly initialised: {', '.join(kept) or 'none'}")
     model.compile(optimizers(config, model))
     recorded = dataclasses.asdict(config.resolved())
     for place in ("output_dir", "saved_models_dir", "cache_dir"):  # of this machine, not the model
@@ -68,9 +66,8 @@ def build(config: TrainConfig) -> FaceModel:
 
 
 def optimizers(config: TrainConfig, model: FaceModel) -> dict[str, keras.optimizers.Optimizer]:
-    """The family's optimizers by name, with the rates that the configuration says itself."""
-    own = {name: getattr(config, name) for name in ("learning_rate", "beta_1")}
-    return model.default_optimizers(**{k: v for k, v in own.items() if v is not None})
+    """The family's optimizers by name, with the rates that the configuration gives."""
+    return model.default_optimizers(config.learning_rate, config.beta_1)
 
 
 def resolved(config: TrainConfig, model: FaceModel | None = None) -> TrainConfig:
