@@ -67,13 +67,15 @@ class FaceModel(Trainer):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Take the arguments and their description from the options of `__init__`."""
         super().__init_subclass__(**kwargs)
-        options_type = getattr(vars(cls).get("__init__"), "options_type", None)
+        options_type = getattr(cls.__init__, "options_type", None)
         if options_type is not None:
             cls.options_type = options_type
             cls.__signature__ = inspect.signature(options_type).replace(
                 return_annotation=inspect.Signature.empty
             )
-            cls.__doc__ = f"{inspect.cleandoc(cls.__doc__)}\n\n{arguments_section(options_type)}"
+            cls.__doc__ = (
+                f"{inspect.cleandoc(cls.__doc__ or '')}\n\n{arguments_section(options_type)}"
+            )
 
     @property
     def resolution(self) -> int:

@@ -50,7 +50,7 @@ def at_least(low: float) -> Allowed:
 def whole(low: int) -> Allowed:
     """Whole numbers from `low` on."""
     return Allowed(
-        lambda value: isinstance(value, numbers.Integral) and value >= low,
+        lambda value: isinstance(value, numbers.Integral) and int(value) >= low,
         f"a whole number from {low} on",
     )
 
@@ -58,7 +58,7 @@ def whole(low: int) -> Allowed:
 POSITIVE = Allowed(lambda value: 0 < value < math.inf, "a positive number")
 FRACTION = Allowed(lambda value: 0 <= value <= 1, "0 to 1")
 SEED = Allowed(
-    lambda value: isinstance(value, numbers.Integral) and 0 <= value <= LARGEST_SEED,
+    lambda value: isinstance(value, numbers.Integral) and 0 <= int(value) <= LARGEST_SEED,
     f"0 to {LARGEST_SEED}",
 )
 BELOW_ONE = Allowed(lambda value: 0 <= value < 1, "a number from 0 to less than 1")
@@ -84,10 +84,15 @@ def option(
 
 def shared(options_type: type, name: str, default: Any = MISSING, default_text: str = "") -> Any:
     """The option of another family: the same meaning and range, perhaps with another default."""
-    original = options_type.__dataclass_fields__[name]
+    original = field_of(options_type, name)
     value = original.default if default is MISSING else default
     text = default_text or original.metadata["default_text"]
     return option(value, original.metadata["help"], original.metadata["allowed"], text)
+
+
+def field_of(options_type: type, name: str) -> dataclasses.Field:
+    """The field of an options dataclass, by its name."""
+    return next(each for each in dataclasses.fields(options_type) if each.name == name)
 
 
 def check(options: Any) -> None:
@@ -193,7 +198,7 @@ def arguments_section(options_type: type) -> str:
     """The `Args:` of a class that takes these options, in Google's style."""
     lines = ["Args:"]
     for name in inspect.signature(options_type).parameters:
-        metadata = options_type.__dataclass_fields__[name].metadata
+        metadata = field_of(options_type, name).metadata
         lines.append(f"    {name}: {metadata['help']}.")
         if metadata["default_text"]:
             lines[-1] += f" None: {metadata['default_text']}."

@@ -11,7 +11,6 @@ from facegen_keras.engine import autodiff
 from facegen_keras.engine.face_model import FaceModel
 from facegen_keras.errors import UserError
 from facegen_keras.files.places import check_output_dir
-from facegen_keras.models import FAMILIES
 from facegen_keras.runs.config import TrainConfig
 
 
@@ -53,7 +52,7 @@ def build(config: TrainConfig) -> FaceModel:
     keras.utils.set_random_seed(config.seed)
     if config.deterministic:
         autodiff.make_deterministic()
-    model = FAMILIES[config.model](**config.model_options())
+    model = config.family(**config.model_options())
     if config.init_from:
         kept = model.start_from(config.init_from)
         print(f"started from {config.init_from}; newly initialised: {', '.join(kept) or 'none'}")

@@ -17,7 +17,7 @@ import yaml
 from facegen_keras.engine.options import AdamOptions, FaceModelOptions, Precision
 from facegen_keras.errors import UserError
 from facegen_keras.files.atomic import write_text
-from facegen_keras.models import FAMILIES
+from facegen_keras.models import FAMILIES, Family
 from facegen_keras.runs.family_options import families_with, family_fields, options_of
 
 # Options that may change when a run goes on; the others are part of what makes it exact. `augment`
@@ -169,15 +169,24 @@ class TrainConfig(_FamilyOptions, _Training):
         """`time_limit` in seconds, or None."""
         return None if self.time_limit is None else parse_duration(self.time_limit)
 
+    @property
+    def family(self) -> Family:
+        """The class of the family to train.
+
+        Raises:
+            UserError: No family is named.
+        """
+        if self.model is None:
+            raise UserError(f"model: say which family to train: {', '.join(FAMILIES)}")
+        return FAMILIES[self.model]
+
     def model_options(self) -> dict[str, Any]:
         """The arguments of the family's class that this configuration sets.
 
         Raises:
             UserError: No family is named, or an option is set that it does not have.
         """
-        if self.model is None:
-            raise UserError(f"model: say which family to train: {', '.join(FAMILIES)}")
-        own = options_of(self.model)
+        own = options_of(self.family.family)
         for name, _, _ in _FAMILY_FIELDS:
             if name not in own and getattr(self, name) is not None:
                 self._refuse(name, families_with(name))
@@ -185,7 +194,7 @@ class TrainConfig(_FamilyOptions, _Training):
             having = [f for f, family in FAMILIES.items() if getattr(family, capability)]
             if getattr(self, name) and self.model not in having:
                 self._refuse(name, having)
-        names = sorted(f.name for f in dataclasses.fields(FAMILIES[self.model].options_type))
+        names = sorted(f.name for f in dataclasses.fields(self.family.options_type))
         return {n: getattr(self, n) for n in names if getattr(self, n) is not None}
 
     def _refuse(self, name: str, families: list[str]) -> NoReturn:
@@ -199,7 +208,7 @@ class TrainConfig(_FamilyOptions, _Training):
         Raises:
             UserError: As for `model_options`, or a value is out of its range.
         """
-        return FAMILIES[self.model].options_type(**self.model_options())
+        return self.family.options_type(**self.model_options())
 
     def adam_options(self) -> AdamOptions:
         """Learning rate and β1, those of the family's paper where they are left out.
@@ -209,7 +218,7 @@ class TrainConfig(_FamilyOptions, _Training):
         """
         names = [field.name for field in dataclasses.fields(AdamOptions)]
         given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-        return dataclasses.replace(FAMILIES[self.model].adam, **given)
+        return dataclasses.replace(self.family.adam, **given)
 
     def resolved(self) -> "TrainConfig":
         """This configuration with every option of the family filled in; needs no model.

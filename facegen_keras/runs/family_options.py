@@ -9,7 +9,7 @@ from facegen_keras.engine.options import AdamOptions
 from facegen_keras.models import FAMILIES
 
 
-def family_fields(without: Collection[str]) -> list[tuple[str, Any, dataclasses.Field]]:
+def family_fields(without: Collection[str]) -> list[tuple[str, Any, Any]]:
     """Every option of any family once, in the form that `dataclasses.make_dataclass` takes.
 
     The default is None and stands for the family's; the help names families and defaults.
@@ -22,11 +22,12 @@ def family_fields(without: Collection[str]) -> list[tuple[str, Any, dataclasses.
         for kind in _kinds(family):
             hints = typing.get_type_hints(kind)
             types |= {f.name: hints[f.name] for f in dataclasses.fields(kind)}
-    return [
-        (name, kind | None, dataclasses.field(default=None, metadata={"help": _help(name)}))
-        for name, kind in types.items()
-        if name not in without
-    ]
+    fields = []
+    for name, kind in types.items():
+        if name not in without:
+            field: Any = dataclasses.field(default=None, metadata={"help": _help(name)})
+            fields.append((name, kind | None, field))
+    return fields
 
 
 def families_with(name: str) -> list[str]:
