@@ -30,6 +30,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import facegen_keras as fg
+from facegen_keras.models.stylegan2.options import Phase
 
 SIDE = 4096  # of the matrices whose product is timed
 COPIED = 2**28  # bytes of the array whose copy is timed
@@ -95,7 +96,8 @@ def measured_step(
         model.metrics_variables,
     )
     state = tuple([variable.value for variable in group] for group in groups)
-    step = model._train_step_of(f"{phase}@{model.resolution}")
+    due = Phase(model.resolution, path_length=phase == "path", r1=phase == "r1")
+    step = model._train_step_of(due)
     compiled = jax.jit(step).lower(state, images).compile()
     cost = compiled.cost_analysis()
     seconds = shortest(lambda: compiled(state, images), options.repeats)

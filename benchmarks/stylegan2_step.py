@@ -39,6 +39,7 @@ def ours(batch: int, steps: int, precision: str) -> Measure:
     import tensorflow as tf
 
     import facegen_keras as fg
+    from facegen_keras.models.stylegan2.options import Phase
 
     model = fg.StyleGAN2(
         resolution=SIZE,
@@ -51,7 +52,9 @@ def ours(batch: int, steps: int, precision: str) -> Measure:
     )
     model.compile()
     model.batch_size = batch
-    step = tf.function(model._train_step_of(f"{os.environ['PHASE']}@{SIZE}"))
+    due = os.environ["PHASE"]
+    phase = Phase(SIZE, path_length=due == "path", r1=due == "r1")
+    step = tf.function(model._train_step_of(phase))
     images = [tf.constant(part) for part in np.split(photos(batch * steps), steps)]
 
     def measure() -> float:

@@ -1,5 +1,6 @@
 """What holds for every family: the same numbers on all backends, 16 bits, exports."""
 
+import inspect
 import json
 import runpy
 from pathlib import Path
@@ -10,7 +11,10 @@ import pytest
 from keras import ops
 
 import facegen_keras as fg
+from facegen_keras.errors import UserError
+from facegen_keras.export.parts import MAIN_PARTS
 from facegen_keras.inference import to_network_range
+from facegen_keras.models import FAMILIES as ALL
 
 SCRIPT = Path(__file__).with_name("family_steps.py")
 QUICK_XLA = "--xla_backend_optimization_level=0"  # compiling takes most of the time on JAX
@@ -131,6 +135,46 @@ def loaded_latents(count):
 
 def model_of(encoder):
     return getattr(encoder, "model", encoder)
+
+
+@pytest.mark.parametrize("family", ALL)
+def test_the_arguments_are_those_of_the_options(family):
+    arguments = inspect.signature(ALL[family]).parameters
+    defaults = {name: argument.default for name, argument in arguments.items()}
+    assert defaults == ALL[family].options_type().as_dict()
+    assert list(arguments)[:2] == ["resolution", "latent_dim"]
+    for name in arguments:
+        assert f"\n    {name}: " in ALL[family].__doc__
+
+
+def test_the_main_parts_are_those_that_files_are_named_after():
+    assert {family.main_part for family in ALL.values()} == set(MAIN_PARTS)
+
+
+@pytest.mark.parametrize(("family", "has_validation"), [("vae", True), ("dcgan", False)])
+def test_what_a_family_does_not_have_is_refused(family, has_validation, made_up):
+    model = FAMILIES[family](**SMALL)
+    assert model.has_validation == model.has_latent_statistics == has_validation
+    assert not model.has_transfer
+    with pytest.raises(UserError, match=f"{family}: cannot start from"):
+        model.start_from("x.h5")
+    if has_validation:
+        assert model.validate(made_up(2))["loss"] > 0
+        assert model.latent_statistics(made_up(2))["active"].shape == (6,)
+        return
+    with pytest.raises(UserError, match="dcgan: has no validation loss"):
+        model.validate(made_up(2))
+    with pytest.raises(UserError, match="dcgan: has no latent statistics"):
+        model.latent_statistics(made_up(2))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_trained_weight_is_in_one_network(family):
+    model = FAMILIES[family](**SMALL)
+    networks = model.networks()
+    assert all(isinstance(network, keras.Model) for network in networks.values())
+    trained = [id(v) for network in networks.values() for v in network.trainable_variables]
+    assert sorted(trained) == sorted(id(v) for v in model.trainable_variables)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
