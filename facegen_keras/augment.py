@@ -1,5 +1,5 @@
-"""Augmentations that the discriminator sees photos and fakes through, so that it cannot learn a
-small data set by heart. They are differentiable: the generator learns through them.
+"""Augmentations of photos and fakes before the discriminator, which keep it from memorising a small
+data set. They are differentiable, so that the generator's gradient passes through them.
 
 DiffAugment (Zhao et al. 2020): colour, translation and cutout, with the ranges of its section 3.
 """
@@ -18,7 +18,7 @@ CUTOUT_SIZE = 0.5  # of the height and width; section 3 of the paper
 
 
 def parse_policy(policy: str) -> tuple[str, ...]:
-    """`"color,translation,cutout"`, any part of it, or `""` for none.
+    """The augmentations in a text such as `"color,translation,cutout"`; `""` for none.
 
     Raises:
         UserError: A word is not one of `POLICIES`.
@@ -33,13 +33,13 @@ def parse_policy(policy: str) -> tuple[str, ...]:
 def diff_augment(
     images: Tensor, policy: tuple[str, ...], seed: keras.random.SeedGenerator, probability: Any = 1
 ) -> Tensor:
-    """Augment each image on its own.
+    """Augment each image with random numbers of its own.
 
     Args:
         images: float32 `(batch, height, width, 3)` in [-1, 1].
         policy: Any of `POLICIES`, applied in that order.
-        seed: Where the random numbers come from.
-        probability: That an image is augmented at all; a number or a scalar tensor.
+        seed: Source of the random numbers.
+        probability: Probability that an image is augmented at all; a number or a scalar tensor.
 
     Returns:
         The same shape; colours may leave [-1, 1], as in the paper.
@@ -67,14 +67,14 @@ def diff_augment(
 
 
 def _translate(images: Tensor, vertical: Tensor, horizontal: Tensor) -> Tensor:
-    """Shift by whole pixels, up to `MAX_SHIFT`; what comes in from outside is 0 (grey).
+    """Shift by whole pixels, up to `MAX_SHIFT`; pixels from outside are 0 (grey).
 
-    A shift along one axis is a product with a shifted identity matrix: linear, so it has first
-    and second derivatives on every backend, which a gather has not.
+    A shift along one axis is a product with a shifted identity matrix. It is linear, so that it has
+    first and second derivatives on every backend; a gather has not.
     """
 
     def shift_matrix(size: int, amount: Tensor) -> Tensor:
-        most = round(size * MAX_SHIFT)  # every shift up to there is as likely as another
+        most = round(size * MAX_SHIFT)  # all shifts up to it are equally likely
         shift = ops.floor((amount + 1.0) / 2.0 * (2 * most + 1)) - most
         position = ops.reshape(ops.arange(size, dtype="float32"), (1, size, 1))
         source = ops.reshape(ops.arange(size, dtype="float32"), (1, 1, size))
@@ -86,7 +86,7 @@ def _translate(images: Tensor, vertical: Tensor, horizontal: Tensor) -> Tensor:
 
 
 def _cutout_mask(images: Tensor, vertical: Tensor, horizontal: Tensor) -> Tensor:
-    """0 inside a square of `CUTOUT_SIZE` whose centre lies anywhere in the image, 1 outside."""
+    """0 inside a square of `CUTOUT_SIZE` centred anywhere in the image, 1 outside."""
 
     def inside(size: int, centre: Tensor, shape: tuple[int, ...]) -> Tensor:
         half = size * CUTOUT_SIZE / 2

@@ -1,16 +1,16 @@
-"""Which image sizes there are."""
+"""The image sizes that the package works with."""
 
 from facegen_keras.errors import UserError
 
-SMALLEST, LARGEST = 8, 1024  # of what is read; the families start at 32
-SMALLEST_TRAINED = 32
+SMALLEST, LARGEST = 8, 1024  # of what is read; 1024 is the largest official StyleGAN2
+SMALLEST_TRAINED = 32  # of what the families train on
 
 
 def check_resolution(resolution: int, lowest: int = SMALLEST) -> None:
-    """Refuse a resolution that is not a power of two within bounds, naming the nearest.
+    """Refuse a resolution that is not a power of two from `lowest` to `LARGEST`.
 
     Raises:
-        UserError: It is not.
+        UserError: Names the nearest allowed one.
     """
     allowed = [2**k for k in range(3, 11) if lowest <= 2**k]
     if resolution not in allowed:

@@ -126,13 +126,13 @@ class TinyFamily:
 
     def __init__(self, family: str = "dcgan", images_seen: int = 1234) -> None:
         self.family, self.images_seen = family, images_seen
+        self.main_part = "decoder" if family == "vae" else "generator"
         self.main = make_generator()
         self.encoder = make_encoder()
 
     def export_parts(self) -> dict[str, Any]:
-        main = "decoder" if self.family == "vae" else "generator"
         encoder = {} if self.family == "dcgan" else {"encoder": self.encoder}
-        return {main: self.main, **encoder}
+        return {self.main_part: self.main, **encoder}
 
     def get_config(self) -> dict:
         return {"latent_dim": np.int64(6), "betas": (0.5, 0.999)}

@@ -1,22 +1,31 @@
 """`FaceModel`: what every family of this package offers, and what it has to bring.
 
-A family says its algorithm once, in `update(images, phase)`; `trainer` turns it into Keras's
+A family states its algorithm once, in `update(images, phase)`; `trainer` turns it into Keras's
 training step on every backend. This class adds what its users call: `fit`, `sample`, and the
 networks that are worth keeping.
 """
 
+import inspect
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, ClassVar
 
 import keras
 import numpy as np
 
+from facegen_keras.engine.adam import Adam
 from facegen_keras.engine.fit import fit
-from facegen_keras.engine.options import DTYPE_POLICIES, check_options
+from facegen_keras.engine.options import (
+    DTYPE_POLICIES,
+    AdamOptions,
+    FaceModelOptions,
+    Precision,
+    arguments_section,
+)
 from facegen_keras.engine.trainer import Trainer
+from facegen_keras.errors import UserError
 from facegen_keras.inference import in_chunks, infer, latents, to_uint8
-from facegen_keras.resolution import SMALLEST_TRAINED, check_resolution
 
 SAMPLES_AT_A_TIME = 16
 
@@ -25,30 +34,68 @@ class FaceModel(Trainer):
     """Base of the four families.
 
     Args:
-        options: The family's arguments by name: the `locals()` of its `__init__`. They are
-            checked, kept as attributes of their names (`loss` as `loss_name`: Keras has a `loss`
-            of its own), and returned by `get_config`. All families have `resolution` (a power of
-            two from 32 on), `latent_dim`, `precision` (of the arithmetic; weights stay float32)
-            and `seed` (of every random number drawn while training, kept in variables).
+        options: Resolution, length of the latent, precision, seed, and the family's own.
 
-    A subclass sets `family` and `loss_names` (the keys that `update` returns), and implements
-    `update`, `networks`, `sampling_network`, `export_parts` and `default_optimizers`.
+    A subclass declares its options in a dataclass and takes them one by one: see `options.takes`.
+    It sets `family` and `loss_names` (the keys that `update` returns), and implements `update`,
+    `networks`, `sampling_network` and `export_parts`.
 
-    Raises:
-        UserError: An option has a value that no model can be made of.
+    Attributes:
+        options: The options that the model was made with.
+        options_type: Their dataclass.
+        adam: What `default_optimizers` uses; from the family's paper.
+        main_part: The network among `export_parts` that generates; the others stand beside it.
+        has_validation: Whether `validate` measures the losses of held-out photos.
+        has_latent_statistics: Whether `latent_statistics` tells how photos use the latent.
+        has_transfer: Whether `start_from` takes the weights of a trained generator.
     """
 
     family: ClassVar[str]
+    options: FaceModelOptions
+    options_type: ClassVar[type[FaceModelOptions]]
+    adam: ClassVar[AdamOptions] = AdamOptions()
+    main_part: ClassVar[str] = "generator"
+    has_validation: ClassVar[bool] = False
+    has_latent_statistics: ClassVar[bool] = False
+    has_transfer: ClassVar[bool] = False
 
-    def __init__(self, options: Mapping[str, Any]):
-        options = {k: v for k, v in options.items() if k not in ("self", "__class__")}
-        check_resolution(options["resolution"], SMALLEST_TRAINED)
-        check_options(options)
-        super().__init__(self.family, options["seed"], options["precision"] == "float16")
-        self._options = options
-        for name, value in options.items():
-            setattr(self, "loss_name" if name == "loss" else name, value)
+    def __init__(self, options: FaceModelOptions):
+        super().__init__(self.family, options.seed, scale_losses=options.precision == "float16")
+        self.options = options
         self.training_config: dict[str, Any] | None = None  # recorded in exports
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Take the arguments and their description from the options of `__init__`."""
+        super().__init_subclass__(**kwargs)
+        options_type = getattr(cls.__init__, "options_type", None)
+        if options_type is not None:
+            cls.options_type = options_type
+            cls.__signature__ = inspect.signature(options_type).replace(
+                return_annotation=inspect.Signature.empty
+            )
+            cls.__doc__ = (
+                f"{inspect.cleandoc(cls.__doc__ or '')}\n\n{arguments_section(options_type)}"
+            )
+
+    @property
+    def resolution(self) -> int:
+        """Height and width of the images, pixels."""
+        return self.options.resolution
+
+    @property
+    def latent_dim(self) -> int:
+        """Length of the latent z."""
+        return self.options.latent_dim
+
+    @property
+    def seed(self) -> int:
+        """Seed of everything random in training."""
+        return self.options.seed
+
+    @property
+    def precision(self) -> Precision:
+        """Arithmetic of the hidden layers."""
+        return self.options.precision
 
     @property
     def layer_dtype(self) -> str:
@@ -56,7 +103,58 @@ class FaceModel(Trainer):
         return DTYPE_POLICIES[self.precision]
 
     def get_config(self) -> dict[str, Any]:
-        return dict(self._options)
+        return self.options.as_dict()
+
+    # --- what a family has, or refuses ---
+
+    def default_optimizers(
+        self, learning_rate: float | None = None, beta_1: float | None = None
+    ) -> dict[str, keras.optimizers.Optimizer]:
+        """The optimizers of the paper, by the name of their network.
+
+        Args:
+            learning_rate: Instead of the paper's.
+            beta_1: Instead of the paper's.
+        """
+        adam = self.adam_options(learning_rate, beta_1)
+        return {name: Adam(adam.learning_rate, beta_1=adam.beta_1) for name in self.networks()}
+
+    def adam_options(self, learning_rate: float | None, beta_1: float | None) -> AdamOptions:
+        """`adam`, with those of its values that are given."""
+        return AdamOptions(
+            self.adam.learning_rate if learning_rate is None else learning_rate,
+            self.adam.beta_1 if beta_1 is None else beta_1,
+        )
+
+    def validate(self, faces: Any) -> dict[str, float]:
+        """The losses of held-out photos.
+
+        Args:
+            faces: `Faces`, or uint8 `(n, height, width, 3)`.
+
+        Raises:
+            UserError: The family has no loss that means anything on held-out photos.
+        """
+        raise UserError(f"{self.family}: has no validation loss")
+
+    def latent_statistics(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """How photos use the latent, as from `models.posterior.latent_statistics`.
+
+        Raises:
+            UserError: The family does not encode photos.
+        """
+        raise UserError(f"{self.family}: has no latent statistics")
+
+    def start_from(self, path: str | Path) -> list[str]:
+        """Take the weights of a trained generator, and of the discriminator beside it.
+
+        Returns:
+            The names of the layers that keep their random start.
+
+        Raises:
+            UserError: The family has no transfer, or the file does not fit.
+        """
+        raise UserError(f"{self.family}: cannot start from the weights of another model")
 
     def call(self, latents: Any) -> Any:
         """Images of latents: float32 `(batch, latent_dim)` to `(batch, height, width, 3)`."""
@@ -68,7 +166,7 @@ class FaceModel(Trainer):
         raise NotImplementedError
 
     def export_parts(self) -> dict[str, keras.Model]:
-        """The networks worth keeping, float32 and functional; the generating one comes first."""
+        """The networks worth keeping by name, float32 and functional; `main_part` generates."""
         raise NotImplementedError
 
     def fit(

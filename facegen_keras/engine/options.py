@@ -1,90 +1,205 @@
-"""What the options of the families may be: a name means the same, and has one range, in all."""
+"""Options of the families: name, type, default, meaning and range of each stand in one field.
 
+A family declares its options in a frozen dataclass beside its model:
+
+    @dataclass(frozen=True)
+    class DCGANOptions(FaceModelOptions):
+        base_channels: int = option(64, "Channels of the layer next to the image", whole(1))
+
+Everything else follows from it: the arguments of the class (`takes`), its docstring, the flags and
+YAML keys (`runs.config`), and the refusal of impossible values.
+"""
+
+import dataclasses
+import functools
+import inspect
+import math
 import numbers
+import typing
 from collections.abc import Callable
-from typing import Any
+from dataclasses import KW_ONLY, MISSING, dataclass, field
+from typing import Any, Concatenate, Literal, NamedTuple, ParamSpec, TypeVar
 
-from facegen_keras import losses
 from facegen_keras.errors import UserError
+from facegen_keras.resolution import SMALLEST_TRAINED, check_resolution
 
-Allowed = tuple[Callable[[Any], bool], str]  # the test, and how its bounds are told
-
-
-def _at_least(low: float) -> Allowed:
-    return lambda value: value >= low, f"at least {low}"
-
-
-def _whole(low: int) -> Allowed:
-    return (
-        lambda value: isinstance(value, numbers.Integral) and value >= low,
-        f"a whole number from {low} on",
-    )
-
-
-def _one_of(choices: tuple[str, ...]) -> Allowed:
-    return lambda value: value in choices, f"one of {', '.join(choices)}"
-
-
-DTYPE_POLICIES = {  # Keras's names for what `precision` may be
+Precision = Literal["float32", "bfloat16", "float16"]
+DTYPE_POLICIES: dict[Precision, str] = {  # Keras's names
     "float32": "float32",
     "bfloat16": "mixed_bfloat16",
     "float16": "mixed_float16",  # every optimizer gets a dynamic loss scale
 }
-_PART: Allowed = (lambda value: 0 <= value <= 1, "0 to 1")
-_POSITIVE: Allowed = (lambda value: value > 0, "a positive number")
-
-ALLOWED: dict[str, Allowed] = {
-    "precision": _one_of(tuple(DTYPE_POLICIES)),
-    "seed": _whole(0),
-    "latent_dim": _whole(1),
-    "base_channels": _whole(1),
-    "beta": _at_least(0),
-    "kl_warmup": _at_least(0),
-    "reconstruction": _one_of(losses.RECONSTRUCTION_LOSSES),
-    "feature_weight": _at_least(0),
-    "loss": _one_of(losses.GAN_LOSSES),
-    "label_smoothing": (lambda value: 0 <= value < 0.5, "0 up to, not with, 0.5"),
-    "r1_gamma": _at_least(0),
-    "r1_interval": _whole(1),
-    "ema_half_life": _POSITIVE,
-    "ema_rampup": _POSITIVE,
-    "w_dim": _whole(1),
-    "mapping_layers": _whole(1),
-    "channel_max": _whole(1),
-    "path_weight": _at_least(0),
-    "path_interval": _whole(1),
-    "style_mixing": _PART,
-    "ada_target": (lambda value: -1 < value < 1, "between -1 and 1, such as 0.6"),
-    "ada_images": _POSITIVE,
-    "accumulate": _whole(1),
-    "progressive_fade": _PART,
-    "freeze_discriminator": _whole(0),
-    "low_precision_blocks": _whole(0),
-}
+LARGEST_SEED = 2**32 - 1  # NumPy's
 
 
-def check_options(options: dict[str, Any]) -> None:
-    """Refuse values that no model can be made of; None stands for a default.
+# --- the range of an option ---
+
+
+class Allowed(NamedTuple):
+    """The values that an option may have, and how a message describes them."""
+
+    holds: Callable[[Any], bool]
+    text: str
+
+
+def at_least(low: float) -> Allowed:
+    """Numbers from `low` on."""
+    return Allowed(lambda value: value >= low, f"at least {low}")
+
+
+def whole(low: int) -> Allowed:
+    """Whole numbers from `low` on."""
+    return Allowed(
+        lambda value: isinstance(value, numbers.Integral) and int(value) >= low,
+        f"a whole number from {low} on",
+    )
+
+
+POSITIVE = Allowed(lambda value: 0 < value < math.inf, "a positive number")
+FRACTION = Allowed(lambda value: 0 <= value <= 1, "0 to 1")
+SEED = Allowed(
+    lambda value: isinstance(value, numbers.Integral) and 0 <= int(value) <= LARGEST_SEED,
+    f"0 to {LARGEST_SEED}",
+)
+BELOW_ONE = Allowed(lambda value: 0 <= value < 1, "a number from 0 to less than 1")
+
+
+# --- declaring options ---
+
+
+def option(
+    default: Any, help: str, allowed: Allowed | None = None, default_text: str | None = None
+) -> Any:
+    """A field of an options dataclass.
+
+    Args:
+        default: The value where none is given; None is allowed only where it is the default.
+        help: The meaning, in a phrase without a full stop.
+        allowed: The range; the choices of a `Literal` need none.
+        default_text: What a default of None stands for.
+    """
+    metadata = {"help": help, "allowed": allowed, "default_text": default_text}
+    return field(default=default, metadata=metadata)
+
+
+def shared(options_type: type, name: str, default: Any = MISSING, default_text: str = "") -> Any:
+    """The option of another family: the same meaning and range, perhaps with another default."""
+    original = field_of(options_type, name)
+    value = original.default if default is MISSING else default
+    text = default_text or original.metadata["default_text"]
+    return option(value, original.metadata["help"], original.metadata["allowed"], text)
+
+
+def field_of(options_type: type, name: str) -> dataclasses.Field:
+    """The field of an options dataclass, by its name."""
+    return next(each for each in dataclasses.fields(options_type) if each.name == name)
+
+
+def check(options: Any) -> None:
+    """Refuse values outside of their ranges.
+
+    Args:
+        options: A dataclass whose fields are made by `option`.
+
+    Raises:
+        UserError: Names option, value and range.
+    """
+    types = typing.get_type_hints(type(options))
+    for each in dataclasses.fields(options):
+        value, allowed = getattr(options, each.name), each.metadata["allowed"]
+        if value is None and each.default is None:
+            continue
+        if typing.get_origin(types[each.name]) is Literal:
+            choices = typing.get_args(types[each.name])
+            allowed = Allowed(choices.__contains__, f"one of {', '.join(choices)}")
+        try:
+            fine = allowed is None or allowed.holds(value)
+        except TypeError:  # a word where a number belongs
+            fine = False
+        if not fine:
+            raise UserError(f"{each.name} {value!r}: expected {allowed.text}")
+
+
+@dataclass(frozen=True)
+class FaceModelOptions:
+    """The options of every family.
 
     Raises:
         UserError: A value is out of its range; names option, value and range.
     """
-    for name, value in options.items():
-        if value is None or name not in ALLOWED:
-            continue
-        fine, expected = ALLOWED[name]
-        try:
-            allowed = fine(value)
-        except TypeError:  # a word where a number belongs
-            allowed = False
-        if not allowed:
-            raise UserError(f"{name} {value!r}: expected {expected}")
-    if options.get("label_smoothing") and options.get("loss") == "hinge":
-        raise UserError("label_smoothing: the hinge loss has no labels; use loss non_saturating")
-    if "channel_base" in options and options["channel_base"] < options["resolution"]:
-        raise UserError(f"channel_base {options['channel_base']}: expected at least resolution")
-    if options.get("ada_target") is not None and not options["augment"]:
-        raise UserError(
-            "ada_target: adapts the strength of augmentations, and there are none; give augment, "
-            'such as "color,translation,cutout"'
+
+    resolution: int = option(64, "Height and width of the images: 32, 64, 128 ... pixels")
+    latent_dim: int = option(128, "Length of the latent z", whole(1))
+    _: KW_ONLY
+    precision: Precision = option(  # noqa: RUF009 - it makes a field
+        "float32",
+        "Arithmetic of the hidden layers; weights stay float32, float16 scales the losses",
+    )
+    seed: int = option(0, "Seed of everything random in training", SEED)
+
+    def __post_init__(self) -> None:
+        check_resolution(self.resolution, SMALLEST_TRAINED)
+        check(self)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The options by name."""
+        return {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
+
+
+@dataclass(frozen=True)
+class AdamOptions:
+    """What the optimizers of a family are made with where nothing else is asked for.
+
+    Raises:
+        UserError: A value is out of its range.
+    """
+
+    learning_rate: float = option(2e-4, "Adam's learning rate", POSITIVE)
+    beta_1: float = option(0.9, "Adam's β1", BELOW_ONE)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+# --- from options to the arguments of a class ---
+
+Self = TypeVar("Self")
+Options = TypeVar("Options")
+Arguments = ParamSpec("Arguments")
+
+
+def takes(
+    options_type: Callable[Arguments, Options],
+) -> Callable[[Callable[[Self, Options], None]], Callable[Concatenate[Self, Arguments], None]]:
+    """Make an `__init__` that is written for an options object take the options one by one.
+
+    The signature that `help`, editors and type checkers show is that of the options dataclass.
+    """
+
+    def decorate(
+        init: Callable[[Self, Options], None],
+    ) -> Callable[Concatenate[Self, Arguments], None]:
+        @functools.wraps(init)
+        def __init__(self: Self, *args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
+            init(self, options_type(*args, **kwargs))
+
+        own = next(iter(inspect.signature(init).parameters.values()))
+        options = inspect.signature(options_type)
+        __init__.__signature__ = options.replace(  # type: ignore[attr-defined]
+            parameters=[own, *options.parameters.values()]
         )
+        __init__.options_type = options_type  # type: ignore[attr-defined]
+        return __init__
+
+    return decorate
+
+
+def arguments_section(options_type: type) -> str:
+    """The `Args:` of a class that takes these options, in Google's style."""
+    lines = ["Args:"]
+    for name in inspect.signature(options_type).parameters:
+        metadata = field_of(options_type, name).metadata
+        lines.append(f"    {name}: {metadata['help']}.")
+        if metadata["default_text"]:
+            lines[-1] += f" None: {metadata['default_text']}."
+    return "\n".join(lines)

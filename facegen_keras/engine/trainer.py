@@ -12,7 +12,7 @@ functions of `autodiff`. This class turns it into Keras's training step:
 - Everything that a resumed run needs is a variable of this object: see `checkpoint`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, ClassVar
 
 import keras
@@ -39,7 +39,6 @@ class Trainer(keras.Model):
 
     family: ClassVar[str]
     loss_names: ClassVar[tuple[str, ...]]
-    phases: ClassVar[tuple[str, ...]] = ("plain",)
 
     def __init__(self, name: str, seed: int, scale_losses: bool):
         super().__init__(name=name)
@@ -64,7 +63,7 @@ class Trainer(keras.Model):
 
     # --- what a family says ---
 
-    def update(self, images: Any, phase: str) -> dict[str, Any]:
+    def update(self, images: Any, phase: Any) -> dict[str, Any]:
         """One step of the algorithm.
 
         Args:
@@ -76,8 +75,13 @@ class Trainer(keras.Model):
         """
         raise NotImplementedError
 
-    def phase_of(self, step: int) -> str:
-        """Which variant of `update` the step runs (steps count from 0)."""
+    @property
+    def phases(self) -> tuple[Hashable, ...]:
+        """The variants of `update`, each compiled on its own; a subclass may say its own."""
+        return ("plain",)
+
+    def phase_of(self, step: int) -> Any:
+        """Which of `phases` the step runs (steps count from 0)."""
         return self.phases[0]
 
     def default_optimizers(self) -> dict[str, keras.optimizers.Optimizer]:
@@ -196,7 +200,7 @@ class Trainer(keras.Model):
         variables = self.networks()[name].trainable_variables
         autodiff.apply_gradients(self.optimizer[name], grads, variables)
 
-    def _run_update(self, data: Any, phase: str) -> dict[str, Any]:
+    def _run_update(self, data: Any, phase: Any) -> dict[str, Any]:
         images = self._images_of(data)
         losses = self.update(images, phase)
         self._steps.assign_add(1)
@@ -218,7 +222,7 @@ class Trainer(keras.Model):
         images = ops.reshape(images, (self.batch_size, *images.shape[1:]))
         return to_network_range(images)
 
-    def _train_step_of(self, phase: str) -> Callable[..., Any]:
+    def _train_step_of(self, phase: Any) -> Callable[..., Any]:
         """A training step of its own function object: `jax.jit` shares its cache between equal
         bound methods and would trace one phase only."""
 

@@ -1,9 +1,9 @@
-"""The parts of a model: each is a file of its own, and its name says where the others stand."""
+"""The parts of a model: each is a file of its own, and its name leads to the others."""
 
 import os
 from pathlib import Path
 
-MAIN_PARTS = ("generator", "decoder")
+MAIN_PARTS = ("generator", "decoder")  # what `FaceModel.main_part` may be, as file names have it
 COMPANIONS = ("encoder", "discriminator")  # stand beside the main part
 
 

@@ -24,7 +24,7 @@ import numpy as np
 from facegen_keras.errors import UserError
 from facegen_keras.export.earlier_exports import keep_existing, run_of, set_aside
 from facegen_keras.export.model_file import METADATA, SUFFIXES, read_model_file
-from facegen_keras.export.parts import COMPANIONS, MAIN_PARTS, companion_path
+from facegen_keras.export.parts import COMPANIONS, companion_path
 from facegen_keras.files.atomic import replacing
 from facegen_keras.files.json_values import as_json
 from facegen_keras.version import __version__
@@ -49,7 +49,7 @@ def save_generator(
     does not replace gives up its place too, since it belongs to another generator.
 
     Args:
-        model: A family model; it offers `export_parts()`.
+        model: A `FaceModel`; its `main_part` goes to `path`.
         path: Target, ending in .h5 or .keras.
         run: Name of the run that trained it.
         metrics: Measured values, each a dict with its protocol.
@@ -63,7 +63,7 @@ def save_generator(
     """
     path = Path(path)
     parts = model.export_parts()
-    main = next(name for name in MAIN_PARTS if name in parts)
+    main = model.main_part
     metadata = _describe(model, run, metrics, licence)
     # The main part last: a generator that is there always finds its encoder.
     for name in sorted(parts, key=lambda name: name == main):

@@ -11,7 +11,7 @@ import keras
 
 from facegen_keras.errors import UserError
 from facegen_keras.export.model_file import first_input_shape, read_model_file
-from facegen_keras.export.parts import MAIN_PARTS, companion_path
+from facegen_keras.export.parts import companion_path
 from facegen_keras.export.read import (
     check_same_export,
     describe,
@@ -79,8 +79,7 @@ def _generator_class(family: str) -> type[Generator]:
 
 def as_generator(model: Any) -> Generator:
     """The exportable (averaged, float32) generator of a model in training."""
-    parts = model.export_parts()
-    network = parts[next(name for name in MAIN_PARTS if name in parts)]
+    network = model.export_parts()[model.main_part]
     if model.family == "stylegan2":
         from facegen_keras.generate.stylegan2 import StyleGAN2Generator
 

@@ -6,7 +6,8 @@ judges photos, reconstructions and samples from the prior. Reconstructions are c
 discriminator's features instead of pixels.
 """
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import keras
 from keras import ops
@@ -14,42 +15,55 @@ from keras import ops
 from facegen_keras import losses
 from facegen_keras.augment import diff_augment, parse_policy
 from facegen_keras.engine import autodiff
-from facegen_keras.engine.adam import Adam
 from facegen_keras.engine.average import untrained_copy, update_average
 from facegen_keras.engine.face_model import FaceModel
+from facegen_keras.engine.options import FaceModelOptions, at_least, option, shared, takes
 from facegen_keras.layers import Sampling
 from facegen_keras.models.dcgan import (
-    BETA_1,
-    LEARNING_RATE,
+    ADAM,
+    DCGANOptions,
     build_discriminator,
     build_generator,
+    check_adversarial,
 )
-from facegen_keras.models.vae import build_encoder
+from facegen_keras.models.vae import VAEOptions, build_encoder
 
 FEATURES_AT = 8  # the third convolution at 64x64: still knows where things are, figure 3
+
+
+@dataclass(frozen=True)
+class CombinedOptions(FaceModelOptions):
+    """The options of the combined model: the DCGAN's and the VAE's, and how they are weighed."""
+
+    base_channels: int = shared(DCGANOptions, "base_channels")
+    beta: float = shared(VAEOptions, "beta")
+    feature_weight: float = option(
+        1e-3,
+        "Weight of the feature reconstruction in the generator's loss, against the adversarial "
+        "terms (gamma in the paper's algorithm 1)",
+        at_least(0),
+    )
+    loss: Literal["non_saturating", "hinge"] = shared(DCGANOptions, "loss")
+    label_smoothing: float = shared(DCGANOptions, "label_smoothing")
+    spectral_norm: bool = shared(DCGANOptions, "spectral_norm")
+    augment: str = shared(DCGANOptions, "augment")
+    ema_half_life: float = shared(DCGANOptions, "ema_half_life")
+    ema_rampup: float = shared(DCGANOptions, "ema_rampup")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_adversarial(self.loss, self.label_smoothing, self.augment)
 
 
 class Combined(FaceModel):
     """The VAE-GAN as one trainable model.
 
-    Args:
-        resolution: 32, 64, 128 or 256.
-        latent_dim: Length of z.
-        base_channels: Channels next to the image, in all three networks.
-        beta: Weight of the KL divergence in the encoder's loss.
-        feature_weight: Weight of the feature reconstruction in the generator's loss, against the
-            adversarial terms (gamma in the paper's algorithm 1).
-        loss: `"non_saturating"` or `"hinge"`.
-        label_smoothing: How far from 1 the label of a photo is.
-        spectral_norm: In the discriminator, instead of batch normalization.
-        augment: DiffAugment policy, any of `"color,translation,cutout"`.
-        ema_half_life: Of the averaged generator and encoder, in images.
-        ema_rampup: The half-life is at most this part of the images seen.
-        precision: `"float32"`, `"bfloat16"` or `"float16"`.
-        seed: Of everything random in training. Initial weights come from Keras's global stream.
+    `seed` does not decide the initial weights: they come from Keras's global stream.
     """
 
     family = "combined"
+    options: CombinedOptions
+    adam = ADAM  # the DCGAN's, for all three networks
     loss_names = (
         "discriminator_loss",
         "generator_loss",
@@ -59,28 +73,18 @@ class Combined(FaceModel):
         "fake_accuracy",
     )
 
-    def __init__(
-        self,
-        resolution: int = 64,
-        latent_dim: int = 128,
-        base_channels: int = 64,
-        beta: float = 1.0,
-        feature_weight: float = 1e-3,
-        loss: str = "non_saturating",
-        label_smoothing: float = 0.0,
-        spectral_norm: bool = False,
-        augment: str = "",
-        ema_half_life: float = 10_000,
-        ema_rampup: float = 0.05,
-        precision: str = "float32",
-        seed: int = 0,
-    ):
-        super().__init__(locals())
-        self.policy = parse_policy(augment)
+    @takes(CombinedOptions)
+    def __init__(self, options: CombinedOptions) -> None:
+        super().__init__(options)
+        self.augmentations = parse_policy(options.augment)
         self.encoder = self._build_encoder(self.layer_dtype)
         self.generator = self._build_generator(self.layer_dtype)
         self.discriminator = build_discriminator(
-            resolution, base_channels, spectral_norm, self.layer_dtype, FEATURES_AT
+            options.resolution,
+            options.base_channels,
+            options.spectral_norm,
+            self.layer_dtype,
+            FEATURES_AT,
         )
         self.sampling = Sampling(name="sampling", dtype="float32")
         self.sampling.built = True
@@ -92,7 +96,7 @@ class Combined(FaceModel):
         )
         self.built = True
 
-    def update(self, images: Any, phase: str) -> dict[str, Any]:
+    def update(self, images: Any, phase: Any) -> dict[str, Any]:
         """Algorithm 1 of the paper, with one generator forward for all three losses.
 
         Half of the fakes are reconstructions (of the batch's first half; batches are shuffled),
@@ -111,78 +115,103 @@ class Combined(FaceModel):
             self.generator.trainable_variables,
             inputs=[ops.concatenate([latents, prior])],
         )
-
-        def discriminator_loss() -> tuple[Any, dict[str, Any]]:
-            real_logits, features = self._judge(images)
-            fake_logits, _ = self._judge(fakes)
-            loss = losses.discriminator_loss(
-                self.loss_name, real_logits, fake_logits, self.label_smoothing
-            )
-            report = {
-                "discriminator_loss": loss,
-                "real_accuracy": losses.share_above_zero(real_logits),
-                "fake_accuracy": losses.share_above_zero(-fake_logits),
-            }
-            return self.scaled("discriminator", loss), (report, features)
-
         _, (report, features), grads = autodiff.gradients(
-            discriminator_loss, self.discriminator.trainable_variables
+            lambda: self._discriminator_loss(images, fakes),
+            self.discriminator.trainable_variables,
         )
         self.apply_gradients("discriminator", grads)
         target = ops.stop_gradient(features[:encoded])
-
-        def adversarial_loss(fakes: Any) -> tuple[Any, Any]:
-            logits, _ = self._judge(fakes)
-            loss = losses.generator_loss(self.loss_name, logits)
-            return self.scaled("generator", loss), loss
-
-        def feature_loss(reconstructions: Any) -> tuple[Any, Any]:
-            _, features = self._judge(reconstructions)
-            loss = 0.5 * ops.mean(ops.sum(ops.square(features - target), axis=(1, 2, 3)))
-            return self.scaled("encoder", loss), loss
-
-        reconstructions = fakes[:encoded]
-        _, report["generator_loss"], adversarial = autodiff.input_gradient(adversarial_loss, fakes)
-        _, report["feature_loss"], similarity = autodiff.input_gradient(
-            feature_loss, reconstructions
+        to_latents = self._update_generator(fakes, target, batch, pull_to_generator, report)
+        _, report["kl_loss"], to_statistics = autodiff.input_gradient(
+            lambda statistics: self._encoder_loss(statistics, noise, to_latents[:encoded]),
+            statistics,
         )
-        similarity = ops.pad(similarity, [[0, batch - encoded], [0, 0], [0, 0], [0, 0]])
-        *_, to_latents = pull_to_generator(similarity)
-        one = ops.ones(())
-        rescale = self.scaled("generator", one) / self.scaled("encoder", one)  # 1 but for float16
-        *generator_grads, _ = pull_to_generator(
-            adversarial + self.feature_weight * rescale * similarity
-        )
-        self.apply_gradients("generator", generator_grads)
-
-        def latent_loss(statistics: Any) -> tuple[Any, Any]:
-            kl = ops.mean(ops.sum(losses.kl_divergence(statistics), axis=-1))
-            latents = self.sampling(statistics, noise)
-            carried = ops.sum(latents * to_latents[:encoded])  # hands the gradient down the chain
-            return self.scaled("encoder", self.beta * kl) + carried, kl
-
-        _, report["kl_loss"], to_statistics = autodiff.input_gradient(latent_loss, statistics)
         self.apply_gradients("encoder", pull_to_encoder(to_statistics))
         for average, network in (
             (self.generator_ema, self.generator),
             (self.encoder_ema, self.encoder),
         ):
             update_average(
-                average, network, batch, self._images_seen, self.ema_half_life, self.ema_rampup
+                average,
+                network,
+                batch,
+                self._images_seen,
+                self.options.ema_half_life,
+                self.options.ema_rampup,
             )
         return report
 
+    def _update_generator(
+        self, fakes: Any, target: Any, batch: int, pull_to_generator: Any, report: dict[str, Any]
+    ) -> Any:
+        """Train the generator on adversarial and feature loss, adding both to the report.
+
+        Args:
+            fakes: Reconstructions, then samples.
+            target: The discriminator's features of the photos that were reconstructed.
+            batch: Number of fakes.
+            pull_to_generator: From the gradient of the fakes to those of weights and latents.
+            report: Losses by name.
+
+        Returns:
+            The gradient of the encoder's (scaled) feature loss with respect to all latents.
+        """
+        encoded = (batch + 1) // 2
+        _, report["generator_loss"], adversarial = autodiff.input_gradient(
+            self._adversarial_loss, fakes
+        )
+        _, report["feature_loss"], similarity = autodiff.input_gradient(
+            lambda reconstructions: self._feature_loss(reconstructions, target), fakes[:encoded]
+        )
+        similarity = ops.pad(similarity, [[0, batch - encoded], [0, 0], [0, 0], [0, 0]])
+        *_, to_latents = pull_to_generator(similarity)
+        one = ops.ones(())
+        rescale = self.scaled("generator", one) / self.scaled("encoder", one)  # 1 but for float16
+        *grads, _ = pull_to_generator(
+            adversarial + self.options.feature_weight * rescale * similarity
+        )
+        self.apply_gradients("generator", grads)
+        return to_latents
+
+    def _discriminator_loss(
+        self, images: Any, fakes: Any
+    ) -> tuple[Any, tuple[dict[str, Any], Any]]:
+        """The loss on photos and fakes; what the log reports, and the features of the photos."""
+        real_logits, features = self._judge(images)
+        fake_logits, _ = self._judge(fakes)
+        loss = losses.discriminator_loss(
+            self.options.loss, real_logits, fake_logits, self.options.label_smoothing
+        )
+        report = {
+            "discriminator_loss": loss,
+            "real_accuracy": losses.share_above_zero(real_logits),
+            "fake_accuracy": losses.share_above_zero(-fake_logits),
+        }
+        return self.scaled("discriminator", loss), (report, features)
+
+    def _adversarial_loss(self, fakes: Any) -> tuple[Any, Any]:
+        logits, _ = self._judge(fakes)
+        loss = losses.generator_loss(self.options.loss, logits)
+        return self.scaled("generator", loss), loss
+
+    def _feature_loss(self, reconstructions: Any, target: Any) -> tuple[Any, Any]:
+        """Half the squared distance of the features: a Gaussian's -log p(features|z)."""
+        _, features = self._judge(reconstructions)
+        loss = 0.5 * ops.mean(ops.sum(ops.square(features - target), axis=(1, 2, 3)))
+        return self.scaled("encoder", loss), loss
+
+    def _encoder_loss(self, statistics: Any, noise: Any, to_latents: Any) -> tuple[Any, Any]:
+        """β times KL, plus a term whose gradient is that of the feature loss."""
+        kl = ops.mean(ops.sum(losses.kl_divergence(statistics), axis=-1))
+        latents = self.sampling(statistics, noise)
+        feature_loss = ops.sum(latents * to_latents)  # the chain rule; its value means nothing
+        return self.scaled("encoder", self.options.beta * kl) + feature_loss, kl
+
     def _judge(self, images: Any) -> tuple[Any, Any]:
         """Logits `(batch, 1)` and features `(batch, 8, 8, channels)` of the discriminator."""
-        augmented = diff_augment(images, self.policy, self.seed_generator)
+        augmented = diff_augment(images, self.augmentations, self.seed_generator)
         logits, features = self.discriminator(augmented, training=True)
         return logits, features
-
-    def default_optimizers(
-        self, learning_rate: float = LEARNING_RATE, beta_1: float = BETA_1
-    ) -> dict[str, keras.optimizers.Optimizer]:
-        """The DCGAN's Adam for all three networks."""
-        return {name: Adam(learning_rate, beta_1=beta_1) for name in self.networks()}
 
     def networks(self) -> dict[str, keras.Model]:
         return {
@@ -204,7 +233,9 @@ class Combined(FaceModel):
         }
 
     def _build_generator(self, dtype: str) -> keras.Model:
-        return build_generator(self.resolution, self.latent_dim, self.base_channels, dtype)
+        options = self.options
+        return build_generator(options.resolution, options.latent_dim, options.base_channels, dtype)
 
     def _build_encoder(self, dtype: str) -> keras.Model:
-        return build_encoder(self.resolution, self.latent_dim, self.base_channels, dtype)
+        options = self.options
+        return build_encoder(options.resolution, options.latent_dim, options.base_channels, dtype)

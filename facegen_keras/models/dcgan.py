@@ -7,7 +7,8 @@ wider or narrower in steps of two for 32 to 256 pixels.
 """
 
 import math
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import keras
 from keras import layers, ops
@@ -15,18 +16,44 @@ from keras import layers, ops
 from facegen_keras import losses
 from facegen_keras.augment import diff_augment, parse_policy
 from facegen_keras.engine import autodiff
-from facegen_keras.engine.adam import Adam
 from facegen_keras.engine.average import untrained_copy, update_average
 from facegen_keras.engine.face_model import FaceModel
+from facegen_keras.engine.options import (
+    POSITIVE,
+    AdamOptions,
+    Allowed,
+    FaceModelOptions,
+    at_least,
+    option,
+    shared,
+    takes,
+    whole,
+)
+from facegen_keras.errors import UserError
 from facegen_keras.layers import BatchNormalization
 
 KERNEL = 4  # a multiple of the stride, against checkerboards (Odena et al. 2016); the paper has 5
 INIT_STDDEV = 0.02  # section 4 of the paper
 LEAK = 0.2  # section 4
-LEARNING_RATE = 2e-4  # section 4
-BETA_1 = 0.5  # section 4: 0.9 oscillates
 MOMENTUM, EPSILON = 0.9, 1e-5  # of batch normalization, as in the authors' code
 MAX_CHANNEL_FACTOR = 8  # 512 channels at 4x4 with base_channels=64, figure 1
+ADAM = AdamOptions(learning_rate=2e-4, beta_1=0.5)  # section 4; a β1 of 0.9 oscillates
+
+
+def channel_widths(resolution: int, base_channels: int) -> list[int]:
+    """Channels from the image inwards, doubling down to 4x4 and capped."""
+    return [
+        base_channels * min(2**k, MAX_CHANNEL_FACTOR) for k in range(int(math.log2(resolution)) - 2)
+    ]
+
+
+def _initializer() -> keras.initializers.Initializer:
+    return keras.initializers.RandomNormal(stddev=INIT_STDDEV)
+
+
+def _normalized_relu(x: Any, name: str, dtype: str) -> Any:
+    x = BatchNormalization(momentum=MOMENTUM, epsilon=EPSILON, name=f"{name}_norm", dtype=dtype)(x)
+    return layers.ReLU(name=f"{name}_relu", dtype=dtype)(x)
 
 
 def build_generator(
@@ -96,27 +123,69 @@ def build_discriminator(
     return keras.Model(image, [logit, *outputs] if outputs else logit, name="discriminator")
 
 
+@dataclass(frozen=True)
+class DCGANOptions(FaceModelOptions):
+    """The options of the DCGAN."""
+
+    latent_dim: int = shared(FaceModelOptions, "latent_dim", 100)  # section 4
+    base_channels: int = option(64, "Channels of the layer next to the image", whole(1))
+    loss: Literal["non_saturating", "hinge"] = option("non_saturating", "Adversarial loss")
+    label_smoothing: float = option(
+        0.0,
+        "One-sided label smoothing: real labels are 1 - label_smoothing (Salimans et al. 2016)",
+        Allowed(lambda value: 0 <= value < 0.5, "0 up to, not with, 0.5"),
+    )
+    r1_gamma: float = option(
+        0.0, "Weight of the R1 penalty, 0 for none (Mescheder et al. 2018)", at_least(0)
+    )
+    r1_interval: int = option(
+        16, "Steps from one R1 penalty to the next (lazy regularization)", whole(1)
+    )
+    spectral_norm: bool = option(
+        False, "Spectral instead of batch normalization in the discriminator (Miyato et al. 2018)"
+    )
+    augment: str = option(
+        "",
+        "DiffAugment, for small data sets: any of color,translation,cutout (Zhao et al. 2020)",
+    )
+    ema_half_life: float = option(10_000, "Half-life of the averaged weights, in images", POSITIVE)
+    ema_rampup: float = option(
+        0.05, "That half-life is at most this fraction of the images seen", POSITIVE
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_adversarial(self.loss, self.label_smoothing, self.augment)
+
+
+def check_adversarial(loss: str, label_smoothing: float, augment: str) -> None:
+    """Refuse options that exclude each other.
+
+    Raises:
+        UserError: They do, or `augment` names an augmentation that does not exist.
+    """
+    parse_policy(augment)
+    if label_smoothing and loss == "hinge":
+        raise UserError("label_smoothing: the hinge loss has no labels; use loss non_saturating")
+
+
+@dataclass(frozen=True)
+class Phase:
+    """What a step of the DCGAN does besides the adversarial losses."""
+
+    r1: bool = False
+
+
 class DCGAN(FaceModel):
     """The DCGAN as one trainable model.
 
-    Args:
-        resolution: 32, 64, 128 or 256.
-        latent_dim: Length of z; 100 in the paper.
-        base_channels: Channels next to the image; 64 in the paper's 64x64 network.
-        loss: `"non_saturating"` (the paper's) or `"hinge"`.
-        label_smoothing: How far from 1 the label of a photo is (one-sided, Salimans et al. 2016).
-        r1_gamma: Weight of the R1 penalty, 0 for none (Mescheder et al. 2018).
-        r1_interval: Steps from one R1 penalty to the next (lazy: Karras et al. 2020, 3.1).
-        spectral_norm: In the discriminator, instead of batch normalization.
-        augment: DiffAugment policy, any of `"color,translation,cutout"`; for small data sets.
-        ema_half_life: Of the averaged generator, in images.
-        ema_rampup: The half-life is at most this part of the images seen.
-        precision: `"float32"`, `"bfloat16"` or `"float16"`.
-        seed: Of everything random in training. Initial weights come from Keras's global stream:
-            call `keras.utils.set_random_seed` first where they have to repeat.
+    `seed` does not decide the initial weights: they come from Keras's global stream. Call
+    `keras.utils.set_random_seed` first where they have to repeat.
     """
 
     family = "dcgan"
+    options: DCGANOptions
+    adam = ADAM
     loss_names = (
         "discriminator_loss",
         "generator_loss",
@@ -124,79 +193,73 @@ class DCGAN(FaceModel):
         "real_accuracy",
         "fake_accuracy",
     )
-    phases = ("plain", "r1")
+    phases = (Phase(), Phase(r1=True))
 
-    def __init__(
-        self,
-        resolution: int = 64,
-        latent_dim: int = 100,
-        base_channels: int = 64,
-        loss: str = "non_saturating",
-        label_smoothing: float = 0.0,
-        r1_gamma: float = 0.0,
-        r1_interval: int = 16,
-        spectral_norm: bool = False,
-        augment: str = "",
-        ema_half_life: float = 10_000,
-        ema_rampup: float = 0.05,
-        precision: str = "float32",
-        seed: int = 0,
-    ):
-        super().__init__(locals())
-        self.policy = parse_policy(augment)
-        self.generator = self._build_generator()
+    @takes(DCGANOptions)
+    def __init__(self, options: DCGANOptions) -> None:
+        super().__init__(options)
+        self.augmentations = parse_policy(options.augment)
+        self.generator = self._build_generator(self.layer_dtype)
         self.discriminator = build_discriminator(
-            resolution, base_channels, spectral_norm, self.layer_dtype
+            options.resolution, options.base_channels, options.spectral_norm, self.layer_dtype
         )
-        self.generator_ema = untrained_copy(self._build_generator, self.generator)
+        self.generator_ema = untrained_copy(
+            lambda: self._build_generator(self.layer_dtype), self.generator
+        )
         self.built = True
 
-    def update(self, images: Any, phase: str) -> dict[str, Any]:
+    def update(self, images: Any, phase: Phase) -> dict[str, Any]:
         """Algorithm 1 of Goodfellow et al. 2014, with one generator forward for both players."""
         latents = self.draw_latents(images.shape[0])
         fakes, pull_to_generator = autodiff.pullback(
             lambda: self.generator(latents, training=True), self.generator.trainable_variables
         )
-
-        def discriminator_loss() -> tuple[Any, dict[str, Any]]:
-            real_logits, r1 = self._judge_photos(images, with_r1=phase == "r1")
-            fake_logits = self._judge(fakes)
-            loss = losses.discriminator_loss(
-                self.loss_name, real_logits, fake_logits, self.label_smoothing
-            )
-            report = {
-                "discriminator_loss": loss,
-                "real_accuracy": losses.share_above_zero(real_logits),
-                "fake_accuracy": losses.share_above_zero(-fake_logits),
-            }
-            if phase == "r1":
-                report["r1"] = r1
-                loss = loss + 0.5 * self.r1_gamma * self.r1_interval * r1
-            return self.scaled("discriminator", loss), report
-
         _, report, grads = autodiff.gradients(
-            discriminator_loss, self.discriminator.trainable_variables
+            lambda: self._discriminator_loss(images, fakes, phase),
+            self.discriminator.trainable_variables,
         )
         self.apply_gradients("discriminator", grads)
-
-        def generator_loss(fakes: Any) -> tuple[Any, Any]:
-            loss = losses.generator_loss(self.loss_name, self._judge(fakes))
-            return self.scaled("generator", loss), loss
-
-        _, report["generator_loss"], fake_gradient = autodiff.input_gradient(generator_loss, fakes)
+        _, report["generator_loss"], fake_gradient = autodiff.input_gradient(
+            self._generator_loss, fakes
+        )
         self.apply_gradients("generator", pull_to_generator(fake_gradient))
         update_average(
             self.generator_ema,
             self.generator,
             images.shape[0],
             self._images_seen,
-            self.ema_half_life,
-            self.ema_rampup,
+            self.options.ema_half_life,
+            self.options.ema_rampup,
         )
         return report
 
+    def _discriminator_loss(
+        self, images: Any, fakes: Any, phase: Phase
+    ) -> tuple[Any, dict[str, Any]]:
+        """The loss on photos and fakes, with R1 where it is due, and what the log reports."""
+        options = self.options
+        real_logits, r1 = self._judge_photos(images, with_r1=phase.r1)
+        fake_logits = self._judge(fakes)
+        loss = losses.discriminator_loss(
+            options.loss, real_logits, fake_logits, options.label_smoothing
+        )
+        report = {
+            "discriminator_loss": loss,
+            "real_accuracy": losses.share_above_zero(real_logits),
+            "fake_accuracy": losses.share_above_zero(-fake_logits),
+        }
+        if phase.r1:
+            report["r1"] = r1
+            loss = loss + 0.5 * options.r1_gamma * options.r1_interval * r1
+        return self.scaled("discriminator", loss), report
+
+    def _generator_loss(self, fakes: Any) -> tuple[Any, Any]:
+        loss = losses.generator_loss(self.options.loss, self._judge(fakes))
+        return self.scaled("generator", loss), loss
+
     def _judge(self, images: Any) -> Any:
-        augmented = diff_augment(images, self.policy, self.seed_generator)
+        """Logits `(batch, 1)` of augmented images."""
+        augmented = diff_augment(images, self.augmentations, self.seed_generator)
         return self.discriminator(augmented, training=True)
 
     def _judge_photos(self, images: Any, with_r1: bool) -> tuple[Any, Any]:
@@ -211,14 +274,9 @@ class DCGAN(FaceModel):
         _, logits, gradient = autodiff.input_gradient(summed_logits, images, differentiable=True)
         return logits, ops.mean(losses.r1_penalty(gradient))
 
-    def phase_of(self, step: int) -> str:
-        return "r1" if self.r1_gamma and step % self.r1_interval == 0 else "plain"
-
-    def default_optimizers(
-        self, learning_rate: float = LEARNING_RATE, beta_1: float = BETA_1
-    ) -> dict[str, keras.optimizers.Optimizer]:
-        """Adam(2e-4, β1 0.5) for both players, section 4 of the paper."""
-        return {name: Adam(learning_rate, beta_1=beta_1) for name in self.networks()}
+    def phase_of(self, step: int) -> Phase:
+        options = self.options
+        return Phase(r1=options.r1_gamma > 0 and step % options.r1_interval == 0)
 
     def networks(self) -> dict[str, keras.Model]:
         return {"generator": self.generator, "discriminator": self.discriminator}
@@ -228,28 +286,12 @@ class DCGAN(FaceModel):
         return self.generator_ema
 
     def export_parts(self) -> dict[str, keras.Model]:
-        return {"generator": untrained_copy(self._build_float32, self.generator_ema)}
+        return {
+            "generator": untrained_copy(
+                lambda: self._build_generator("float32"), self.generator_ema
+            )
+        }
 
-    def _build_generator(self) -> keras.Model:
-        return build_generator(
-            self.resolution, self.latent_dim, self.base_channels, self.layer_dtype
-        )
-
-    def _build_float32(self) -> keras.Model:
-        return build_generator(self.resolution, self.latent_dim, self.base_channels)
-
-
-def channel_widths(resolution: int, base_channels: int) -> list[int]:
-    """Channels from the image inwards, doubling down to 4x4 and capped."""
-    return [
-        base_channels * min(2**k, MAX_CHANNEL_FACTOR) for k in range(int(math.log2(resolution)) - 2)
-    ]
-
-
-def _initializer() -> keras.initializers.Initializer:
-    return keras.initializers.RandomNormal(stddev=INIT_STDDEV)
-
-
-def _normalized_relu(x: Any, name: str, dtype: str) -> Any:
-    x = BatchNormalization(momentum=MOMENTUM, epsilon=EPSILON, name=f"{name}_norm", dtype=dtype)(x)
-    return layers.ReLU(name=f"{name}_relu", dtype=dtype)(x)
+    def _build_generator(self, dtype: str) -> keras.Model:
+        options = self.options
+        return build_generator(options.resolution, options.latent_dim, options.base_channels, dtype)

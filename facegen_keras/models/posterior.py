@@ -1,4 +1,4 @@
-"""What an encoder knows of photos: the Gaussians q(z|x), and how much of the latent they use."""
+"""The Gaussians q(z|x) that an encoder gives to photos, and how much of the latent they use."""
 
 import keras
 import numpy as np
@@ -18,10 +18,10 @@ def encode_photos(encoder: keras.Model, images: np.ndarray, chunk: int = CHUNK) 
     Args:
         encoder: As from `load_encoder`.
         images: uint8 `(n, height, width, 3)`.
-        chunk: Photos at a time; the numbers of a photo do not depend on its company.
+        chunk: Photos at a time; a photo's numbers do not depend on the photos beside it.
 
     Raises:
-        UserError: The photos have another size than the encoder takes.
+        UserError: The photos do not have the size that the encoder takes.
     """
     images = np.asarray(images)
     if images.ndim != 4 or tuple(images.shape[1:]) != tuple(encoder.input_shape[1:]):
@@ -32,7 +32,7 @@ def encode_photos(encoder: keras.Model, images: np.ndarray, chunk: int = CHUNK) 
 
 
 def latent_statistics(encoder: keras.Model, images: np.ndarray) -> dict[str, np.ndarray]:
-    """How the latent is used.
+    """How photos use the latent.
 
     Args:
         encoder: Of a VAE or a combined model, as from `load_encoder`: images in [-1, 1] to means
@@ -45,7 +45,7 @@ def latent_statistics(encoder: keras.Model, images: np.ndarray) -> dict[str, np.
         (its variance is above 0.01: Burda et al. 2016).
 
     Raises:
-        UserError: The photos have another size than the encoder takes.
+        UserError: The photos do not have the size that the encoder takes.
     """
     statistics = encode_photos(encoder, images)
     mean, log_variance = np.split(statistics, 2, axis=-1)
@@ -59,7 +59,8 @@ def latent_statistics(encoder: keras.Model, images: np.ndarray) -> dict[str, np.
 
 
 def draw_latents(statistics: dict[str, np.ndarray], seed: int = 0) -> np.ndarray:
-    """One latent of each photo's Gaussian, `(n, latent_dim)`: together, the aggregate posterior.
+    """Draw one latent from each photo's Gaussian, `(n, latent_dim)`: samples of the aggregate
+    posterior.
 
     Args:
         statistics: From `latent_statistics`.

@@ -2,11 +2,12 @@
 with the weight β on the KL divergence of Higgins et al. 2017.
 
 The encoder maps an image to a Gaussian over latents, the decoder a latent to an image; both are
-trained on the negative evidence lower bound, reconstruction error plus β times KL.
+trained on the negative evidence lower bound, reconstruction error plus β times KL. Kernel, leak,
+widths and momentum are those of the DCGAN, so that the families can be compared.
 """
 
-import math
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -14,19 +15,23 @@ from keras import layers, ops
 
 from facegen_keras import losses
 from facegen_keras.engine import autodiff
-from facegen_keras.engine.adam import Adam
 from facegen_keras.engine.average import untrained_copy
 from facegen_keras.engine.face_model import FaceModel
+from facegen_keras.engine.options import (
+    AdamOptions,
+    FaceModelOptions,
+    at_least,
+    option,
+    shared,
+    takes,
+)
 from facegen_keras.inference import to_network_range
 from facegen_keras.layers import BatchNormalization, Sampling
-from facegen_keras.models.dcgan import channel_widths
+from facegen_keras.models.dcgan import KERNEL, LEAK, MOMENTUM, DCGANOptions, channel_widths
 from facegen_keras.models.posterior import latent_statistics
 
-KERNEL = 4
-LEAK = 0.2
-LEARNING_RATE = 2e-4
-VALIDATION_SEED = 0
-CHUNK = 128  # images at a time outside of training
+VALIDATION_SEED = 0  # the same noise at every validation: only the weights differ
+CHUNK = 128  # images at a time outside of training: bounds the memory
 
 
 def build_encoder(
@@ -42,7 +47,7 @@ def build_encoder(
         x = layers.Conv2D(
             width, KERNEL, 2, "same", use_bias=False, name=f"{name}_down", dtype=dtype
         )(x)
-        x = BatchNormalization(momentum=0.9, name=f"{name}_norm", dtype=dtype)(x)
+        x = BatchNormalization(momentum=MOMENTUM, name=f"{name}_norm", dtype=dtype)(x)
         x = layers.LeakyReLU(LEAK, name=f"{name}_relu", dtype=dtype)(x)
     x = layers.Flatten(name="flatten", dtype=dtype)(x)
     statistics = layers.Dense(2 * latent_dim, name="statistics", dtype="float32")(x)
@@ -63,60 +68,68 @@ def build_decoder(
         x = layers.Conv2DTranspose(
             width, KERNEL, 2, "same", use_bias=False, name=f"{name}_up", dtype=dtype
         )(x)
-        x = BatchNormalization(momentum=0.9, name=f"{name}_norm", dtype=dtype)(x)
+        x = BatchNormalization(momentum=MOMENTUM, name=f"{name}_norm", dtype=dtype)(x)
         x = layers.LeakyReLU(LEAK, name=f"{name}_relu", dtype=dtype)(x)
     x = layers.Conv2DTranspose(3, KERNEL, 2, "same", name="to_rgb", dtype=dtype)(x)
     image = layers.Activation("tanh", name="image", dtype="float32")(x)
     return keras.Model(latent, image, name="decoder")
 
 
+@dataclass(frozen=True)
+class VAEOptions(FaceModelOptions):
+    """The options of the VAE."""
+
+    base_channels: int = shared(DCGANOptions, "base_channels")
+    beta: float = option(
+        1.0, "Weight of the KL divergence; 1 is the evidence lower bound", at_least(0)
+    )
+    kl_warmup: int = option(
+        0, "Images over which that weight grows from 0 (Sønderby et al. 2016)", at_least(0)
+    )
+    reconstruction: Literal["mse", "bce"] = option("mse", "Reconstruction loss, summed over pixels")
+
+
 class VAE(FaceModel):
     """The VAE as one trainable model.
 
-    Args:
-        resolution: 32, 64, 128 or more.
-        latent_dim: Length of z.
-        base_channels: Channels next to the image.
-        beta: Weight of the KL divergence; 1 is the evidence lower bound.
-        kl_warmup: Images over which that weight grows from 0 (Sønderby et al. 2016).
-        reconstruction: `"mse"` or `"bce"`, summed over pixels.
-        precision: `"float32"`, `"bfloat16"` or `"float16"`.
-        seed: Of everything random in training. Initial weights come from Keras's global stream.
+    `seed` does not decide the initial weights: they come from Keras's global stream.
     """
 
     family = "vae"
+    options: VAEOptions
+    adam = AdamOptions(learning_rate=2e-4)  # the DCGAN's; β1 0.9: there is no game to oscillate
+    main_part = "decoder"
+    has_validation = True
+    has_latent_statistics = True
     loss_names = ("loss", "reconstruction_loss", "kl_loss")
 
-    def __init__(
-        self,
-        resolution: int = 64,
-        latent_dim: int = 128,
-        base_channels: int = 64,
-        beta: float = 1.0,
-        kl_warmup: int = 0,
-        reconstruction: str = "mse",
-        precision: str = "float32",
-        seed: int = 0,
-    ):
-        super().__init__(locals())
-        shape = (resolution, latent_dim, base_channels, self.layer_dtype)
-        self.encoder = build_encoder(*shape)
-        self.decoder = build_decoder(*shape)
+    @takes(VAEOptions)
+    def __init__(self, options: VAEOptions) -> None:
+        super().__init__(options)
+        shape = (options.resolution, options.latent_dim, options.base_channels)
+        self.encoder = build_encoder(*shape, self.layer_dtype)
+        self.decoder = build_decoder(*shape, self.layer_dtype)
         self.sampling = Sampling(name="sampling", dtype="float32")
-        self.sampling.built = True
+        self.autoencoder = self._join()
         self.built = True
 
-    def update(self, images: Any, phase: str) -> dict[str, Any]:
-        """One step on the negative evidence lower bound (Kingma & Welling 2014, eq. 10)."""
+    def _join(self) -> keras.Model:
+        """Encoder, sampling and decoder as the one network that the optimizer trains:
+        `[image, noise]` to the reconstruction."""
+        image = keras.Input(self.encoder.input_shape[1:], name="image")
+        noise = keras.Input((self.latent_dim,), name="noise")
+        reconstruction = self.decoder(self.sampling(self.encoder(image), noise))
+        return keras.Model([image, noise], reconstruction, name="autoencoder")
 
+    def update(self, images: Any, phase: Any) -> dict[str, Any]:
+        """One step on the negative evidence lower bound (Kingma & Welling 2014, eq. 10)."""
         noise = self.draw_latents(images.shape[0])
 
         def loss() -> tuple[Any, dict[str, Any]]:
             report = self.evidence_bound(images, noise, training=True)
             return self.scaled("autoencoder", report["loss"]), report
 
-        network = self.networks()["autoencoder"]
-        _, report, grads = autodiff.gradients(loss, network.trainable_variables)
+        _, report, grads = autodiff.gradients(loss, self.autoencoder.trainable_variables)
         self.apply_gradients("autoencoder", grads)
         return report
 
@@ -140,47 +153,34 @@ class VAE(FaceModel):
         """The loss and its two terms, means over the batch, in nats."""
         statistics = self.encoder(images, training=training)
         reconstructions = self.decoder(self.sampling(statistics, noise), training=training)
-        error = ops.mean(losses.reconstruction_loss(self.reconstruction, images, reconstructions))
+        error = losses.reconstruction_loss(self.options.reconstruction, images, reconstructions)
+        error = ops.mean(error)
         kl = ops.mean(ops.sum(losses.kl_divergence(statistics), axis=-1))
-        weight = self._kl_weight() if training else self.beta
+        weight = self._kl_weight() if training else self.options.beta
         return {"loss": error + weight * kl, "reconstruction_loss": error, "kl_loss": kl}
 
     def _kl_weight(self) -> Any:
-        if not self.kl_warmup:
-            return self.beta
+        """β, or what of it the warm-up allows after the images seen so far."""
+        options = self.options
+        if not options.kl_warmup:
+            return options.beta
         seen = ops.cast(self._images_seen.value, "float32")
-        return self.beta * ops.minimum(1.0, seen / self.kl_warmup)
+        return options.beta * ops.minimum(1.0, seen / options.kl_warmup)
 
     def latent_statistics(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """How photos use the latent: `posterior.latent_statistics` of this encoder."""
         return latent_statistics(self.encoder, images)
 
-    def default_optimizers(
-        self, learning_rate: float = LEARNING_RATE, beta_1: float = 0.9
-    ) -> dict[str, keras.optimizers.Optimizer]:
-        """Adam(2e-4) for encoder and decoder together."""
-        return {"autoencoder": Adam(learning_rate, beta_1=beta_1)}
-
-    def networks(self) -> dict[str, Any]:
-        return {"autoencoder": _Joined(self.encoder, self.decoder)}
+    def networks(self) -> dict[str, keras.Model]:
+        return {"autoencoder": self.autoencoder}
 
     @property
     def sampling_network(self) -> keras.Model:
         return self.decoder
 
     def export_parts(self) -> dict[str, keras.Model]:
-        shape = (self.resolution, self.latent_dim, self.base_channels)
+        shape = (self.resolution, self.latent_dim, self.options.base_channels)
         return {
             "decoder": untrained_copy(lambda: build_decoder(*shape), self.decoder),
             "encoder": untrained_copy(lambda: build_encoder(*shape), self.encoder),
         }
-
-
-class _Joined:
-    """Two networks under one optimizer."""
-
-    def __init__(self, *networks: keras.Model):
-        self.trainable_variables = [v for n in networks for v in n.trainable_variables]
-
-    def count_params(self) -> int:
-        return sum(math.prod(v.shape) for v in self.trainable_variables)

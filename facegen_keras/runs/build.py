@@ -1,7 +1,6 @@
-"""What a configuration stands for: the photos, the compiled model, and every option filled in."""
+"""What a configuration stands for: the photos, and the compiled model."""
 
 import dataclasses
-import inspect
 import shlex
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from facegen_keras.engine import autodiff
 from facegen_keras.engine.face_model import FaceModel
 from facegen_keras.errors import UserError
 from facegen_keras.files.places import check_output_dir
-from facegen_keras.models import FAMILIES
 from facegen_keras.runs.config import TrainConfig
 
 
@@ -54,14 +52,12 @@ def build(config: TrainConfig) -> FaceModel:
     keras.utils.set_random_seed(config.seed)
     if config.deterministic:
         autodiff.make_deterministic()
-    model = FAMILIES[config.model](**config.model_options())
+    model = config.family(**config.model_options())
     if config.init_from:
-        if not hasattr(model, "start_from"):
-            raise UserError(f"init_from: an option of stylegan2, not of {config.model}")
         kept = model.start_from(config.init_from)
-        print(f"started from {config.init_from}; layers of its own: {', '.join(kept) or 'none'}")
+        print(f"started from {config.init_from}; newly initialised: {', '.join(kept) or 'none'}")
     model.compile(optimizers(config, model))
-    recorded = dataclasses.asdict(resolved(config, model))
+    recorded = dataclasses.asdict(config.resolved())
     for place in ("output_dir", "saved_models_dir", "cache_dir"):  # of this machine, not the model
         del recorded[place]
     model.training_config = {**recorded, "data_path": Path(config.data_path).name}
@@ -69,16 +65,10 @@ def build(config: TrainConfig) -> FaceModel:
 
 
 def optimizers(config: TrainConfig, model: FaceModel) -> dict[str, keras.optimizers.Optimizer]:
-    """The family's optimizers by name, with the rates that the configuration says itself."""
-    own = {name: getattr(config, name) for name in ("learning_rate", "beta_1")}
-    return model.default_optimizers(**{k: v for k, v in own.items() if v is not None})
+    """The family's optimizers by name, with the rates that the configuration gives."""
+    return model.default_optimizers(config.learning_rate, config.beta_1)
 
 
-def resolved(config: TrainConfig, model: FaceModel) -> TrainConfig:
-    """The configuration with every option of the family filled in."""
-    defaults = inspect.signature(model.default_optimizers).parameters
-    own = {name: defaults[name].default for name in ("learning_rate", "beta_1")}
-    own = {name: value for name, value in own.items() if getattr(config, name) is None}
-    own |= model.get_config()
-    names = {field.name for field in dataclasses.fields(config)}
-    return dataclasses.replace(config, **{k: v for k, v in own.items() if k in names})
+def resolved(config: TrainConfig, model: FaceModel | None = None) -> TrainConfig:
+    """`config.resolved()`, under the name that callers still use."""
+    return config.resolved()

@@ -24,9 +24,6 @@ from facegen_keras.runs.config import TrainConfig
 PHOTOS_MEASURED = 512  # for the collapse alarm and the latent report
 
 
-MAIN_PART = {"vae": "decoder"}  # the others call theirs a generator
-
-
 def _callbacks(
     config: TrainConfig,
     model: FaceModel,
@@ -44,7 +41,7 @@ def _callbacks(
     if config.decay_from is not None:
         rates = {name: float(o.learning_rate) for name, o in optimizers(config, model).items()}
         callbacks.append(LearningRateDecay(rates, config.decay_from))
-    if hasattr(model, "latent_statistics"):
+    if model.has_latent_statistics:
         callbacks.append(LatentReport((held_out or faces)[:PHOTOS_MEASURED]))
     if held_out is not None:
         best = BestModel(held_out, _main_file(model, folder, "best_"), run, config.patience)
@@ -88,4 +85,4 @@ def _metric(config: TrainConfig, faces: Faces) -> keras.callbacks.Callback:
 
 
 def _main_file(model: FaceModel, folder: Path, prefix: str = "") -> Path:
-    return folder / f"{prefix}{model.family}_{MAIN_PART.get(model.family, 'generator')}.h5"
+    return folder / f"{prefix}{model.family}_{model.main_part}.h5"

@@ -1,18 +1,24 @@
-"""What a training is told: one flat dataclass that flags, YAML files and the run's record share."""
+"""The configuration of a training: one flat dataclass that flags, YAML files and the run's record
+share.
+
+What concerns the run is declared here. The options of the families are declared beside their
+models, in `VAEOptions`, `DCGANOptions`, `CombinedOptions` and `StyleGAN2Options`; each of them
+becomes a field of `TrainConfig` too.
+"""
 
 import dataclasses
-import inspect
-import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import yaml
 
+from facegen_keras.engine.options import AdamOptions, FaceModelOptions, Precision
 from facegen_keras.errors import UserError
 from facegen_keras.files.atomic import write_text
-from facegen_keras.models import FAMILIES
+from facegen_keras.models import FAMILIES, Family
+from facegen_keras.runs.family_options import families_with, family_fields, options_of
 
 # Options that may change when a run goes on; the others are part of what makes it exact. `augment`
 # is one because overfitting shows late; `environment.json` says from which step on it was another.
@@ -22,16 +28,13 @@ MAY_CHANGE = {
     "wandb_group", "resume", "dry_run", "fid_every", "fid_images", "extractor",
     "inception_weights", "decay_from", "augment",
 }  # fmt: skip
-OF_ONE_CALL = ("resume", "dry_run", "time_limit")  # said anew each time, never part of a record
-LARGEST_SEED = 2**32 - 1  # NumPy's
+OF_ONE_CALL = ("resume", "dry_run", "time_limit")  # given anew each time, never part of a record
+_NEEDED = {"validation_split": "has_validation", "init_from": "has_transfer"}  # of the family
 
 
 @dataclass
-class TrainConfig:
-    """A training: data, family, optimization, guards and places.
-
-    Options of a family that are left out take the value of its paper.
-    """
+class _Training:
+    """Family, data and optimization: the first fields of `TrainConfig`."""
 
     model: Literal["vae", "dcgan", "combined", "stylegan2"] | None = None
     """Family to train."""
@@ -40,115 +43,77 @@ class TrainConfig:
 
     data_path: str = "./dataset"
     """Folder, .zip, .npz, .npy or hf:owner/name[:split] with the photos."""
-    resolution: int = 64
+    resolution: int = FaceModelOptions.resolution
     """Height and width of the images: 32, 64, 128 ... pixels."""
     crop: str = "center"
     """center, none, or x0,y0,x1,y1 in pixels of the photo."""
     mirror: bool = False
     """Flip half of the photos at random."""
     limit: int | None = None
-    """Use the first so many photos only."""
+    """Use only this many photos, the first."""
     validation_split: float = 0.0
-    """Part of the photos held out for the validation loss (vae)."""
+    """Fraction of the photos held out for the validation loss (vae)."""
     cache_dir: str | None = None
     """Where decoded photos are kept; by default the user's cache folder."""
 
     epochs: int = 1000
-    """Passes over the data, in all."""
+    """Passes over the data, in total."""
     batch_size: int = 128
-    """Images a step."""
-    learning_rate: float | None = None
-    """Adam's learning rate."""
-    beta_1: float | None = None
-    """Adam's β1."""
+    """Images per step."""
     decay_from: float | None = None
-    """Let the learning rate fall linearly to 0 from this part of the epochs on, such as 0.75;
-    null when resuming leaves it where it has come to."""
-    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Decay the learning rate linearly to 0 from this fraction of the epochs on, such as 0.75;
+    null on resume keeps the current rate."""
+    precision: Precision = FaceModelOptions.precision
     """Arithmetic of the hidden layers; float16 scales the losses."""
-    seed: int = 0
-    """Of weights, latents and the order of the data."""
+    seed: int = FaceModelOptions.seed
+    """Seed of weights, latents and the order of the data."""
     deterministic: bool = False
     """Ask for kernels that repeat bit for bit."""
     patience: int | None = None
-    """Stop after so many epochs without a better validation loss, and keep the best model."""
+    """Stop after this many epochs without a better validation loss, and keep the best model."""
 
-    latent_dim: int | None = None
-    """Length of the latent z."""
-    base_channels: int | None = None
-    """Channels of the convolution next to the image."""
-    beta: float | None = None
-    """Weight of the KL divergence (vae, combined)."""
-    kl_warmup: int | None = None
-    """Images over which that weight grows from 0 (vae)."""
-    reconstruction: Literal["mse", "bce"] | None = None
-    """Reconstruction loss, summed over pixels (vae)."""
-    feature_weight: float | None = None
-    """Weight of the feature reconstruction in the generator's loss (combined)."""
-    loss: Literal["non_saturating", "hinge"] | None = None
-    """Adversarial loss (dcgan, combined)."""
-    label_smoothing: float | None = None
-    """How far from 1 the label of a photo is (dcgan, combined)."""
-    r1_gamma: float | None = None
-    """Weight of the R1 penalty, 0 for none (dcgan, stylegan2)."""
-    r1_interval: int | None = None
-    """Steps from one R1 penalty to the next (dcgan, stylegan2)."""
-    spectral_norm: bool | None = None
-    """Spectral instead of batch normalization in the discriminator (dcgan, combined)."""
-    augment: str | None = None
-    """DiffAugment: any of color,translation,cutout (dcgan, combined, stylegan2)."""
-    ema_half_life: float | None = None
-    """Half-life of the averaged weights, in images (dcgan, combined, stylegan2)."""
-    ema_rampup: float | None = None
-    """That half-life is at most this part of the images seen (dcgan, combined, stylegan2)."""
 
-    w_dim: int | None = None
-    """Length of the intermediate latent w (stylegan2)."""
-    mapping_layers: int | None = None
-    """Depth of the mapping network (stylegan2)."""
-    channel_base: int | None = None
-    """Channels are this over the resolution, up to channel_max (stylegan2)."""
-    channel_max: int | None = None
-    """Most channels of a layer (stylegan2)."""
-    path_weight: float | None = None
-    """Weight of path length regularization, 0 for none (stylegan2)."""
-    path_interval: int | None = None
-    """Steps from one path length regularization to the next (stylegan2)."""
-    style_mixing: float | None = None
-    """Part of the images that mix two styles (stylegan2)."""
-    ada_target: float | None = None
-    """Adapt the probability of augmenting to this mean sign of logits, such as 0.6 (stylegan2)."""
-    ada_images: float | None = None
-    """Images in which that probability can go from 0 to 1 (stylegan2)."""
-    accumulate: int | None = None
-    """Parts a batch is split into, one after the other, to save memory (stylegan2)."""
-    progressive: str | None = None
-    """Progressive growing: kimg per resolution below the last, such as 8:60,16:120 (stylegan2)."""
-    progressive_fade: float | None = None
-    """Part of the previous resolution's kimg over which a new one fades in (stylegan2)."""
-    freeze_discriminator: int | None = None
-    """Layers of the discriminator next to the image that are not trained (stylegan2)."""
-    low_precision_blocks: int | None = None
-    """How many of the highest resolutions use `precision` (stylegan2)."""
+_FAMILY_FIELDS = family_fields(without=[field.name for field in dataclasses.fields(_Training)])
+_MEANINGS = [f"    {name}: {field.metadata['help']}" for name, _, field in _FAMILY_FIELDS]
+
+# `Any` to type checkers: they cannot read fields that are made at run time, and take all of them.
+_FamilyOptions: Any = dataclasses.make_dataclass(
+    "_FamilyOptions",
+    _FAMILY_FIELDS,
+    bases=(_Training,),
+    namespace={
+        "__module__": __name__,
+        "__doc__": "\n".join(["The options of all families.", "", "Attributes:", *_MEANINGS]),
+    },
+)
+
+
+@dataclass
+class TrainConfig(_FamilyOptions, _Training):
+    """A training: data, family, optimization, guards and places.
+
+    Options of a family that are left out take the value of its paper.
+    """
+
     init_from: str | None = None
-    """Start from the weights of this generator, ours or imported (stylegan2)."""
+    """Start from the weights of this generator, trained here or imported (stylegan2)."""
 
     save_interval: int = 50
-    """Epochs from one grid, export and checkpoint to the next."""
+    """Epochs between grids, exports and checkpoints."""
     save_minutes: float = 10.0
-    """Minutes from one checkpoint to the next within that, so that a lost job loses no more."""
+    """Minutes between further checkpoints, so that a lost job loses no more than that."""
     time_limit: str | None = None
-    """Save and end after so long, such as 90s, 30m or 2h."""
+    """Save and exit after this time, such as 90s, 30m or 2h."""
     on_nan: Literal["stop", "rollback"] = "stop"
-    """When a loss is not a number: stop, or go on from the last checkpoint."""
+    """When a loss is not a number: stop, or continue from the last checkpoint."""
     resume: str | None = None
-    """Folder of a run to go on with, or latest."""
+    """Folder of a run to continue, or latest."""
     dry_run: bool = False
     """Print the resolved configuration, sizes and expected time; train nothing."""
     fid_every: int | None = None
     """Measure the FID every so many epochs and keep the best model by it."""
     fid_images: int = 5000
-    """Samples generated, and photos compared with, each time."""
+    """Samples to generate, and photos to compare them with, at each measurement."""
     extractor: Literal["inception", "efficientnet-lite0"] = "inception"
     """Feature network of fid_every; only inception gives an FID, the other an FD."""
     inception_weights: str | None = None
@@ -156,13 +121,13 @@ class TrainConfig:
     tensorboard: bool = False
     """Log to TensorBoard in the run's folder."""
     wandb: bool = False
-    """Log to Weights & Biases; offline where there is no key."""
+    """Log to Weights & Biases; offline without a key."""
     wandb_project: str = "facegen_keras"
-    """Project there."""
+    """Weights & Biases project."""
     wandb_group: str | None = None
-    """Group there."""
+    """Weights & Biases group."""
     output_dir: str = "./output"
-    """Folder of the runs."""
+    """Folder that holds the run folders."""
     saved_models_dir: str = "./saved_models"
     """Folder of the final models."""
 
@@ -171,12 +136,6 @@ class TrainConfig:
         for name, lowest in (("epochs", 1), ("batch_size", 1), ("save_interval", 1)):
             if getattr(self, name) < lowest:
                 raise UserError(f"{name} {getattr(self, name)}: expected {lowest} or more")
-        if not 0 <= self.seed <= LARGEST_SEED:
-            raise UserError(f"seed {self.seed}: expected 0 to {LARGEST_SEED}")
-        if self.learning_rate is not None and not 0 < self.learning_rate < math.inf:
-            raise UserError(f"learning_rate {self.learning_rate}: expected a positive number")
-        if self.beta_1 is not None and not 0 <= self.beta_1 < 1:
-            raise UserError(f"beta_1 {self.beta_1}: expected a number from 0 to less than 1")
         if self.decay_from is not None and not 0 <= self.decay_from < 1:
             raise UserError(
                 f"decay_from {self.decay_from}: expected a number from 0 to less than 1"
@@ -202,12 +161,24 @@ class TrainConfig:
             )
         self.time_limit_seconds  # noqa: B018 - a wrong one is refused now
         if self.model is not None:
-            self.model_options()
+            self.options()
+            self.adam_options()
 
     @property
     def time_limit_seconds(self) -> float | None:
         """`time_limit` in seconds, or None."""
         return None if self.time_limit is None else parse_duration(self.time_limit)
+
+    @property
+    def family(self) -> Family:
+        """The class of the family to train.
+
+        Raises:
+            UserError: No family is named.
+        """
+        if self.model is None:
+            raise UserError(f"model: say which family to train: {', '.join(FAMILIES)}")
+        return FAMILIES[self.model]
 
     def model_options(self) -> dict[str, Any]:
         """The arguments of the family's class that this configuration sets.
@@ -215,21 +186,48 @@ class TrainConfig:
         Raises:
             UserError: No family is named, or an option is set that it does not have.
         """
-        if self.model is None:
-            raise UserError(f"model: say which family to train: {', '.join(FAMILIES)}")
-        own = _arguments(self.model)
-        for option, families in _families_by_option().items():
-            if getattr(self, option, None) is not None and option not in own:
-                if option in _SHARED:
-                    continue
-                raise UserError(
-                    f"{option}: an option of {', '.join(families)}, not of {self.model}; "
-                    "leave it out"
-                )
-        if self.validation_split and self.model != "vae":
-            raise UserError(f"validation_split: an option of vae, not of {self.model}")
-        names = own & {field.name for field in dataclasses.fields(self)}
-        return {n: getattr(self, n) for n in sorted(names) if getattr(self, n) is not None}
+        own = options_of(self.family.family)
+        for name, _, _ in _FAMILY_FIELDS:
+            if name not in own and getattr(self, name) is not None:
+                self._refuse(name, families_with(name))
+        for name, capability in _NEEDED.items():
+            having = [f for f, family in FAMILIES.items() if getattr(family, capability)]
+            if getattr(self, name) and self.model not in having:
+                self._refuse(name, having)
+        names = sorted(f.name for f in dataclasses.fields(self.family.options_type))
+        return {n: getattr(self, n) for n in names if getattr(self, n) is not None}
+
+    def _refuse(self, name: str, families: list[str]) -> NoReturn:
+        raise UserError(
+            f"{name}: an option of {', '.join(families)}, not of {self.model}; leave it out"
+        )
+
+    def options(self) -> FaceModelOptions:
+        """The options of the family, defaults included.
+
+        Raises:
+            UserError: As for `model_options`, or a value is out of its range.
+        """
+        return self.family.options_type(**self.model_options())
+
+    def adam_options(self) -> AdamOptions:
+        """Learning rate and β1, those of the family's paper where they are left out.
+
+        Raises:
+            UserError: A value is out of its range.
+        """
+        names = [field.name for field in dataclasses.fields(AdamOptions)]
+        given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        return dataclasses.replace(self.family.adam, **given)
+
+    def resolved(self) -> "TrainConfig":
+        """This configuration with every option of the family filled in; needs no model.
+
+        Raises:
+            UserError: As for `options`.
+        """
+        adam = dataclasses.asdict(self.adam_options())
+        return dataclasses.replace(self, **self.options().as_dict(), **adam)
 
     def save(self, path: str | Path) -> None:
         """Write the configuration as YAML, without what concerns one call only."""
@@ -254,9 +252,6 @@ def load_config(path: str | Path) -> TrainConfig:
         raise UserError(f"{path}: {error.strerror}") from None
     except (yaml.YAMLError, TypeError) as error:
         raise UserError(f"{path}: not a configuration ({' '.join(str(error).split())})") from None
-
-
-_SHARED = {"resolution", "seed", "precision"}
 
 
 def parse_duration(text: str) -> float:
@@ -286,17 +281,3 @@ class _Dumper(yaml.SafeDumper):
 
 
 _Dumper.add_representer(str, _Dumper.represent_str)
-
-
-def _arguments(family: str) -> set[str]:
-    return set(inspect.signature(FAMILIES[family].__init__).parameters) - {"self"}
-
-
-def _families_by_option() -> dict[str, list[str]]:
-    """Which families have an option, for every option of any family that is a field here."""
-    found: dict[str, list[str]] = {}
-    names = {field.name for field in dataclasses.fields(TrainConfig)}
-    for family in FAMILIES:
-        for name in sorted(_arguments(family) & names):
-            found.setdefault(name, []).append(family)
-    return found

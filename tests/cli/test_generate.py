@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 class TinyVAE:
     family, resolution, latent_dim, images_seen, data_fingerprint = "vae", 8, 4, 10, None
+    main_part = "decoder"
 
     def export_parts(self) -> dict[str, keras.Model]:
         z, image = keras.Input((4,)), keras.Input((8, 8, 3))

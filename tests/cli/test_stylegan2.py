@@ -122,7 +122,7 @@ def test_training_starts_from_a_generator_and_grows(model_path, tmp_path, made_u
     places = ["--output_dir", str(tmp_path), "--saved_models_dir", str(tmp_path / "models")]
     start = ["--init_from", str(model_path), "--data_path", str(tmp_path / "faces.npy")]
     assert main(["train", *flags.split(), *start, "--name", "grown", *places]) == 0
-    assert "layers of its own: none" in capsys.readouterr().out
+    assert "newly initialised: none" in capsys.readouterr().out
     with Image.open(tmp_path / "grown/timelapse.gif") as film:  # of pictures of 16 and 32 pixels
         assert film.n_frames == 3
     assert load_generator(tmp_path / "models/stylegan2_generator.h5").resolution == 32

@@ -11,6 +11,7 @@ from keras import ops
 
 from facegen_keras.engine import autodiff
 from facegen_keras.engine.face_model import FaceModel
+from facegen_keras.engine.options import FaceModelOptions
 
 
 class Toy(FaceModel):
@@ -25,7 +26,7 @@ class Toy(FaceModel):
     phases = ("a", "b")
 
     def __init__(self, broken_at: int = 0, seed: int = 0):
-        super().__init__({"resolution": 32, "latent_dim": 4, "precision": "float32", "seed": seed})
+        super().__init__(FaceModelOptions(resolution=32, latent_dim=4, seed=seed))
         self.broken_at = broken_at
         inputs = keras.Input((3,))
         self.network = keras.Model(inputs, keras.layers.EinsumDense("bc,c->bc", (3,))(inputs))

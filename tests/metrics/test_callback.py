@@ -15,7 +15,7 @@ class Model:
     """What the callback needs of a family model: parts that change from epoch to epoch."""
 
     family, resolution, latent_dim, images_seen, data_fingerprint = "dcgan", 8, 4, 0, None
-    epoch_is_complete = True
+    epoch_is_complete, main_part = True, "generator"
 
     def __init__(self, tiny_model):
         self.build = tiny_model

@@ -10,7 +10,7 @@ from facegen_keras import losses
 from facegen_keras.engine import autodiff
 from facegen_keras.errors import UserError
 from facegen_keras.inference import to_network_range
-from facegen_keras.models.dcgan import build_discriminator, build_generator
+from facegen_keras.models.dcgan import Phase, build_discriminator, build_generator
 
 SMALL = {"resolution": 32, "latent_dim": 6, "base_channels": 4}
 Z = np.random.RandomState(0).randn(5, 6).astype("float32")
@@ -85,7 +85,7 @@ def test_both_players_descend_on_their_loss(photos, loss):
     model = dcgan(loss=loss, label_smoothing=smoothing)
     plain = dcgan(loss=loss, label_smoothing=smoothing)  # the same weights
     before = {name: weights(network) for name, network in model.networks().items()}
-    report = model.update(photos, "plain")
+    report = model.update(photos, Phase())
     moved = {name: moves(network, before[name]) for name, network in model.networks().items()}
 
     fakes = plain.generator(Z, training=True)
@@ -130,11 +130,11 @@ def test_r1_is_added_with_half_gamma_times_the_interval(photos):
         report = model.update(photos, phase)
         return np.concatenate([m.ravel() for m in moves(model.discriminator, before)]), report
 
-    without, _ = step(0.0, 1, "plain")
-    once, report = step(40.0, 1, "r1")
+    without, _ = step(0.0, 1, Phase())
+    once, report = step(40.0, 1, Phase(r1=True))
     assert float(report["r1"]) > 1e-6
-    lazy, _ = step(10.0, 4, "r1")
-    half, _ = step(20.0, 1, "r1")
+    lazy, _ = step(10.0, 4, Phase(r1=True))
+    half, _ = step(20.0, 1, Phase(r1=True))
     np.testing.assert_allclose(lazy, once, rtol=1e-4, atol=1e-9)
     extra = once - without
     assert np.abs(extra).max() > 1e-6
@@ -153,8 +153,8 @@ def test_r1_is_added_with_half_gamma_times_the_interval(photos):
 def test_phases():
     model = dcgan(r1_gamma=1.0, r1_interval=4)
     phases = [model.phase_of(step) for step in range(6)]
-    assert phases == ["r1", "plain", "plain", "plain", "r1", "plain"]
-    assert {dcgan().phase_of(step) for step in range(20)} == {"plain"}
+    assert [phase.r1 for phase in phases] == [True, False, False, False, True, False]
+    assert {dcgan().phase_of(step) for step in range(20)} == {Phase()}
 
 
 def test_the_paper_s_adam_moves_every_weight_by_the_learning_rate(photos):
@@ -163,7 +163,7 @@ def test_the_paper_s_adam_moves_every_weight_by_the_learning_rate(photos):
     assert float(model.optimizer["generator"].learning_rate.value) == pytest.approx(2e-4)
     assert model.optimizer["discriminator"].beta_1 == 0.5
     before = weights(model.generator)
-    model.update(photos, "plain")
+    model.update(photos, Phase())
     moved = np.abs(np.concatenate([m.ravel() for m in moves(model.generator, before)]))
     assert moved.max() < 2.01e-4 and np.median(moved) == pytest.approx(2e-4, rel=0.02)
 
@@ -172,7 +172,7 @@ def test_the_average_follows(photos):
     model = dcgan(ema_half_life=5, ema_rampup=1.0)
     model._images_seen.assign(1000)
     before = [np.array(v.value) for v in model.generator_ema.variables]
-    model.update(photos, "plain")  # five images: one half-life
+    model.update(photos, Phase())  # five images: one half-life
     for start, trained, average in zip(
         before, model.generator.variables, model.generator_ema.variables, strict=True
     ):
@@ -186,7 +186,7 @@ def test_everything_at_once_stays_finite(made_up):
     )
     model.compile()
     for step in range(2):
-        report = model.update(to_network_range(made_up(4, seed=step)), "r1")
+        report = model.update(to_network_range(made_up(4, seed=step)), Phase(r1=True))
         assert set(report) == set(model.loss_names)
         assert all(np.isfinite(float(loss)) for loss in report.values())
 

@@ -1,6 +1,6 @@
 """StyleGAN2: networks, training, and official weights.
 
-The networks are built by the functions below; `family` trains them.
+The functions below build the networks; `family` trains them.
 """
 
 from facegen_keras.models.stylegan2.networks import (

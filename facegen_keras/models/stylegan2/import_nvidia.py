@@ -1,6 +1,6 @@
 """Official StyleGAN2 weights as models of this package: generators and discriminators.
 
-What is read, and how nothing in it is executed, says `official_files`.
+`official_files` reads the files and executes nothing in them.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ LICENCE = (
 
 @dataclass(frozen=True)
 class Architecture:
-    """What the tensors of a network tell about it.
+    """The architecture of a network, as its tensors show it.
 
     Attributes:
         resolution: Height and width of the images.
@@ -50,12 +50,12 @@ class Architecture:
 
 @dataclass(frozen=True)
 class Imported:
-    """What an import wrote.
+    """The files that an import wrote.
 
     Attributes:
         generator: Path of the generator.
         discriminator: Path of the discriminator, or None.
-        left_out: One line that says why the file's discriminator was not written, or None.
+        left_out: Why the file's discriminator was not written, in one line, or None.
     """
 
     generator: Path
@@ -64,7 +64,7 @@ class Imported:
 
 
 def import_nvidia(src: str | os.PathLike, dst: str | os.PathLike) -> Path:
-    """Write an official StyleGAN2 generator as ours, and its discriminator beside it if there.
+    """Convert an official StyleGAN2 generator to Keras, and its discriminator if there is one.
 
     Files that stood there stay beside the new ones (see `earlier_exports.keep_existing`). A
     discriminator of another architecture is left out with a warning.
@@ -89,7 +89,7 @@ def import_nvidia(src: str | os.PathLike, dst: str | os.PathLike) -> Path:
 
 
 def import_networks(src: str | os.PathLike, dst: str | os.PathLike) -> Imported:
-    """As `import_nvidia`, and tells all that was written instead of warning."""
+    """As `import_nvidia`, but returns all that was written, and does not warn."""
     src, dst = Path(src), Path(dst)
     if dst.suffix not in SUFFIXES:
         raise UserError(f"{dst}: a generator is saved as .h5 or .keras")
@@ -172,7 +172,7 @@ def _generator(state: State, settings: dict[str, Any]) -> keras.Model:
     found = architecture_of(state)
     if not found.mapping_layers:
         raise UserError(
-            "no generator but a discriminator; expected synthesis.b4.const among others"
+            "not a generator but a discriminator; expected synthesis.b4.const among others"
         )
     hidden = len(state["mapping.fc0.weight"])
     widths = [found.latent_dim, *[hidden] * (found.mapping_layers - 1), found.w_dim]
@@ -216,7 +216,7 @@ def _discriminator(state: State, settings: dict[str, Any]) -> keras.Model:
 
 
 def _check(state: State, settings: dict[str, Any]) -> None:
-    """Refuse, before anything is built, what our layers do not do and what is no weight."""
+    """Refuse, before anything is built, settings our layers do not support and broken weights."""
     if "unknown" in settings:
         raise UserError(settings["unknown"])
     for name, value in state.items():

@@ -1,13 +1,14 @@
-"""The layers of StyleGAN2's synthesis network, which styles w modulate (Karras et al. 2020,
-"Analyzing and Improving the Image Quality of StyleGAN", section 2.2), and those that its inputs
-come from.
+"""The layers of StyleGAN2's synthesis network, which are modulated by styles w (Karras et al. 2020,
+"Analyzing and Improving the Image Quality of StyleGAN", section 2.2), and the layers that make
+their inputs.
 
-Numerically those of the official implementation; weights are stored as in `equalized_layers`.
+They compute the numbers of the official implementation; weights are stored as in
+`equalized_layers`.
 Convolutions are ordinary ones: a modulated convolution scales its input by the style and its
 output by the demodulation, so nothing is grouped, and everything has first and second derivatives
 on every backend.
 
-`OFFICIAL` of a layer says where its weights come from: `{attribute: official name}`.
+`OFFICIAL` of a layer maps its weights to their official names: `{attribute: official name}`.
 """
 
 from typing import Any, ClassVar
@@ -27,7 +28,7 @@ NOISE_MODES = ("const", "input", "none")
 
 @register
 class LearnedConstant(keras.layers.Layer):
-    """The image that synthesis starts from: `(batch, 4, 4, channels)` for styles of that batch."""
+    """The learned image that synthesis starts from: `(batch, 4, 4, channels)`, one per style."""
 
     OFFICIAL: ClassVar[dict[str, str]] = {"constant": "const"}
 
@@ -50,7 +51,7 @@ class LearnedConstant(keras.layers.Layer):
 
 
 class _Styled(keras.layers.Layer):
-    """What the two modulated layers share: the affine map from w to a scale per input channel."""
+    """Base of the two modulated layers: the affine map from w to a scale per input channel."""
 
     OFFICIAL: ClassVar[dict[str, str]] = {
         "kernel": "weight",
@@ -102,7 +103,7 @@ class StyledConv(_Styled):
 
     Called with an image `(batch, height, width, channels)` and styles `(batch, layers, w_dim)`,
     and with `noise_mode="input"` also with noise `(batch, all)`, of which the layer takes its
-    part. Returns `(batch, height, width, filters)`, or twice the size.
+    own slice. Returns `(batch, height, width, filters)`, or twice the size.
 
     Args:
         filters: Channels of the output.
@@ -110,7 +111,7 @@ class StyledConv(_Styled):
         up: 2 to double the size: transposed convolution, then the [1, 3, 3, 1] filter.
         noise_mode: "const": the image of noise kept with the weights; "input": given in the call;
             "none".
-        noise_offset: Where this layer's part of the noise begins.
+        noise_offset: Where this layer's slice of the noise begins.
         clamp: Largest magnitude of the output, or None.
     """
 

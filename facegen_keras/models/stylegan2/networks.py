@@ -3,7 +3,7 @@ StyleGAN"), with skip connections in the generator and residual ones in the disc
 
 They are functional models of the layers in `equalized_layers` and `modulated_layers`, named as in
 the official implementation (`b8_conv0` is its `b8.conv0`), and compute the same numbers from the
-same weights: see `load_official`. Training is in `stylegan2_training`.
+same weights: see `load_official`. `family` trains them.
 """
 
 import math
@@ -121,7 +121,7 @@ def build_synthesis(
         if size > LOWEST:
             x = styled(f"b{size}_conv0", size, x, 2, policy)
         x = styled(f"b{size}_conv1", size, x, 1, policy)
-        # The RGB layer shares its style with the next resolution's first convolution.
+        # The RGB layer shares its style with the first convolution of the next resolution.
         rgb = ToRGB(3, index, clamp, dtype=policy, name=f"b{size}_torgb")(x, w)
         if image is not None:
             image = FilteredUpsampling(name=f"b{size}_upsample")(image)
@@ -202,9 +202,15 @@ def build_discriminator(
     for size in sizes[:-1]:
         policy = _policy(size, resolution, low_precision, low_precision_blocks)
         after = channels[size // 2]
-        plain = {"activate": False, "use_bias": False}
         skip = EqualizedConv(
-            after, 1, down=2, gain=residual_gain, dtype=policy, name=f"b{size}_skip", **plain
+            after,
+            1,
+            down=2,
+            gain=residual_gain,
+            activate=False,
+            use_bias=False,
+            dtype=policy,
+            name=f"b{size}_skip",
         )(x)
         x = EqualizedConv(channels[size], 3, clamp=clamp, dtype=policy, name=f"b{size}_conv0")(x)
         x = EqualizedConv(
@@ -227,5 +233,7 @@ def build_discriminator(
 
 
 def _policy(size: int, resolution: int, low_precision: str, blocks: int) -> str:
+    """The dtype policy of the layers of one size: `low_precision` in the highest `blocks` of them,
+    but never in the lowest."""
     lowest = max(resolution >> (blocks - 1), 2 * LOWEST) if blocks else 2 * resolution
     return low_precision if size >= lowest else "float32"

@@ -1,9 +1,8 @@
-"""The files of official StyleGAN2 weights, read without PyTorch and without running what comes
-with them.
+"""Read the files of official StyleGAN2 weights, without PyTorch and without executing their code.
 
 NVIDIA's `stylegan2-ada-pytorch` and `stylegan3` repositories store networks as pickles that carry
 their own source code and execute it when opened. This reader knows the few names such a pickle
-needs, rebuilds tensors and plain containers, takes the persistent classes as mere records of their
+needs, rebuilds tensors and plain containers, reads the persistent classes as mere records of their
 state (their source is ignored), and refuses everything else by name before anything is called.
 """
 
@@ -36,16 +35,16 @@ State = dict[str, np.ndarray]
 Network = tuple[State, dict[str, Any]]
 
 SAFETENSORS_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4"}
-# What networks stay far below, and what keeps a small hostile file from growing without end.
+# Networks stay far below these; they keep a small hostile file from growing without end.
 MOST_TENSORS = 10_000
 LONGEST_NAME = 200
 
 
 def read_networks(path: Path) -> dict[str, Network]:
-    """The networks "G_ema", "G" and "D" of a file, those that it holds.
+    """Those of the networks "G_ema", "G" and "D" that a file holds.
 
     Args:
-        path: As `official.import_nvidia` takes it.
+        path: As for `import_nvidia`.
 
     Raises:
         UserError: The file is missing, of another kind, damaged, or holds something that is not a
@@ -74,7 +73,7 @@ def _by_network(path: Path, state: State) -> dict[str, State]:
         return networks
     for name, value in state.items():
         if not _is_tensor_name(name):
-            raise UserError(f"{path}: {name} is no tensor of a StyleGAN2; remove it")
+            raise UserError(f"{path}: {name} is not a tensor of a StyleGAN2; remove it")
         networks.setdefault("D" if name.startswith("b") else "G", {})[name] = value
     return networks
 
@@ -82,7 +81,7 @@ def _by_network(path: Path, state: State) -> dict[str, State]:
 def _read_npz(path: Path) -> State:
     try:
         with np.load(path, allow_pickle=False) as archive:
-            # Other arrays, such as latents or images to compare with, are none of a network's.
+            # Other arrays, such as latents or images to compare with, belong to no network.
             return {name: archive[name] for name in archive.files if _is_tensor_name(name)}
     except Exception as error:  # a damaged archive fails in many ways
         raise UserError(f"{path}: not a readable .npz ({_reason(error)})") from None
@@ -156,14 +155,14 @@ class _Persistent:
 
 
 class _EasyDict(dict):
-    """Stands for `dnnlib.EasyDict`, a dict whose items are also attributes."""
+    """Replaces `dnnlib.EasyDict`, a dict whose items are also attributes."""
 
     def __init__(self) -> None:
         """Empty: a pickle adds its items one by one."""
 
 
 class _Name:
-    """Stands for a name that is only looked up (a dtype, a device), never called."""
+    """Replaces a name that is only looked up (a dtype, a device), never called."""
 
     def __init__(self, *_: Any) -> None:
         pass
@@ -196,11 +195,11 @@ def _scalar(dtype: Any, raw: Any = b"") -> Any:
 
 
 def _nothing(*_: Any) -> None:
-    """Stands for what is not needed: the device of a tensor, a set of names."""
+    """Replaces what is not needed: the device of a tensor, a set of names."""
 
 
 class _NetworkReader(TensorReader):
-    """The tensor reader, and the names a pickled network needs besides."""
+    """The tensor reader, with the further names that a pickled network needs."""
 
     _ALLOWED: dict[tuple[str, str], Any] = {  # noqa: RUF012 - read only
         ("torch_utils.persistence", "_reconstruct_persistent_obj"): _persistent,
@@ -252,7 +251,7 @@ class _NetworkReader(TensorReader):
             raise pickle.UnpicklingError("storages that share their bytes")
         storage = read_legacy(io.BytesIO(raw), len(raw))
         if not isinstance(storage, LazyStorage):
-            raise pickle.UnpicklingError("a storage that is none")
+            raise pickle.UnpicklingError("not a storage")
         return storage
 
     @staticmethod
@@ -273,7 +272,7 @@ def _collect(
             if tensor is None:
                 continue
             if not isinstance(tensor, LazyTensor):
-                raise pickle.UnpicklingError(f"{_join(prefix, name)} is no tensor")
+                raise pickle.UnpicklingError(f"{_join(prefix, name)} is not a tensor")
             state[_join(prefix, name)] = tensor.array()
             if len(state) > MOST_TENSORS:
                 raise pickle.UnpicklingError(f"more than {MOST_TENSORS} tensors")
@@ -282,7 +281,7 @@ def _collect(
         if child is None:
             continue
         if not isinstance(child, _Persistent):
-            raise pickle.UnpicklingError(f"{_join(prefix, name)} is no network layer")
+            raise pickle.UnpicklingError(f"{_join(prefix, name)} is not a network layer")
         _collect(child, f"{_join(prefix, name)}.", state, settings, seen)
 
 
@@ -295,12 +294,12 @@ def _join(prefix: str, name: Any) -> str:
 def _table(state: dict[str, Any], name: str) -> dict[str, Any]:
     table = state.get(name, {})
     if not isinstance(table, dict):
-        raise pickle.UnpicklingError(f"{name} of a layer is no table")
+        raise pickle.UnpicklingError(f"{name} of a layer is not a table")
     return table
 
 
 def _note(module: _Persistent, settings: dict[str, Any]) -> None:
-    """Keep what the tensors do not show, and what our layers do not do."""
+    """Record settings that the tensors do not show, and those that our layers do not support."""
     inside = module.state
     activation = inside.get("activation", "lrelu")
     if not isinstance(activation, str):
@@ -322,5 +321,5 @@ def _note(module: _Persistent, settings: dict[str, Any]) -> None:
 def _positive(state: dict[str, Any], name: str) -> float:
     value = state[name]
     if not isinstance(value, int | float) or not 0 < value < math.inf:
-        raise pickle.UnpicklingError(f"{name} of a layer is no positive number")
+        raise pickle.UnpicklingError(f"{name} of a layer is not a positive number")
     return float(value)

@@ -1,4 +1,4 @@
-"""StyleGAN2 weights under the official names."""
+"""Load StyleGAN2 weights stored under the official names."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ OFFICIAL_NETWORKS = ("G_ema", "G", "D")  # G_ema is the averaged generator
 
 
 def load_official(model: keras.Model, state: Mapping[str, Any]) -> None:
-    """Give a generator, mapping, synthesis or discriminator the weights of an official one.
+    """Load official weights into a generator, mapping network, synthesis network or discriminator.
 
     Args:
         model: From one of the builders, of the same architecture.
@@ -69,7 +69,7 @@ def official_networks(state: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _official_layers(model: keras.Model) -> list[tuple[str, keras.layers.Layer]]:
-    """The layers with weights, each with the prefix of its official names."""
+    """All layers with weights, each with the prefix of its official names."""
     found = []
     for layer in model.layers:
         if isinstance(layer, keras.Model):

@@ -1,9 +1,9 @@
-"""Progressive growing (Karras et al. 2018) of a StyleGAN2, as an option: which resolution is
-trained when, and with which networks.
+"""Progressive growing (Karras et al. 2018) of a StyleGAN2, optional: which resolution is trained
+when, and with which networks.
 
-All layers exist from the start; a stage is a network over those up to its resolution. What a new
-resolution adds is faded in: in the generator the RGB image of the new layers (the skip output), in
-the discriminator the features of the new block against those of the halved image.
+All layers exist from the start; a stage is a network of the layers up to its resolution. The layers
+of a new resolution are faded in: in the generator their RGB image (the skip output), in the
+discriminator the features of the new block, against those of the halved image.
 """
 
 import itertools
@@ -25,7 +25,7 @@ class Schedule:
 
     Attributes:
         images: Images per resolution, fade-in included, lowest first; the last has no end.
-        fade: Part of the previous resolution's images over which a new one is faded in.
+        fade: Fraction of the previous resolution's images over which a new one is faded in.
     """
 
     images: Mapping[int, int]
@@ -40,7 +40,12 @@ class Schedule:
         return max(self.images)
 
     def alpha(self, resolution: int, images_seen: Any) -> Any:
-        """How far the resolution is faded in, 0 to 1; takes numbers and scalar tensors."""
+        """How far a resolution is faded in, 0 to 1.
+
+        Args:
+            resolution: Height and width.
+            images_seen: A number or a scalar tensor.
+        """
         sizes = sorted(self.images)
         place = sizes.index(resolution)
         if place == 0:
@@ -72,15 +77,15 @@ def parse_schedule(text: str, resolution: int, fade: float = 0.5) -> Schedule | 
 
 
 class Fade(keras.layers.Layer):
-    """Blend two tensors of one shape while a resolution comes in.
+    """Blend two tensors of one shape while a resolution is faded in.
 
-    It asks the schedule itself, so that training and sampling see the same blend, whoever comes
-    first. It is no part of any file: an export is a whole network, see `settle`.
+    The layer reads the number of images seen itself, so that training and sampling see the same
+    blend. It is not part of any file: an export has no fading, see `settle`.
 
     Args:
         additive: `old + alpha * new` (a skip image), else `(1 - alpha) * old + alpha * new`.
-        schedule: Says alpha.
-        resolution: The one that comes in.
+        schedule: Gives alpha.
+        resolution: The one that is faded in.
         images_seen: Integer variable: training images so far.
     """
 
@@ -96,8 +101,8 @@ class Fade(keras.layers.Layer):
         self.additive = additive
         self.schedule = schedule
         self.resolution = resolution
-        # With this the variable is one of this layer's, and of every network's with such a layer:
-        # a prediction compiled by JAX takes any other for a constant.
+        # As an attribute it is a variable of this layer and of every network that contains it: a
+        # prediction compiled by JAX takes any other variable for a constant.
         self.images_seen = images_seen
 
     def call(self, old: Any, new: Any) -> Any:
@@ -130,8 +135,8 @@ def build_stages(
     schedule: Schedule | None,
     images_seen: keras.Variable,
 ) -> Stages:
-    """The stages of a schedule, lowest first, of the layers of the whole networks; without a
-    schedule these are the only one.
+    """The stages of a schedule, lowest first, made of the layers of the whole networks. Without a
+    schedule the whole networks are the only stage.
 
     Args:
         generator: From `build_generator`.
@@ -162,7 +167,7 @@ def build_stages(
 
 
 def generator_stage(generator: keras.Model, resolution: int, fade: Fade | None) -> keras.Model:
-    """The generator up to a resolution, of the layers of the whole one.
+    """The generator up to a resolution, made of the layers of the whole one.
 
     Args:
         generator: From `build_generator`.
@@ -179,8 +184,10 @@ def generator_stage(generator: keras.Model, resolution: int, fade: Fade | None) 
         rgb = whole.get_layer(f"b{size}_torgb")(x, inputs[0])
         if image is not None:
             image = whole.get_layer(f"b{size}_upsample")(image)
-            newest = fade is not None and size == resolution
-            rgb = fade(image, rgb) if newest else whole.get_layer(f"b{size}_skip")([image, rgb])
+            if fade is not None and size == resolution:
+                rgb = fade(image, rgb)
+            else:
+                rgb = whole.get_layer(f"b{size}_skip")([image, rgb])
         image, size = rgb, 2 * size
     synthesis = keras.Model(inputs if len(inputs) > 1 else inputs[0], image, name="synthesis")
     return join_generator(
@@ -189,7 +196,7 @@ def generator_stage(generator: keras.Model, resolution: int, fade: Fade | None) 
 
 
 def entrance(discriminator: keras.Model, resolution: int) -> EqualizedConv:
-    """The layer through which a lower stage of the discriminator takes its images."""
+    """The layer from RGB of a lower stage of the discriminator."""
     whole = discriminator.get_layer(f"b{discriminator.input_shape[1]}_fromrgb")
     block = discriminator.get_layer(f"b{resolution}_conv0")
     return EqualizedConv(
@@ -207,7 +214,7 @@ def discriminator_stage(
     entrances: Mapping[int, keras.layers.Layer],
     fade: Fade | None,
 ) -> keras.Model:
-    """The discriminator from a resolution on, of the layers of the whole one.
+    """The discriminator from a resolution down, made of the layers of the whole one.
 
     Args:
         discriminator: From `build_discriminator`.
@@ -233,7 +240,7 @@ def discriminator_stage(
 
 
 def shrink(images: Any, resolution: int) -> Any:
-    """Box-filtered images of a stage: float `(batch, height, width, 3)` to a lower resolution."""
+    """Box-filter images, float `(batch, height, width, 3)`, to a lower resolution."""
     factor = images.shape[1] // resolution
     if factor == 1:
         return images
@@ -241,8 +248,8 @@ def shrink(images: Any, resolution: int) -> Any:
 
 
 def settle(generator: keras.Model, alpha: float) -> None:
-    """Make a generator without fading draw what it would with: its last RGB layer, which is added
-    to the others, counts by alpha."""
+    """Scale the last RGB layer of a generator by alpha, so that it draws without fading what the
+    stage draws with it."""
     newest = generator.get_layer("synthesis").get_layer(f"b{generator.output_shape[1]}_torgb")
     for variable in (newest.kernel, newest.bias):
         variable.assign(alpha * variable.value)

@@ -1,5 +1,5 @@
-"""Transfer: a StyleGAN2 that begins with the weights of another one, and whose discriminator keeps
-its first layers as they are ("Freeze the Discriminator", Mo et al. 2020).
+"""Transfer learning: start a StyleGAN2 from the weights of another one, and freeze the first layers
+of its discriminator ("Freeze the Discriminator", Mo et al. 2020).
 """
 
 from pathlib import Path
@@ -16,8 +16,8 @@ def take_weights(
     discriminator: keras.Model,
     discriminator_needed: bool = False,
 ) -> list[str]:
-    """Give both networks the weights of an exported or imported generator, and of the
-    discriminator that stands beside it, wherever name and shape agree.
+    """Copy the weights of an exported or imported generator, and of the discriminator beside it,
+    into both networks, wherever name and shape agree.
 
     Args:
         path: The generator, .h5 or .keras.
@@ -26,21 +26,21 @@ def take_weights(
         discriminator_needed: Whether a file without a discriminator is refused.
 
     Returns:
-        The names of the layers that kept their own, or `"the discriminator"` for all of its.
+        The names of the layers that keep their initial weights, or `"the discriminator"` for all
+        of its layers.
 
     Raises:
-        UserError: The file cannot be read, not one layer fits, or a needed discriminator is
-            missing.
+        UserError: The file cannot be read, no layer fits, or a needed discriminator is missing.
     """
     source, _, _ = read_generator(path, expected_family="stylegan2")
     if "synthesis" not in [layer.name for layer in source.layers]:
-        raise UserError(f"{path}: not a StyleGAN2 generator (it has no part synthesis)")
+        raise UserError(f"{path}: not a StyleGAN2 generator (it has no synthesis network)")
     kept = copy_weights(source, generator)
     if len([name for name in kept if name.startswith("synthesis")]) >= len(
         [layer for layer in generator.get_layer("synthesis").layers if layer.weights]
     ):
         raise UserError(
-            f"{path}: no layer of it fits this model; channel_base and channel_max have to be "
+            f"{path}: none of its layers fits this model; channel_base and channel_max must be "
             "those it was trained with"
         )
     if discriminator_path(path).exists():
@@ -71,7 +71,8 @@ def copy_weights(source: keras.Model, target: keras.Model) -> list[str]:
     """Copy the weights of all layers of `target` that `source` has by name and shape.
 
     Returns:
-        The names of the layers of `target`, such as `synthesis/b64_conv0`, that kept their own.
+        The names of the layers of `target`, such as `synthesis/b64_conv0`, that keep their own
+        weights.
     """
     kept = []
     there = {layer.name: layer for layer in source.layers}

@@ -11,6 +11,7 @@ from keras import ops
 from facegen_keras.engine import autodiff, checkpoint
 from facegen_keras.errors import UserError
 from facegen_keras.models.stylegan2.family import StyleGAN2
+from facegen_keras.models.stylegan2.options import Phase
 
 SCRIPT = Path(__file__).with_name("stylegan2_fit.py")
 
@@ -91,15 +92,15 @@ def assert_close(got, expected, tolerance=1e-4):
 
 def test_the_players_descend_the_logistic_losses(tiny_stylegan2, same_draws):
     model, images = tiny_stylegan2(), batch_of(4)
-    kept, report = applied(model, images, "plain@32")
+    kept, report = applied(model, images, Phase(32))
 
     def loss_of_generator():
-        logits = model.discriminator(model._generate(4), training=True)
+        logits = model.discriminator(model._generate(4, 32), training=True)
         loss = ops.mean(ops.softplus(-logits))
         return loss, loss
 
     def loss_of_discriminator():
-        fakes = ops.stop_gradient(model._generate(4))
+        fakes = ops.stop_gradient(model._generate(4, 32))
         fake, real = (model.discriminator(x, training=True) for x in (fakes, images))
         loss = ops.mean(ops.softplus(fake)) + ops.mean(ops.softplus(-real))
         return loss, loss
@@ -121,7 +122,7 @@ def test_the_regularizers_descend_their_penalties(tiny_stylegan2, same_draws):
     import tensorflow as tf
 
     model, images = tiny_stylegan2(path_weight=3.0, path_interval=5, r1_interval=7), batch_of(4)
-    grads, number = model._regularize(images, 11.0)
+    grads, number = model._r1_gradients(images, 32, 11.0)
     with tf.GradientTape() as outer:
         with tf.GradientTape() as inner:
             inner.watch(images)
@@ -134,11 +135,11 @@ def test_the_regularizers_descend_their_penalties(tiny_stylegan2, same_draws):
     assert_close(grads, outer.gradient(loss, variables, unconnected_gradients="zero"))
 
     model.path_mean.assign(0.5)
-    grads, report = model._regularize_generator(4)  # of half a batch
+    grads, report = model._path_length_gradients(4, 32)  # of half a batch
     direction = keras.random.normal((2, 32, 32, 3)) / 32
     with tf.GradientTape() as outer:
         with tf.GradientTape() as inner:
-            styles = model._draw_styles(2)
+            styles = model._draw_styles(2, 32)
             inner.watch(styles)
             image = model.generator.get_layer("synthesis")([styles, model._draw_noise(2)])
             product = tf.reduce_sum(image * direction)
@@ -155,12 +156,11 @@ def test_the_regularizers_descend_their_penalties(tiny_stylegan2, same_draws):
 
 def test_parts_of_a_batch_are_averaged_and_applied_once(tiny_stylegan2, same_draws):
     model, images = tiny_stylegan2(accumulate=2), batch_of(8)
-    kept, report = applied(model, images, "path_r1@32")
-    model.accumulate = 1
+    kept, report = applied(model, images, Phase(32, path_length=True, r1=True))
+    whole = tiny_stylegan2()
     halves = []
     for half in ops.split(images, 2):
-        model.path_mean.assign(0.0)
-        halves.append(applied(model, half, "plain@32"))
+        halves.append(applied(whole, half, Phase(32)))
     for name, applications in kept.items():
         assert len(applications) == 2  # the game, then the regularizer
         means = [(a + b) / 2 for a, b in zip(*(h[0][name][0] for h in halves), strict=True)]
@@ -172,10 +172,10 @@ def test_parts_of_a_batch_are_averaged_and_applied_once(tiny_stylegan2, same_dra
 def test_the_phases_are_due_as_the_paper_says(tiny_stylegan2):
     model = tiny_stylegan2()
     due = [model.phase_of(step) for step in range(33)]
-    assert [i for i, phase in enumerate(due) if "path" in phase] == list(range(0, 33, 4))
-    assert [i for i, phase in enumerate(due) if "r1" in phase] == [1, 17]
+    assert [i for i, phase in enumerate(due) if phase.path_length] == list(range(0, 33, 4))
+    assert [i for i, phase in enumerate(due) if phase.r1] == [1, 17]
     assert set(due) <= set(model.phases)
-    assert tiny_stylegan2(path_weight=0, r1_gamma=0).phase_of(0) == "plain@32"
+    assert tiny_stylegan2(path_weight=0, r1_gamma=0).phase_of(0) == Phase(32)
 
 
 def test_adam_is_corrected_for_lazy_regularization(tiny_stylegan2):
@@ -197,7 +197,7 @@ def test_both_players_move_and_frozen_layers_do_not(tiny_stylegan2):
     assert sorted(names) == sorted(frozen)
     before = [value(v).copy() for v in model.variables]
     images = batch_of(4)
-    model.update(images, "path_r1@32")
+    model.update(images, Phase(32, path_length=True, r1=True))
     pairs = zip(model.variables, before, strict=True)
     moved = {id(v) for v, old in pairs if np.any(value(v) != old)}
     still = [v for name in frozen for v in model.discriminator.get_layer(name).weights]
@@ -209,16 +209,16 @@ def test_both_players_move_and_frozen_layers_do_not(tiny_stylegan2):
 
 def test_r1_weighs_as_the_heuristic_says(tiny_stylegan2, monkeypatch):
     seen = []
-    original = StyleGAN2._regularize
+    original = StyleGAN2._r1_gradients
 
-    def remember(self, images, gamma):
+    def remember(self, images, resolution, gamma):
         seen.append(gamma)
-        return original(self, images, gamma)
+        return original(self, images, resolution, gamma)
 
-    monkeypatch.setattr(StyleGAN2, "_regularize", remember)
+    monkeypatch.setattr(StyleGAN2, "_r1_gradients", remember)
     images = batch_of(4)
-    tiny_stylegan2().update(images, "r1@32")
-    tiny_stylegan2(r1_gamma=3.0).update(images, "r1@32")
+    tiny_stylegan2().update(images, Phase(32, r1=True))
+    tiny_stylegan2(r1_gamma=3.0).update(images, Phase(32, r1=True))
     assert seen == [pytest.approx(0.0002 * 32**2 / 4), 3.0]
 
 
@@ -228,7 +228,7 @@ def test_the_strength_of_augmentation_follows_the_signs(tiny_stylegan2):
     history = []
     for step in range(12):
         model._steps.assign(step)
-        model._adapt(ops.convert_to_tensor(1.0 if step < 8 else -1.0), 4)
+        model._adapt_augmentation(ops.convert_to_tensor(1.0 if step < 8 else -1.0), 4)
         history.append(round(float(value(model.augment_probability)), 4))
     assert history == [0, 0, 0, 0.16, 0.16, 0.16, 0.16, 0.32, 0.32, 0.32, 0.32, 0.16]
 

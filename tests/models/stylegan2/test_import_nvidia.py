@@ -64,7 +64,7 @@ def test_a_discriminator_alone_is_no_generator(stylegan2_reference, tmp_path):
     np.savez(
         tmp_path / "a.npz", **{f"G/{name}": v for name, v in parts(stylegan2_reference)[1].items()}
     )
-    with pytest.raises(UserError, match="no generator but a discriminator"):
+    with pytest.raises(UserError, match="not a generator but a discriminator"):
         import_nvidia(tmp_path / "a.npz", tmp_path / "x.h5")
 
 

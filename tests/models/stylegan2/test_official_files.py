@@ -213,7 +213,7 @@ def test_tensor_bytes_are_not_unpickled_freely(stub, tmp_path):
             struct.pack("<Q", 200_000) + b'{"a":' + b"[" * 199_995,
             "not a readable .safetensors",
         ),
-        ("a.safetensors", safetensors({"conv1.weight": np.ones(1)}), "no tensor of a StyleGAN2"),
+        ("a.safetensors", safetensors({"conv1.weight": np.ones(1)}), "not a tensor of a StyleGAN2"),
         ("a.onnx", b"", "expected .pkl, .npz"),
     ],
 )
@@ -245,7 +245,7 @@ def test_a_layer_in_two_places_is_refused(stub, tmp_path):
 def test_a_learning_rate_is_a_positive_number(gain, stub, tmp_path):
     layer = Persistent(stub._reconstruct_persistent_obj, "Layer", bias_gain=gain)
     path = write_network(stub, tmp_path / "a.pkl", "MappingNetwork", _modules={"fc0": layer})
-    with pytest.raises(UserError, match="bias_gain of a layer is no positive number"):
+    with pytest.raises(UserError, match="bias_gain of a layer is not a positive number"):
         import_nvidia(path, tmp_path / "x.h5")
 
 

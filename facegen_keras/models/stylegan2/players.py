@@ -1,0 +1,193 @@
+"""StyleGAN2: the two players in training, what they compute, and what of them is kept.
+
+The networks are built by `networks`, their stages while growing by `progressive`; `family` trains
+them.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+from keras import ops
+
+from facegen_keras.augment import diff_augment, parse_policy
+from facegen_keras.engine.average import untrained_copy
+from facegen_keras.engine.face_model import FaceModel
+from facegen_keras.engine.options import takes
+from facegen_keras.models.stylegan2.networks import (
+    build_discriminator,
+    build_generator,
+    channel_counts,
+    noise_size,
+    style_count,
+)
+from facegen_keras.models.stylegan2.options import StyleGAN2Options
+from facegen_keras.models.stylegan2.progressive import build_stages, parse_schedule, settle
+from facegen_keras.models.stylegan2.transfer import copy_weights, freeze_first_layers, take_weights
+
+W_AVG_DECAY = 0.998  # per step; official code of the stylegan3 repository
+FLOAT16_CLAMP = 256.0  # of activations in float16; ADA paper, appendix B
+
+
+class StyleGAN2Players(FaceModel):
+    """Generator, averaged generator and discriminator, at every resolution they are trained at."""
+
+    options: StyleGAN2Options
+    has_transfer = True
+
+    @takes(StyleGAN2Options)
+    def __init__(self, options: StyleGAN2Options) -> None:
+        super().__init__(options)
+        self.augmentations = parse_policy(options.augment)
+        self.schedule = parse_schedule(
+            options.progressive, options.resolution, options.progressive_fade
+        )
+        self._build_networks()
+        self._add_state()
+        self._build_stages()
+        freeze_first_layers(self.discriminator, options.freeze_discriminator)
+        self.built = True
+
+    def _build_networks(self) -> None:
+        """Both players and the averaged generator, of the whole resolution."""
+        options = self.options
+        self.channels = channel_counts(
+            options.resolution, options.channel_base, options.channel_max
+        )
+        self.generator = self._build_generator(noise_mode="input", policy=self.layer_dtype)
+        self.discriminator = build_discriminator(
+            options.resolution,
+            self.channels,
+            clamp=self._clamp,
+            low_precision=self.layer_dtype,
+            low_precision_blocks=options.low_precision_blocks,
+        )
+        self.generator_ema = untrained_copy(self._build_generator, self.generator)
+
+    def _add_state(self) -> None:
+        """The variables that training updates besides the weights."""
+        scalar = {"shape": (), "initializer": "zeros", "trainable": False, "dtype": "float32"}
+        self.path_mean = self.add_weight(name="path_mean", **scalar)
+        self.augment_probability = self.add_weight(name="augment_probability", **scalar)
+        self._sign_sum = self.add_weight(name="sign_sum", **scalar)
+        if self.options.ada_target is None:
+            self.augment_probability.assign(1.0)
+
+    def _build_stages(self) -> None:
+        """The networks of each resolution of progressive growing."""
+        self.stages = build_stages(
+            self.generator,
+            self.generator_ema,
+            self.discriminator,
+            self.schedule,
+            self._images_seen,
+        )
+        # Keras does not look into `stages`, and the critics have layers that nothing else has.
+        self._critics = list(self.stages.critics.values())
+
+    # --- forward passes ---
+
+    def _generate(self, batch: int, resolution: int) -> Any:
+        """Images of new latents, styles mixed."""
+        return self._synthesize(
+            self._draw_styles(batch, resolution), self._draw_noise(batch), resolution
+        )
+
+    def _synthesize(self, styles: Any, noise: Any, resolution: int) -> Any:
+        return self.stages.generators[resolution].get_layer("synthesis")([styles, noise])
+
+    def _draw_styles(self, batch: int, resolution: int) -> Any:
+        """Styles `(batch, layers, w_dim)`, with mixing (Karras et al. 2019, section 3.1); updates
+        the average of w."""
+        w = self.generator.get_layer("mapping")(self.draw_latents(2 * batch))
+        first, second = w[:batch], w[batch:]
+        w_avg = self.generator.get_layer("truncation").w_avg
+        mean = ops.stop_gradient(ops.mean(first, axis=0))
+        w_avg.assign(mean + W_AVG_DECAY * (w_avg - mean))
+        used = style_count(resolution)
+        cutoff = keras.random.uniform((2, batch, 1, 1), seed=self.seed_generator)
+        # The first layer always has the first style, the last one of a mixed image the second.
+        mixed = 1.0 + ops.floor(cutoff[0] * (used - 1))
+        mixed = ops.where(cutoff[1] < self.options.style_mixing, mixed, float(used))
+        layer = ops.reshape(ops.arange(style_count(self.resolution), dtype="float32"), (1, -1, 1))
+        return ops.where(layer < mixed, first[:, None], second[:, None])
+
+    def _draw_noise(self, batch: int) -> Any:
+        return keras.random.normal((batch, noise_size(self.resolution)), seed=self.seed_generator)
+
+    def _judge(self, images: Any, resolution: int) -> Any:
+        """Logits `(batch, 1)` of augmented images."""
+        always = self.options.ada_target is None
+        probability = 1 if always else self.augment_probability.value
+        images = diff_augment(images, self.augmentations, self.seed_generator, probability)
+        return self.stages.critics[resolution](images, training=True)
+
+    # --- the networks of the contract ---
+
+    def networks(self) -> dict[str, keras.Model]:
+        return {"generator": self.generator, "discriminator": self.stages.discriminators}
+
+    def resolution_after(self, images_seen: int) -> int:
+        """The resolution in training after so many images, below `resolution` while growing."""
+        return self.schedule.resolution(images_seen) if self.schedule else self.resolution
+
+    @property
+    def sampling_network(self) -> keras.Model:
+        return self.stages.averages[self.resolution_after(self.images_seen)]
+
+    def export_parts(self) -> dict[str, keras.Model]:
+        """The averaged generator at the resolution it has grown to, and, once that is the whole
+        one, the discriminator, for transfer."""
+        size = self.resolution_after(self.images_seen)
+        channels = {k: v for k, v in self.channels.items() if k <= size}
+        generator = build_generator(
+            size,
+            self.latent_dim,
+            self.options.w_dim,
+            self.options.mapping_layers,
+            channels,
+            clamp=self._clamp,
+        )
+        copy_weights(self.generator_ema, generator)
+        if self.schedule is not None:  # a file has no fading
+            alpha = self.schedule.alpha(size, self._images_seen.value)
+            settle(generator, float(ops.convert_to_numpy(alpha)))
+        if size < self.resolution:
+            return {"generator": generator}
+        discriminator = build_discriminator(size, self.channels, clamp=self._clamp)
+        copy_weights(self.discriminator, discriminator)
+        return {"generator": generator, "discriminator": discriminator}
+
+    def start_from(self, path: str | Path) -> list[str]:
+        """Take the weights of an exported or imported generator, and of its discriminator if there
+        is one beside it; layers of other shapes keep their random start.
+
+        Returns:
+            The names of the layers that do, or `"the discriminator"` for all of its layers.
+
+        Raises:
+            UserError: The file cannot be read, or no layer fits.
+        """
+        kept = take_weights(
+            path, self.generator, self.discriminator, self.options.freeze_discriminator > 0
+        )
+        self.generator_ema.set_weights(self.generator.get_weights())
+        return kept
+
+    @property
+    def _clamp(self) -> float | None:
+        return FLOAT16_CLAMP if self.options.precision == "float16" else None
+
+    def _build_generator(self, noise_mode: str = "const", policy: str = "float32") -> keras.Model:
+        options = self.options
+        return build_generator(
+            options.resolution,
+            options.latent_dim,
+            options.w_dim,
+            options.mapping_layers,
+            self.channels,
+            noise_mode,
+            self._clamp,
+            policy,
+            options.low_precision_blocks,
+        )
