@@ -1,7 +1,6 @@
 """What a configuration stands for: the photos, the compiled model, and every option filled in."""
 
 import dataclasses
-import inspect
 import shlex
 from pathlib import Path
 
@@ -61,7 +60,7 @@ def build(config: TrainConfig) -> FaceModel:
         kept = model.start_from(config.init_from)
         print(f"started from {config.init_from}; layers of its own: {', '.join(kept) or 'none'}")
     model.compile(optimizers(config, model))
-    recorded = dataclasses.asdict(resolved(config, model))
+    recorded = dataclasses.asdict(config.resolved())
     for place in ("output_dir", "saved_models_dir", "cache_dir"):  # of this machine, not the model
         del recorded[place]
     model.training_config = {**recorded, "data_path": Path(config.data_path).name}
@@ -74,11 +73,6 @@ def optimizers(config: TrainConfig, model: FaceModel) -> dict[str, keras.optimiz
     return model.default_optimizers(**{k: v for k, v in own.items() if v is not None})
 
 
-def resolved(config: TrainConfig, model: FaceModel) -> TrainConfig:
-    """The configuration with every option of the family filled in."""
-    defaults = inspect.signature(model.default_optimizers).parameters
-    own = {name: defaults[name].default for name in ("learning_rate", "beta_1")}
-    own = {name: value for name, value in own.items() if getattr(config, name) is None}
-    own |= model.get_config()
-    names = {field.name for field in dataclasses.fields(config)}
-    return dataclasses.replace(config, **{k: v for k, v in own.items() if k in names})
+def resolved(config: TrainConfig, model: FaceModel | None = None) -> TrainConfig:
+    """`config.resolved()`, under the name that callers still use."""
+    return config.resolved()

@@ -231,6 +231,20 @@ class TrainConfig:
         names = own & {field.name for field in dataclasses.fields(self)}
         return {n: getattr(self, n) for n in sorted(names) if getattr(self, n) is not None}
 
+    def resolved(self) -> "TrainConfig":
+        """This configuration with every option of the family filled in; needs no model.
+
+        Raises:
+            UserError: No family is named, or an option is set that it does not have.
+        """
+        given = self.model_options()
+        family = FAMILIES[self.model]
+        own = _defaults(family.default_optimizers)
+        own = {name: value for name, value in own.items() if getattr(self, name) is None}
+        own |= {**_defaults(family.__init__), **given}
+        names = {field.name for field in dataclasses.fields(self)}
+        return dataclasses.replace(self, **{k: v for k, v in own.items() if k in names})
+
     def save(self, path: str | Path) -> None:
         """Write the configuration as YAML, without what concerns one call only."""
         write_text(path, self.record())
@@ -286,6 +300,11 @@ class _Dumper(yaml.SafeDumper):
 
 
 _Dumper.add_representer(str, _Dumper.represent_str)
+
+
+def _defaults(function: Any) -> dict[str, Any]:
+    parameters = inspect.signature(function).parameters.values()
+    return {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
 
 
 def _arguments(family: str) -> set[str]:
