@@ -8,6 +8,9 @@ import numpy as np
 
 from facegen_keras.errors import UserError
 
+IMAGES_PER_PASS = 16  # a pass costs as much for one face as for these
+PIXELS_PER_PASS = 16 * 128 * 128  # bounds the memory of a pass at high resolutions
+
 
 def latents(seeds: Iterable[int], latent_dim: int) -> np.ndarray:
     """One latent per seed, from one random stream per seed: float32 (len(seeds), latent_dim).
@@ -47,6 +50,12 @@ def infer(model: keras.Model, inputs: Any) -> np.ndarray:
         # faces, and TensorFlow warns about tracing once several models are in use.
         return keras.ops.convert_to_numpy(model(inputs, training=False)).astype("float32")
     return np.asarray(model.predict_on_batch(inputs), dtype="float32")
+
+
+def images_per_pass(resolution: int) -> int:
+    """Images of a forward pass of a generator: 16, and fewer from 256x256 on, where the activations
+    of 16 images would take gigabytes."""
+    return max(1, min(IMAGES_PER_PASS, PIXELS_PER_PASS // resolution**2))
 
 
 def in_chunks(

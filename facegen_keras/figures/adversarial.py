@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
+from facegen_keras.engine.callbacks import grid_pictures
 from facegen_keras.engine.guards import COLLAPSE_RATIO
 from facegen_keras.errors import UserError
 from facegen_keras.figures.curves import read_log
@@ -114,9 +115,7 @@ def timelapse_strip(
     Raises:
         UserError: There is no such picture in the folder.
     """
-    folder = Path(folder)
-    paths = [folder / "fakes_init.png", *sorted(folder.glob("fakes_epoch*.png"))]
-    paths = [path for path in paths if path.exists()]
+    paths = grid_pictures(folder)
     if not paths:
         raise UserError(f"{folder}: no fakes_init.png or fakes_epoch*.png; train with ImageGrid")
     chosen = np.unique(np.linspace(0, len(paths) - 1, min(pictures, len(paths))).round())

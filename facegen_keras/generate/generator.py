@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from facegen_keras.errors import UserError
-from facegen_keras.inference import in_chunks, infer, latents, to_uint8
+from facegen_keras.inference import images_per_pass, in_chunks, infer, latents, to_uint8
 
 
 class Generator:
@@ -22,8 +22,6 @@ class Generator:
         path: The file it was read from, or None.
     """
 
-    chunk = 16  # rows of every forward pass (see `in_chunks`): one face costs as much as these
-
     def __init__(
         self,
         model: keras.Model,
@@ -37,6 +35,7 @@ class Generator:
         self.path = path
         self.latent_dim = int(self._latent_shape()[-1])
         self.resolution = int(model.output_shape[1])
+        self.chunk = images_per_pass(self.resolution)  # rows of every pass, see `in_chunks`
 
     def __call__(self, z: np.ndarray, **options) -> np.ndarray:
         """Images of latents: float32 (n, height, width, 3), about [-1, 1], not clipped.

@@ -14,7 +14,6 @@ from facegen_keras.models.stylegan2.modulated_layers import StyledConv, Truncate
 
 NOISE_MODES = ("const", "random", "none")
 _LATENTS_A_PASS = 256  # of the mapping network, which is cheap
-_PIXELS_A_PASS = 16 * 128 * 128  # bounds the memory of a forward pass at high resolutions
 
 
 class StyleGAN2Generator(Generator):
@@ -48,7 +47,6 @@ class StyleGAN2Generator(Generator):
         self.w_avg = ops.convert_to_numpy(truncation.w_avg).astype("float32")
         self.w_dim = len(self.w_avg)
         self.layers = truncation.layers
-        self.chunk = max(1, min(self.chunk, _PIXELS_A_PASS // self.resolution**2))
 
     def __call__(
         self,

@@ -67,8 +67,3 @@ def build(config: TrainConfig) -> FaceModel:
 def optimizers(config: TrainConfig, model: FaceModel) -> dict[str, keras.optimizers.Optimizer]:
     """The family's optimizers by name, with the rates that the configuration gives."""
     return model.default_optimizers(config.learning_rate, config.beta_1)
-
-
-def resolved(config: TrainConfig, model: FaceModel | None = None) -> TrainConfig:
-    """`config.resolved()`, under the name that callers still use."""
-    return config.resolved()
