@@ -1,5 +1,6 @@
 """Checkpoints: complete, at most two, and safe against damage and full disks."""
 
+import dataclasses
 import errno
 import json
 import os
@@ -67,7 +68,8 @@ def test_everything_comes_back(trained, toy, state, tmp_path):
 def test_a_restored_model_trains_on_as_if_nothing_had_been(trained, toy, state, tmp_path, made_up):
     checkpoint.save(trained, tmp_path, 1, 0)
     resumed = toy(seed=9)
-    resumed.seed = trained.seed  # of the order; the restored stream is what the toy draws from
+    # Of the order; the restored stream is what the toy draws from.
+    resumed.options = dataclasses.replace(resumed.options, seed=trained.seed)
     checkpoint.restore(resumed, tmp_path)
     train(resumed, made_up, epochs=2)
     trained.resume(checkpoint.read_state(tmp_path))

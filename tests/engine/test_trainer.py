@@ -1,5 +1,7 @@
 """`fit` of a family: phases, counters, averages of the losses, resuming in an epoch, refusals."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -178,7 +180,7 @@ def test_samples_are_drawn_in_chunks_of_bounded_memory(toy, resolution, expected
             return draw
 
     model = Sampling()
-    model.resolution = resolution
+    model.options = dataclasses.replace(model.options, resolution=resolution)
     assert len(model.sample(range(3))) == 3
     assert set(drawn) == {expected}
 
