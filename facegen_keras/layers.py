@@ -6,6 +6,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from facegen_keras import backend
+
 register = keras.saving.register_keras_serializable(package="facegen_keras")
 
 
@@ -21,26 +23,14 @@ class BatchNormalization(keras.layers.BatchNormalization):
     """
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        fusable = keras.backend.backend() == "tensorflow" and len(inputs.shape) == 4
-        if not (training and fusable):
+        if not (training and backend.fused_batch_norm is not None and len(inputs.shape) == 4):
             return super().call(inputs, training=training, mask=mask)
-        import tensorflow as tf
-
-        outputs, mean, variance = tf.raw_ops.FusedBatchNormV3(
-            x=inputs,
-            scale=tf.cast(self.gamma, "float32"),
-            offset=tf.cast(self.beta, "float32"),
-            mean=tf.constant([], "float32"),
-            variance=tf.constant([], "float32"),
-            epsilon=self.epsilon,
-            is_training=True,
-        )[:3]
-        # The kernel reports the unbiased variance, Keras tracks the biased one.
-        count = tf.cast(tf.size(inputs) // inputs.shape[-1], "float32")
-        variance *= (count - 1.0) / count
+        outputs, mean, variance = backend.fused_batch_norm(
+            inputs, self.gamma, self.beta, self.epsilon
+        )
         rate = 1.0 - self.momentum
         for average, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            average.assign(average + rate * (tf.cast(value, average.dtype) - average))
+            average.assign(average + rate * (ops.cast(value, average.dtype) - average))
         return outputs
 
 

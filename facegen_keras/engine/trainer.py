@@ -19,6 +19,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from facegen_keras import backend
+from facegen_keras.backend.keras_private import write_back
 from facegen_keras.engine import autodiff
 from facegen_keras.engine.optimizer_group import OptimizerGroup
 from facegen_keras.errors import UserError
@@ -130,10 +132,7 @@ class Trainer(keras.Model):
         for name, optimizer in optimizers.items():
             optimizer.build(networks[name].trainable_variables)
         if jit_compile == "auto":
-            backend = keras.backend.backend()
-            jit_compile = backend == "jax" or (
-                backend == "tensorflow" and autodiff.has_accelerator()
-            )
+            jit_compile = backend.xla_is_faster()
         super().compile(
             optimizer=OptimizerGroup(optimizers), jit_compile=jit_compile, auto_scale_loss=False
         )
@@ -174,8 +173,7 @@ class Trainer(keras.Model):
 
     def sync(self) -> None:
         """Bring the variables up to date in the middle of an epoch (JAX keeps them aside)."""
-        if hasattr(self, "jax_state_sync"):
-            self.jax_state_sync()
+        write_back(self)
 
     def keep_metrics_in_first_epoch(self, wanted: bool) -> None:
         """Keep the running means as they are now through the reset at the next epoch's start."""
@@ -241,7 +239,7 @@ class Trainer(keras.Model):
                 logs = self._run_update(data, phase)
             return logs, tuple([scope.get_current_value(v) for v in group] for group in variables)
 
-        return stateless_train_step if keras.backend.backend() == "jax" else train_step
+        return stateless_train_step if backend.NAME == "jax" else train_step
 
     def make_train_function(self, force: bool = False) -> None:
         if self.train_function is not None and not force:
@@ -258,7 +256,7 @@ class Trainer(keras.Model):
             if self._to_skip:  # a resumed epoch: these batches are trained already
                 self._to_skip -= 1
                 *state, iterator = args
-                if keras.backend.backend() != "torch":
+                if backend.NAME != "torch":
                     next(iterator)
                 return ({}, state[0]) if state else {}
             phase = self.phase_of(self._next_step)

@@ -11,9 +11,10 @@ from typing import Any
 
 import keras
 
+from facegen_keras import backend
 from facegen_keras.data import Faces
 from facegen_keras.data.batches import check_batch_size
-from facegen_keras.engine import autodiff, checkpoint
+from facegen_keras.engine import checkpoint
 from facegen_keras.errors import UserError
 from facegen_keras.files.atomic import write_text
 from facegen_keras.pictures import save_grid
@@ -148,7 +149,7 @@ def record_environment(folder: Path, step: int, changed: dict[str, list]) -> Non
             "python": platform.python_version(),
             "system": platform.platform(),
             "backend": keras.backend.backend(),
-            "accelerator": autodiff.has_accelerator(),
+            "accelerator": backend.has_accelerator(),
             "versions": versions,
         }
     )
