@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from facegen_keras import backend
 from facegen_keras.errors import UserError
 
 IMAGES_PER_PASS = 16  # a pass costs as much for one face as for these
@@ -45,11 +46,7 @@ def to_network_range(images: Any) -> Any:
 
 def infer(model: keras.Model, inputs: Any) -> np.ndarray:
     """One forward pass in inference mode over an array or a tensor, as float32 NumPy."""
-    if keras.backend.backend() == "tensorflow":
-        # Not `predict_on_batch`: tracing costs more than it saves in a program that draws a few
-        # faces, and TensorFlow warns about tracing once several models are in use.
-        return keras.ops.convert_to_numpy(model(inputs, training=False)).astype("float32")
-    return np.asarray(model.predict_on_batch(inputs), dtype="float32")
+    return keras.ops.convert_to_numpy(backend.predict(model, inputs)).astype("float32")
 
 
 def images_per_pass(resolution: int) -> int:

@@ -22,6 +22,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from facegen_keras import backend
+from facegen_keras.backend.keras_private import write_back
 from facegen_keras.engine import autodiff
 from facegen_keras.engine.optimizer_group import OptimizerGroup, one_per_network
 from facegen_keras.engine.run_state import RunState, Start, plain_options
@@ -136,10 +138,7 @@ class Trainer(keras.Model):
         for name, optimizer in optimizers.items():
             optimizer.build(networks[name].trainable_variables)
         if jit_compile == "auto":
-            backend = keras.backend.backend()
-            jit_compile = backend == "jax" or (
-                backend == "tensorflow" and autodiff.has_accelerator()
-            )
+            jit_compile = backend.xla_is_faster()
         super().compile(
             optimizer=OptimizerGroup(optimizers), jit_compile=jit_compile, auto_scale_loss=False
         )
@@ -189,8 +188,7 @@ class Trainer(keras.Model):
     def sync(self) -> None:
         """Update the variables in the middle of an epoch: Keras keeps their values elsewhere on
         JAX."""
-        if hasattr(self, "jax_state_sync"):
-            self.jax_state_sync()
+        write_back(self)
 
     def run_state(
         self, epoch: int, position: int, callbacks: Mapping[str, Any] | None = None
@@ -303,7 +301,7 @@ class Trainer(keras.Model):
                 logs = self._run_update(data, phase)
             return logs, tuple([scope.get_current_value(v) for v in group] for group in variables)
 
-        return stateless_train_step if keras.backend.backend() == "jax" else train_step
+        return stateless_train_step if backend.NAME == "jax" else train_step
 
     def make_train_function(self, force: bool = False) -> None:
         if self.train_function is not None and not force:
@@ -320,7 +318,7 @@ class Trainer(keras.Model):
             if self._to_skip:  # a resumed epoch: these batches were trained before
                 self._to_skip -= 1
                 *state, iterator = args
-                if keras.backend.backend() != "torch":
+                if backend.NAME != "torch":
                     next(iterator)
                 return ({}, state[0]) if state else {}
             phase = self.phase_of(self._next_step)

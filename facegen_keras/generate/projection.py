@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 from tqdm.auto import tqdm
 
+from facegen_keras import backend
 from facegen_keras.engine import autodiff
 from facegen_keras.errors import UserError
 from facegen_keras.generate.stylegan2 import StyleGAN2Generator
@@ -91,7 +92,7 @@ def project(
             total = total + feature_weight * ops.sum(ops.square(features(image) - wanted))
         return total, image
 
-    step_of = autodiff.compiled(lambda styles: autodiff.input_gradient(loss, styles))
+    step_of = backend.compiled(lambda styles: autodiff.input_gradient(loss, styles))
     random = np.random.RandomState(seed)
     w = generator.mapping(random.randn(W_SAMPLES, generator.latent_dim))
     spread = float(np.sqrt(np.mean(np.sum((w - generator.w_avg) ** 2, axis=1))))

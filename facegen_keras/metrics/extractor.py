@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from facegen_keras import backend
 from facegen_keras.errors import UserError
 
 
@@ -206,7 +207,8 @@ class FeatureExtractor:
             padding = np.zeros((self.batch_size - count, *batch.shape[1:]), batch.dtype)
             batch = np.concatenate([batch, padding])
         model = self._model(batch.shape[1:], batch.dtype.name)
-        with _exact_float32():
+        # TF32 would move features by 1e-3.
+        with backend.exact_float32():
             return np.asarray(model.predict_on_batch(batch), np.float32)[:count]
 
     def _model(self, shape: tuple, dtype: str) -> keras.Model:
@@ -214,7 +216,7 @@ class FeatureExtractor:
             inputs = keras.Input(shape, dtype=dtype)
             model = keras.Model(inputs, self._network(Preprocess(**self._preprocessing)(inputs)))
             # XLA on a CPU makes TensorFlow's convolutions several times slower; JAX is only XLA.
-            model.jit_compile = keras.backend.backend() == "jax"
+            model.jit_compile = backend.ONLY_XLA
             self._compiled[shape, dtype] = model
         return self._compiled[shape, dtype]
 
@@ -279,32 +281,3 @@ def _ahead(batches: Iterable[np.ndarray], depth: int = 2) -> Iterator[np.ndarray
     finally:
         stopped.set()
         thread.join()
-
-
-@contextlib.contextmanager
-def _exact_float32() -> Iterator[None]:
-    """Keep accelerators from rounding float32 products to TF32, which moves features by 1e-3."""
-    backend = keras.backend.backend()
-    if backend == "tensorflow":
-        import tensorflow as tf
-
-        before = tf.config.experimental.tensor_float_32_execution_enabled()
-        tf.config.experimental.enable_tensor_float_32_execution(False)
-        try:
-            yield
-        finally:
-            tf.config.experimental.enable_tensor_float_32_execution(before)
-    elif backend == "torch":
-        import torch
-
-        flags = (torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32)
-        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-        try:
-            yield
-        finally:
-            torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = flags
-    else:
-        import jax
-
-        with jax.default_matmul_precision("float32"):
-            yield

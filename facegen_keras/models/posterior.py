@@ -48,7 +48,7 @@ def latent_statistics(encoder: keras.Model, images: np.ndarray) -> dict[str, np.
         UserError: The photos do not have the size that the encoder takes.
     """
     statistics = encode_photos(encoder, images)
-    mean, log_variance = np.split(statistics, 2, axis=-1)
+    mean, log_variance = map(ops.convert_to_numpy, losses.posterior(statistics))
     kl = ops.convert_to_numpy(losses.kl_divergence(statistics))
     return {
         "mean": mean,

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import keras
 
+from facegen_keras import backend
 from facegen_keras.data import Faces
 from facegen_keras.data.batches import check_batch_size
-from facegen_keras.engine import autodiff, checkpoint
+from facegen_keras.engine import checkpoint
 from facegen_keras.engine.resume import check_unchanged
 from facegen_keras.errors import UserError
 from facegen_keras.files.atomic import write_text
@@ -138,7 +139,7 @@ def record_environment(folder: Path, step: int, changed: dict[str, list]) -> Non
             "python": platform.python_version(),
             "system": platform.platform(),
             "backend": keras.backend.backend(),
-            "accelerator": autodiff.has_accelerator(),
+            "accelerator": backend.has_accelerator(),
             "versions": versions,
         }
     )
