@@ -13,9 +13,10 @@ from facegen_keras.data import load_faces
 from facegen_keras.data.faces import open_source, parse_crop
 from facegen_keras.errors import UserError
 from facegen_keras.export.parts import MAIN_PARTS
-from facegen_keras.generate import walks
 from facegen_keras.generate.generator import Generator
 from facegen_keras.generate.loading import load_encoder, load_generator
+from facegen_keras.generate.reconstruction import encode
+from facegen_keras.generate.walks import walk
 from facegen_keras.inference import to_uint8
 
 Family = Literal["vae", "dcgan", "combined", "stylegan2"]
@@ -212,16 +213,8 @@ def run(config: GenerateConfig) -> int:
     if config.reconstruct:
         _reconstruct(config, generator, path, folder)
     if config.interpolate and config.interpolate != "photos":
-        if generator.family == "stylegan2":
-            from facegen_keras.generate.stylegan2 import interpolate_w as interpolate_seeds
-        else:
-            interpolate_seeds = walks.interpolate_seeds
-        frames = interpolate_seeds(
-            generator,
-            config.stops(),
-            config.frames,
-            loop=config.format != "png",
-            **config.options(),
+        frames = generator.interpolate(
+            config.stops(), config.frames, loop=config.format != "png", **config.options()
         )
         _save_walk(config, generator, frames, folder)
     if not config.reconstruct and not config.interpolate:
@@ -250,7 +243,7 @@ def _explored(config: GenerateConfig) -> list[str]:
 
 
 def _explore(config: GenerateConfig, generator: Generator, folder: Path) -> None:
-    if generator.family != "stylegan2":
+    if "w" not in generator.spaces:
         raise UserError(
             f"{', '.join(_explored(config))}: only for stylegan2, not for {generator.family}"
         )
@@ -308,9 +301,9 @@ def _faces(config: GenerateConfig, generator: Generator, folder: Path) -> None:
 def _reconstruct(config: GenerateConfig, generator: Generator, path: Path, folder: Path) -> None:
     encoder = load_encoder(path, expected_family=config.model)
     photos = _photos(config, generator, config.reconstruct, config.count())
-    means = walks.encode(encoder, photos)
+    means = encode(encoder, photos)
     if config.interpolate == "photos":
-        z = walks.walk(means, config.frames, loop=config.format != "png")
+        z = walk(means, config.frames, loop=config.format != "png")
         _save_walk(config, generator, to_uint8(generator(z)), folder)
         if config.grid and not config.shape():
             return

@@ -53,7 +53,7 @@ def save_directions(
 ) -> Path:
     """Write one face moved along the strongest directions, a row per direction."""
     find = w_space.pca_directions if method == "pca" else w_space.sefa_directions
-    table = w_space.along(generator, find(generator, count), seed, STEPS, **options)
+    table = w_space.traverse_w(generator, find(generator, count), seed, STEPS, **options)
     return _save_table(table, folder / f"{generator.family}_directions_{method}.png")
 
 
