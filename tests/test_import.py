@@ -1,5 +1,10 @@
 """What `import facegen_keras` brings along, and what it leaves for later."""
 
+import re
+from pathlib import Path
+
+import facegen_keras
+
 LAZY = ("facegen_keras.figures.explorer", "facegen_keras.figures", "facegen_keras.metrics")
 
 
@@ -16,3 +21,14 @@ print(hasattr(fg, "no_such_name"))
         "facegen_keras.models.stylegan2.import_nvidia facegen_keras.metrics",
         "False",
     ]
+
+
+def test_only_figures_draw():
+    """Keras itself imports Matplotlib where it can, so this reads the source."""
+    package = Path(facegen_keras.__file__).parent
+    drawing = {
+        path.relative_to(package).parts[0]
+        for path in package.rglob("*.py")
+        if re.search(r"^\s*(from|import) matplotlib", path.read_text(encoding="utf-8"), re.M)
+    }
+    assert drawing == {"figures"}

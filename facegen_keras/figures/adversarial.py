@@ -13,7 +13,7 @@ from facegen_keras.engine.guards import COLLAPSE_RATIO
 from facegen_keras.errors import UserError
 from facegen_keras.figures.curves import read_log
 from facegen_keras.figures.grids import INCH
-from facegen_keras.figures.theme import COLOURS, DASHES, bare, new_axes, panels, styled
+from facegen_keras.figures.theme import COLOURS, DASHES, hide_axes, new_axes, panels, styled
 from facegen_keras.pictures import grid_shape, tile
 
 BINS = 40
@@ -128,7 +128,7 @@ def timelapse_strip(
     ax = ax or new_axes(len(columns) * inch, rows * inch + 0.2)
     sheet = np.stack(columns, axis=1).reshape(-1, *columns[0].shape[1:])
     ax.imshow(tile(sheet, (len(columns), rows)), interpolation="nearest")
-    bare(ax)
+    hide_axes(ax)
     ax.set_xticks(side * (np.arange(len(columns)) + 0.5), labels)
     ax.xaxis.tick_top()
     ax.tick_params(length=0, labelsize=8)

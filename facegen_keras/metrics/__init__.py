@@ -7,6 +7,7 @@ from facegen_keras.metrics.efficientnet_lite import EfficientNetLite0Features
 from facegen_keras.metrics.estimate import Estimate
 from facegen_keras.metrics.evaluate import evaluate
 from facegen_keras.metrics.extractor import FeatureExtractor
+from facegen_keras.metrics.feature_statistics import Statistics
 from facegen_keras.metrics.frechet import frechet_distance, frechet_of_features
 from facegen_keras.metrics.inception import InceptionFeatures
 from facegen_keras.metrics.inception_score import inception_score
@@ -18,7 +19,6 @@ from facegen_keras.metrics.precision_recall import PrecisionRecall, precision_re
 from facegen_keras.metrics.reference import Reference
 from facegen_keras.metrics.result import Evaluation, Number, Report, recorded
 from facegen_keras.metrics.sample_size import SampleSizeCurve, distance_by_count
-from facegen_keras.metrics.statistics import Statistics
 
 __all__ = [
     "EfficientNetLite0Features",

@@ -10,7 +10,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from facegen_keras.errors import UserError
-from facegen_keras.metrics.extractor import resize_matrix
+from facegen_keras.metrics.preprocess import resize_matrix
 
 RESIZE_FILTERS = ("lanczos", "bicubic", "box", "bilinear", "bilinear, no antialias", "nearest")
 

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.linalg import blas, lapack
 
 from facegen_keras.errors import UserError
-from facegen_keras.metrics.statistics import Statistics, check_comparable
+from facegen_keras.metrics.feature_statistics import Statistics, check_comparable
 
 
 def frechet_distance(a: Statistics, b: Statistics) -> float:
