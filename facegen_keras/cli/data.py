@@ -1,4 +1,4 @@
-"""`data check`: look through a folder of photos before training."""
+"""`data check`: check a folder of photos before training."""
 
 import shlex
 from dataclasses import dataclass, field

@@ -15,7 +15,7 @@ from PIL import Image
 from facegen_keras.generate.generator import Generator
 from facegen_keras.pictures import tile
 
-WALK = 6  # faces on the way, drawn below three faces of twice their size
+WALK = 6  # faces of a walk, drawn below three faces of twice their size
 WIDTH = 640  # of the picture, in screen pixels
 PSI = 0.7  # truncation at the start: fewer odd faces
 
@@ -57,13 +57,13 @@ def walk_between(
     psi: float = PSI,
     layers: Iterable[int] | None = None,
 ) -> np.ndarray:
-    """Faces on the way from one seed's face to another's: uint8 `(positions, height, width, 3)`.
+    """Faces between the faces of two seeds: uint8 `(positions, height, width, 3)`.
 
     Args:
         generator: Of any family.
-        seed: Start of the way.
-        other: End of the way.
-        positions: From 0, the first face, to 1.
+        seed: Of the first face.
+        other: Of the last face.
+        positions: From 0, the first face, to 1, the last.
         psi: Truncation, of a StyleGAN2.
         layers: Layers of a StyleGAN2 whose style moves; None: all.
 

@@ -189,7 +189,7 @@ def direction_table(
 def projection_steps(
     photo: np.ndarray, found: Projection, space: str | None = None, shown: int = 3
 ) -> Figure:
-    """A photo, the faces on the way of its projection, and the loss.
+    """A photo, the faces of its projection, and the loss.
 
     Args:
         photo: uint8 `(height, width, 3)`.

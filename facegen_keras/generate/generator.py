@@ -1,4 +1,4 @@
-"""A trained generator: faces of seeds, of latents, and on the way between them."""
+"""A trained generator: faces of seeds and latents, and walks between them."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -102,12 +102,12 @@ class Generator:
     def walk_between(
         self, seed: int, other: int, positions: Iterable[float], **options: Any
     ) -> np.ndarray:
-        """Faces on the way from one seed's face to another's, in the family's default space.
+        """Faces between the faces of two seeds, in the family's default space.
 
         Args:
-            seed: Start of the way.
-            other: End of the way.
-            positions: From 0, the first face, to 1.
+            seed: Of the first face.
+            other: Of the last face.
+            positions: From 0, the first face, to 1, the last.
             **options: As in `__call__`.
 
         Returns:

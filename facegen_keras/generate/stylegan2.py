@@ -139,12 +139,12 @@ class StyleGAN2Generator(Generator):
         truncation_psi: float = 1.0,
         layers: Iterable[int] | None = None,
     ) -> np.ndarray:
-        """Faces on the straight way in w from one seed's face to another's.
+        """Faces between the faces of two seeds, on a straight line in w.
 
         Args:
-            seed: Start of the way.
-            other: End of the way.
-            positions: From 0, the first face, to 1.
+            seed: Of the first face.
+            other: Of the last face.
+            positions: From 0, the first face, to 1, the last.
             truncation_psi: Of both ends.
             layers: Layers whose style moves; None: all. Some of them at position 1 mix styles.
 

@@ -1,4 +1,4 @@
-"""Features, statistics, number: how close generated faces are to photos."""
+"""How close generated faces are to photos: from features to statistics to numbers."""
 
 from facegen_keras.metrics import distortions
 from facegen_keras.metrics.callback import MetricEvery

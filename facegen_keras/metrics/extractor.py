@@ -66,16 +66,17 @@ class FeatureExtractor:
 
     @property
     def canonical(self) -> bool:
+        """Whether the distance on these features is the FID of the literature."""
         return False
 
     @property
     def label(self) -> str:
-        """What stands in brackets behind a number that is not the canonical one."""
+        """The name in brackets after a number that is not the canonical one."""
         return f"{self.name}, weights {self.weights_sha256[:8]}"
 
     @property
     def protocol(self) -> dict[str, str]:
-        """What a number needs to be comparable: network, sha256 of its weights, resize."""
+        """What makes numbers comparable: network, sha256 of its weights, resize."""
         return {
             "extractor": self.name,
             "weights_sha256": self.weights_sha256,
@@ -103,8 +104,15 @@ class FeatureExtractor:
     def stream(self, images: Any, progress: bool = False) -> Iterator[np.ndarray]:
         """Features batch by batch, float32 `(batch, dim)`, in the order of the images.
 
-        While the network works on one batch, the next is decoded or generated in a thread. No more
-        than a few batches are in memory at a time.
+        While the network works on one batch, a thread decodes or generates the next. Only a few
+        batches are in memory at a time.
+
+        Args:
+            images: As in `__call__`.
+            progress: Show a progress bar.
+
+        Raises:
+            UserError: The images are not uint8 RGB.
         """
         total = (
             len(images) if hasattr(images, "__len__") and hasattr(images, "__getitem__") else None
@@ -129,7 +137,7 @@ class FeatureExtractor:
         return np.concatenate(parts)
 
     def _prepared(self, images: Any) -> Iterator[np.ndarray]:
-        """What the thread does: cut into batches, and resize where the protocol is Pillow's own."""
+        """The work of the thread: cut into batches, and resize where the protocol is Pillow's."""
         size = self._preprocessing["size"]
         for batch in _chunks(images, self.batch_size):
             if self._pillow and batch.shape[1:3] != (size, size):
@@ -159,7 +167,7 @@ class FeatureExtractor:
 
 
 def _chunks(images: Any, size: int) -> Iterator[np.ndarray]:
-    """Cut any source of images into uint8 batches of `size` (the last may be shorter)."""
+    """Cut any source of images into uint8 batches of `size`; the last one may be shorter."""
     if hasattr(images, "__len__") and hasattr(images, "__getitem__"):
         for start in range(0, len(images), size):
             yield _checked(images[start : min(start + size, len(images))])
@@ -202,7 +210,7 @@ def _ahead(batches: Iterable[np.ndarray], depth: int = 2) -> Iterator[np.ndarray
                 if not put((batch, None)):
                     return
             put((None, None))
-        except BaseException as error:  # it belongs to the consumer, whatever it is
+        except BaseException as error:  # raised again in the consumer
             put((None, error))
 
     thread = threading.Thread(target=work, daemon=True, name="facegen-images")

@@ -9,9 +9,10 @@ def resize_matrix(source: int, target: int, filter: str) -> np.ndarray:
     """The linear map of a one-dimensional resize, float32 `(target, source)`.
 
     Args:
-        source, target: Lengths in pixels.
-        filter: `"bicubic"` is Pillow's antialiased bicubic, read off Pillow itself by resizing the
-            unit vectors; `"bilinear"` is bilinear at half-pixel centres without antialiasing
+        source: Length before, in pixels.
+        target: Length after, in pixels.
+        filter: `"bicubic"` is Pillow's antialiased bicubic, obtained from Pillow itself by resizing
+            the unit vectors; `"bilinear"` is bilinear at half-pixel centres without antialiasing
             (PyTorch's `interpolate(mode="bilinear", align_corners=False)`).
     """
     if filter == "bicubic":
@@ -35,7 +36,8 @@ class Preprocess(keras.layers.Layer):
     Args:
         size: Side of the square, in pixels.
         filter: See `resize_matrix`.
-        offset, scale: The network sees `(x - offset) / scale`.
+        offset: Subtracted from the pixels.
+        scale: The network's input is `(x - offset) / scale`.
     """
 
     def __init__(self, size: int, filter: str, offset: float, scale: float) -> None:
@@ -56,7 +58,7 @@ class Preprocess(keras.layers.Layer):
         _, height, width, _ = images.shape
         x = keras.ops.cast(images, "float32")
         if (height, width) != (self.size, self.size):
-            # Horizontally first, like Pillow; at the small height the transpositions cost little.
+            # Horizontally first, like Pillow.
             x = keras.ops.transpose(x, (0, 1, 3, 2))
             x = keras.ops.matmul(x, keras.ops.convert_to_tensor(self.horizontal))
             x = keras.ops.transpose(x, (0, 1, 3, 2))

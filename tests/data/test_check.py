@@ -51,7 +51,7 @@ def test_command_line(folder, tmp_path, capsys):
         run(parse(DataConfig, [*flags, "--workers", "-1"], "facegen data", ""))
     with pytest.raises(UserError, match="an empty path"):
         run(parse(DataConfig, ["check", ""], "facegen data", ""))
-    with pytest.raises(UserError, match="the folder of the photos, among which"):
+    with pytest.raises(UserError, match="this is the folder of the photos"):
         run_check(str(folder), str(folder), resolution=32, progress=False)
     for _ in range(2):  # what the first writes below the photos, the second leaves out
         assert run_check(str(folder), str(folder / "o"), resolution=32, progress=False) == 0
