@@ -16,12 +16,16 @@ PIXELS_PER_PASS = 16 * 128 * 128  # bounds the memory of a pass at high resoluti
 def latents(seeds: Iterable[int], latent_dim: int) -> np.ndarray:
     """One latent per seed, from one random stream per seed: float32 (len(seeds), latent_dim).
 
-    A seed gives the same latent whatever stands beside it in the batch. The stream is NumPy's
-    `RandomState(seed).randn(latent_dim)`, the convention of the StyleGAN2 command lines, so that
-    a seed means there what it means here.
+    A seed always gives the same latent, whatever other seeds are in the batch. The stream is
+    NumPy's `RandomState(seed).randn(latent_dim)`, as in the official StyleGAN2 programs, so that a
+    seed means the same in both.
+
+    Args:
+        seeds: One per latent.
+        latent_dim: Length of a latent.
 
     Raises:
-        UserError: A seed is not an integer from 0 to 2**32 - 1, or there is none.
+        UserError: A seed is not an integer from 0 to 2**32 - 1, or none is given.
     """
     rows = []
     for seed in seeds:
@@ -39,8 +43,7 @@ def to_uint8(images: np.ndarray) -> np.ndarray:
 
 
 def to_network_range(images: Any) -> Any:
-    """uint8 [0, 255], an array or a tensor, to a float32 tensor in [-1, 1], the range of every
-    network here."""
+    """Convert uint8 [0, 255], an array or a tensor, to a float32 tensor in [-1, 1]."""
     return keras.ops.cast(images, "float32") / 127.5 - 1.0
 
 
@@ -60,8 +63,13 @@ def in_chunks(
 ) -> np.ndarray:
     """Apply a function to rows in chunks of one size, the last one padded with zeros.
 
-    Kernels may choose another order of summation for another batch size; with one size, a row's
-    result does not depend on its company.
+    The order of summation in a kernel may depend on the batch size. With one size, the result of a
+    row does not depend on the other rows.
+
+    Args:
+        function: From `size` rows to as many results.
+        inputs: `(n, ...)`.
+        size: Rows per call.
     """
     results = []
     for start in range(0, len(inputs), size):

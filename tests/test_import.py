@@ -1,6 +1,7 @@
 """What `import facegen_keras` brings along, and what it leaves for later."""
 
 import ast
+import re
 from pathlib import Path
 
 import keras
@@ -107,3 +108,14 @@ layer = keras.layers.deserialize({
 print(layer.name, type(layer).__module__)
 """
     assert run_python(code) == "drawn facegen_keras.layers\n"
+
+
+def test_only_figures_draw():
+    """Keras itself imports Matplotlib where it can, so this reads the source."""
+    package = Path(facegen_keras.__file__).parent
+    drawing = {
+        path.relative_to(package).parts[0]
+        for path in package.rglob("*.py")
+        if re.search(r"^\s*(from|import) matplotlib", path.read_text(encoding="utf-8"), re.M)
+    }
+    assert drawing == {"figures"}

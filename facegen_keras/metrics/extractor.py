@@ -1,9 +1,9 @@
-"""From images to features: what every extractor shares.
+"""From images to features: what all extractors share.
 
-The images go to the device as uint8 and are resized there, by two matrix products whose matrices
-hold the filter of the protocol (where the protocol rounds to whole pixel values, by Pillow). A
-thread prepares the next batch while the network runs. Every run
-has the same shape (the last batch is padded), so an image's features do not depend on its company.
+The images go to the device as uint8 and are resized there (see `preprocess`), or by Pillow where
+the protocol rounds to whole pixel values. A thread prepares the next batch while the network runs.
+Every run has the same shape (the last batch is padded), so the features of an image do not depend
+on the other images of its batch.
 """
 
 import contextlib
@@ -21,68 +21,7 @@ from tqdm import tqdm
 
 from facegen_keras import backend
 from facegen_keras.errors import UserError
-
-
-def resize_matrix(source: int, target: int, filter: str) -> np.ndarray:
-    """The linear map of a one-dimensional resize, float32 `(target, source)`.
-
-    Args:
-        source, target: Lengths in pixels.
-        filter: `"bicubic"` is Pillow's antialiased bicubic, read off Pillow itself by resizing the
-            unit vectors; `"bilinear"` is bilinear at half-pixel centres without antialiasing
-            (PyTorch's `interpolate(mode="bilinear", align_corners=False)`).
-    """
-    if filter == "bicubic":
-        unit = Image.fromarray(np.eye(source, dtype=np.float32))
-        return np.asarray(unit.resize((source, target), Image.Resampling.BICUBIC), np.float32)
-    if filter != "bilinear":
-        raise ValueError(f"unknown filter {filter!r}")
-    centre = np.maximum((np.arange(target) + 0.5) * source / target - 0.5, 0.0)
-    low = np.floor(centre).astype(int)
-    high = np.minimum(low + 1, source - 1)
-    matrix = np.zeros((target, source))
-    rows = np.arange(target)
-    np.add.at(matrix, (rows, low), 1.0 - (centre - low))
-    np.add.at(matrix, (rows, high), centre - low)
-    return matrix.astype(np.float32)
-
-
-class Preprocess(keras.layers.Layer):
-    """Pixels in [0, 255] of any size to the normalised square input of a network.
-
-    Args:
-        size: Side of the square, in pixels.
-        filter: See `resize_matrix`.
-        offset, scale: The network sees `(x - offset) / scale`.
-    """
-
-    def __init__(self, size: int, filter: str, offset: float, scale: float) -> None:
-        super().__init__(dtype="float32", trainable=False)
-        self.size, self.filter = size, filter
-        self.offset, self.scale = offset, scale
-
-    def build(self, input_shape: tuple) -> None:
-        _, height, width, _ = input_shape
-        self.vertical = resize_matrix(height, self.size, self.filter)
-        self.horizontal = resize_matrix(width, self.size, self.filter).T
-        self.built = True
-
-    def compute_output_shape(self, input_shape: tuple) -> tuple:
-        return (input_shape[0], self.size, self.size, 3)
-
-    def call(self, images):
-        _, height, width, _ = images.shape
-        x = keras.ops.cast(images, "float32")
-        if (height, width) != (self.size, self.size):
-            # Horizontally first, like Pillow; at the small height the transpositions cost little.
-            x = keras.ops.transpose(x, (0, 1, 3, 2))
-            x = keras.ops.matmul(x, keras.ops.convert_to_tensor(self.horizontal))
-            x = keras.ops.transpose(x, (0, 1, 3, 2))
-            x = keras.ops.reshape(x, (-1, height, self.size * 3))
-            x = keras.ops.matmul(keras.ops.convert_to_tensor(self.vertical), x)
-            x = keras.ops.reshape(x, (-1, self.size, self.size, 3))
-            x = keras.ops.clip(x, 0.0, 255.0)  # bicubic overshoots at edges
-        return (x - self.offset) / self.scale
+from facegen_keras.metrics.preprocess import Preprocess
 
 
 class FeatureExtractor:
@@ -128,16 +67,17 @@ class FeatureExtractor:
 
     @property
     def canonical(self) -> bool:
+        """Whether the distance on these features is the FID of the literature."""
         return False
 
     @property
     def label(self) -> str:
-        """What stands in brackets behind a number that is not the canonical one."""
+        """The name in brackets after a number that is not the canonical one."""
         return f"{self.name}, weights {self.weights_sha256[:8]}"
 
     @property
     def protocol(self) -> dict[str, str]:
-        """What a number needs to be comparable: network, sha256 of its weights, resize."""
+        """What makes numbers comparable: network, sha256 of its weights, resize."""
         return {
             "extractor": self.name,
             "weights_sha256": self.weights_sha256,
@@ -165,8 +105,15 @@ class FeatureExtractor:
     def stream(self, images: Any, progress: bool = False) -> Iterator[np.ndarray]:
         """Features batch by batch, float32 `(batch, dim)`, in the order of the images.
 
-        While the network works on one batch, the next is decoded or generated in a thread. No more
-        than a few batches are in memory at a time.
+        While the network works on one batch, a thread decodes or generates the next. Only a few
+        batches are in memory at a time.
+
+        Args:
+            images: As in `__call__`.
+            progress: Show a progress bar.
+
+        Raises:
+            UserError: The images are not uint8 RGB.
         """
         total = (
             len(images) if hasattr(images, "__len__") and hasattr(images, "__getitem__") else None
@@ -191,7 +138,7 @@ class FeatureExtractor:
         return np.concatenate(parts)
 
     def _prepared(self, images: Any) -> Iterator[np.ndarray]:
-        """What the thread does: cut into batches, and resize where the protocol is Pillow's own."""
+        """The work of the thread: cut into batches, and resize where the protocol is Pillow's."""
         size = self._preprocessing["size"]
         for batch in _chunks(images, self.batch_size):
             if self._pillow and batch.shape[1:3] != (size, size):
@@ -222,7 +169,7 @@ class FeatureExtractor:
 
 
 def _chunks(images: Any, size: int) -> Iterator[np.ndarray]:
-    """Cut any source of images into uint8 batches of `size` (the last may be shorter)."""
+    """Cut any source of images into uint8 batches of `size`; the last one may be shorter."""
     if hasattr(images, "__len__") and hasattr(images, "__getitem__"):
         for start in range(0, len(images), size):
             yield _checked(images[start : min(start + size, len(images))])
@@ -265,7 +212,7 @@ def _ahead(batches: Iterable[np.ndarray], depth: int = 2) -> Iterator[np.ndarray
                 if not put((batch, None)):
                     return
             put((None, None))
-        except BaseException as error:  # it belongs to the consumer, whatever it is
+        except BaseException as error:  # raised again in the consumer
             put((None, error))
 
     thread = threading.Thread(target=work, daemon=True, name="facegen-images")
