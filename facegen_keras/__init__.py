@@ -1,26 +1,34 @@
-"""Generative models of human faces in Keras 3."""
+"""Generative models of human faces in Keras 3.
+
+Every public name is imported when it is first used, so that `import facegen_keras` takes no time
+and leaves Keras, SciPy and Matplotlib for later.
+"""
 
 import importlib
+from typing import TYPE_CHECKING
 
-import facegen_keras.startup  # noqa: F401 - first: it imports Keras without TensorFlow's notes
-
-# isort: split
-from facegen_keras.data import FaceBatches, Faces, load_faces
-from facegen_keras.engine.callbacks import ImageGrid, LatentReport, RunLog
-from facegen_keras.engine.guards import CollapseAlarm
 from facegen_keras.errors import UserError
-from facegen_keras.export.write import save_generator
-from facegen_keras.generate.generator import Generator
-from facegen_keras.generate.loading import load_encoder, load_generator
-from facegen_keras.generate.stylegan2 import StyleGAN2Generator
-from facegen_keras.models import stylegan2
-from facegen_keras.models.combined import Combined
-from facegen_keras.models.dcgan import DCGAN
-from facegen_keras.models.stylegan2.family import StyleGAN2
-from facegen_keras.models.vae import VAE
-from facegen_keras.pictures import save_grid
-from facegen_keras.runs.config import TrainConfig
+from facegen_keras.registration import register_with_keras
 from facegen_keras.version import __version__
+
+if TYPE_CHECKING:  # the same names once more, for type checkers and editors
+    from facegen_keras import figures, metrics
+    from facegen_keras.data import FaceBatches, Faces, load_faces
+    from facegen_keras.engine.callbacks import ImageGrid, LatentReport, RunLog
+    from facegen_keras.engine.guards import CollapseAlarm
+    from facegen_keras.export.write import save_generator
+    from facegen_keras.figures import explorer
+    from facegen_keras.generate.generator import Generator
+    from facegen_keras.generate.loading import load_encoder, load_generator
+    from facegen_keras.generate.stylegan2 import StyleGAN2Generator
+    from facegen_keras.models import stylegan2
+    from facegen_keras.models.combined import Combined
+    from facegen_keras.models.dcgan import DCGAN
+    from facegen_keras.models.stylegan2.family import StyleGAN2
+    from facegen_keras.models.stylegan2.import_nvidia import import_nvidia
+    from facegen_keras.models.vae import VAE
+    from facegen_keras.pictures import save_grid
+    from facegen_keras.runs.config import TrainConfig
 
 __all__ = [
     "DCGAN",
@@ -50,13 +58,53 @@ __all__ = [
     "stylegan2",
 ]
 
+# Where each name is defined. A name without a colon is that module itself.
+_PLACES = {
+    "CollapseAlarm": "engine.guards:CollapseAlarm",
+    "Combined": "models.combined:Combined",
+    "DCGAN": "models.dcgan:DCGAN",
+    "FaceBatches": "data:FaceBatches",
+    "Faces": "data:Faces",
+    "Generator": "generate.generator:Generator",
+    "ImageGrid": "engine.callbacks:ImageGrid",
+    "LatentReport": "engine.callbacks:LatentReport",
+    "RunLog": "engine.callbacks:RunLog",
+    "StyleGAN2": "models.stylegan2.family:StyleGAN2",
+    "StyleGAN2Generator": "generate.stylegan2:StyleGAN2Generator",
+    "TrainConfig": "runs.config:TrainConfig",
+    "VAE": "models.vae:VAE",
+    "explorer": "figures.explorer",
+    "figures": "figures",
+    "import_nvidia": "models.stylegan2.import_nvidia:import_nvidia",
+    "load_encoder": "generate.loading:load_encoder",
+    "load_faces": "data:load_faces",
+    "load_generator": "generate.loading:load_generator",
+    "metrics": "metrics",
+    "save_generator": "export.write:save_generator",
+    "save_grid": "pictures:save_grid",
+    "stylegan2": "models.stylegan2",
+}
+
+register_with_keras()
+
 
 def __getattr__(name: str) -> object:
-    """Import what takes a second, SciPy and Matplotlib, when it is first asked for."""
-    if name in ("figures", "metrics"):
-        return importlib.import_module(f"facegen_keras.{name}")
-    if name == "explorer":
-        return importlib.import_module("facegen_keras.figures.explorer")
-    if name == "import_nvidia":  # reads files of PyTorch with what is under metrics
-        return importlib.import_module("facegen_keras.models.stylegan2.import_nvidia").import_nvidia
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """Import a public name when it is first asked for (PEP 562).
+
+    Raises:
+        UserError: Keras is configured for a backend that this package does not have.
+    """
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from facegen_keras.startup import check_backend
+
+    check_backend()
+    module, _, attribute = _PLACES[name].partition(":")
+    found = importlib.import_module(f"{__name__}.{module}")
+    value = getattr(found, attribute) if attribute else found
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

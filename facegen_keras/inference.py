@@ -6,18 +6,26 @@ from typing import Any
 import keras
 import numpy as np
 
+from facegen_keras import backend
 from facegen_keras.errors import UserError
+
+IMAGES_PER_PASS = 16  # a pass costs as much for one face as for these
+PIXELS_PER_PASS = 16 * 128 * 128  # bounds the memory of a pass at high resolutions
 
 
 def latents(seeds: Iterable[int], latent_dim: int) -> np.ndarray:
     """One latent per seed, from one random stream per seed: float32 (len(seeds), latent_dim).
 
-    A seed gives the same latent whatever stands beside it in the batch. The stream is NumPy's
-    `RandomState(seed).randn(latent_dim)`, the convention of the StyleGAN2 command lines, so that
-    a seed means there what it means here.
+    A seed always gives the same latent, whatever other seeds are in the batch. The stream is
+    NumPy's `RandomState(seed).randn(latent_dim)`, as in the official StyleGAN2 programs, so that a
+    seed means the same in both.
+
+    Args:
+        seeds: One per latent.
+        latent_dim: Length of a latent.
 
     Raises:
-        UserError: A seed is not an integer from 0 to 2**32 - 1, or there is none.
+        UserError: A seed is not an integer from 0 to 2**32 - 1, or none is given.
     """
     rows = []
     for seed in seeds:
@@ -35,18 +43,19 @@ def to_uint8(images: np.ndarray) -> np.ndarray:
 
 
 def to_network_range(images: Any) -> Any:
-    """uint8 [0, 255], an array or a tensor, to a float32 tensor in [-1, 1], the range of every
-    network here."""
+    """Convert uint8 [0, 255], an array or a tensor, to a float32 tensor in [-1, 1]."""
     return keras.ops.cast(images, "float32") / 127.5 - 1.0
 
 
 def infer(model: keras.Model, inputs: Any) -> np.ndarray:
     """One forward pass in inference mode over an array or a tensor, as float32 NumPy."""
-    if keras.backend.backend() == "tensorflow":
-        # Not `predict_on_batch`: tracing costs more than it saves in a program that draws a few
-        # faces, and TensorFlow warns about tracing once several models are in use.
-        return keras.ops.convert_to_numpy(model(inputs, training=False)).astype("float32")
-    return np.asarray(model.predict_on_batch(inputs), dtype="float32")
+    return keras.ops.convert_to_numpy(backend.predict(model, inputs)).astype("float32")
+
+
+def images_per_pass(resolution: int) -> int:
+    """Images of a forward pass of a generator: 16, and fewer from 256x256 on, where the activations
+    of 16 images would take gigabytes."""
+    return max(1, min(IMAGES_PER_PASS, PIXELS_PER_PASS // resolution**2))
 
 
 def in_chunks(
@@ -54,8 +63,13 @@ def in_chunks(
 ) -> np.ndarray:
     """Apply a function to rows in chunks of one size, the last one padded with zeros.
 
-    Kernels may choose another order of summation for another batch size; with one size, a row's
-    result does not depend on its company.
+    The order of summation in a kernel may depend on the batch size. With one size, the result of a
+    row does not depend on the other rows.
+
+    Args:
+        function: From `size` rows to as many results.
+        inputs: `(n, ...)`.
+        size: Rows per call.
     """
     results = []
     for start in range(0, len(inputs), size):

@@ -1,58 +1,73 @@
-"""Layers that more than one family uses. Those of StyleGAN2 are in `equalized_layers` and
-`modulated_layers`."""
+"""Layers that more than one family uses.
 
-from typing import Any
+Those of StyleGAN2 are in `models.stylegan2.equalized_layers` and `modulated_layers`.
+"""
 
 import keras
 from keras import ops
+
+from facegen_keras import backend, losses
+from facegen_keras.backend.types import Tensor
 
 register = keras.saving.register_keras_serializable(package="facegen_keras")
 
 
 @register
 class BatchNormalization(keras.layers.BatchNormalization):
-    """Keras's BatchNormalization over the last axis, with TensorFlow's fused kernel in training.
+    """Keras's BatchNormalization, with TensorFlow's fused kernel in training.
 
-    Takes `(batch, height, width, channels)`. Same state, same numbers; Keras computes moments and
-    scaling as separate operations (and casts 16-bit inputs to float32 and back), which made a
-    bfloat16 DCGAN step a fifth slower on a CPU.
+    It has the same arguments, state and numbers. The kernel is used for inputs of
+    `(batch, height, width, channels)` that are normalized over the last axis with both a scale and
+    an offset, without a mask; everything else is left to Keras. Keras computes moments and scaling
+    as separate operations, and casts 16-bit inputs to float32 and back, which made a bfloat16 DCGAN
+    step a fifth slower on a CPU.
 
     Ioffe & Szegedy 2015, algorithm 1.
     """
 
-    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        fusable = keras.backend.backend() == "tensorflow" and len(inputs.shape) == 4
-        if not (training and fusable):
+    def call(
+        self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None
+    ) -> Tensor:
+        """Normalize by the batch in training, by the moving statistics otherwise and if frozen."""
+        if not (training and self.trainable and mask is None and self._is_fusable(inputs)):
             return super().call(inputs, training=training, mask=mask)
-        import tensorflow as tf
-
-        outputs, mean, variance = tf.raw_ops.FusedBatchNormV3(
-            x=inputs,
-            scale=tf.cast(self.gamma, "float32"),
-            offset=tf.cast(self.beta, "float32"),
-            mean=tf.constant([], "float32"),
-            variance=tf.constant([], "float32"),
-            epsilon=self.epsilon,
-            is_training=True,
-        )[:3]
-        # The kernel reports the unbiased variance, Keras tracks the biased one.
-        count = tf.cast(tf.size(inputs) // inputs.shape[-1], "float32")
-        variance *= (count - 1.0) / count
+        outputs, mean, variance = backend.fused_batch_norm(
+            inputs, self.gamma, self.beta, self.epsilon
+        )
         rate = 1.0 - self.momentum
         for average, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            average.assign(average + rate * (tf.cast(value, average.dtype) - average))
+            average.assign(average + rate * (ops.cast(value, average.dtype) - average))
         return outputs
+
+    def _is_fusable(self, inputs: Tensor) -> bool:
+        return (
+            backend.fused_batch_norm is not None
+            and len(inputs.shape) == 4
+            and self.axis in (-1, 3)
+            and self.scale
+            and self.center
+            and not self.synchronized
+            and not getattr(self, "renorm", False)  # an option of Keras 3.14
+        )
 
 
 @register
 class Sampling(keras.layers.Layer):
     """Draw a latent from the encoder's Gaussian: z = mean + exp(log_variance / 2) * noise.
 
-    Takes `(batch, 2 * latent_dim)`, mean and log-variance side by side, and noise from N(0, 1) of
-    shape `(batch, latent_dim)`; returns `(batch, latent_dim)`. The reparameterization of Kingma &
-    Welling 2014, section 2.4.
+    The reparameterization of Kingma & Welling 2014, section 2.4, with the log-variance bounded as
+    in `losses.posterior`.
     """
 
-    def call(self, statistics: Any, noise: Any) -> Any:
-        mean, log_variance = ops.split(statistics, 2, axis=-1)
+    def call(self, statistics: Tensor, noise: Tensor) -> Tensor:
+        """Draw one latent per image.
+
+        Args:
+            statistics: `(batch, 2 * latent_dim)`: means, then log-variances.
+            noise: From N(0, 1), `(batch, latent_dim)`.
+
+        Returns:
+            `(batch, latent_dim)`.
+        """
+        mean, log_variance = losses.posterior(statistics)
         return mean + ops.exp(0.5 * log_variance) * noise

@@ -1,4 +1,4 @@
-"""Pictures from arrays: sheets of faces, single faces, films. NumPy and Pillow only."""
+"""Pictures from arrays: grids of faces, single faces, films. NumPy and Pillow only."""
 
 import os
 from collections.abc import Sequence
@@ -11,20 +11,18 @@ from facegen_keras.errors import UserError
 from facegen_keras.files.atomic import replacing
 
 FRAMES_PER_SECOND = 24
-
-
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")  # endings
-
-
-# Typing mistakes such as 0-99999999999 and 99999x99999 must not fill the memory.
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")  # file name endings
+# Typing errors such as 0-99999999999 and 99999x99999 must not fill the memory.
 MAX_FACES = 1_000_000
-
-
-_MAX_WHITE = 1000  # places of a grid that have no face
+_MAX_WHITE = 1000  # places of a grid without a face
 
 
 def check_grid(shape: tuple[int, int], count: int) -> None:
-    """Refuse columns and rows that are far too many for `count` images.
+    """Refuse far more places than images.
+
+    Args:
+        shape: Columns and rows.
+        count: Number of images.
 
     Raises:
         UserError: More than 1,000 places would stay white.
@@ -38,20 +36,20 @@ def check_grid(shape: tuple[int, int], count: int) -> None:
 
 
 def grid_shape(count: int) -> tuple[int, int]:
-    """Columns and rows of the squarest grid for `count` images, never higher than wide."""
+    """Columns and rows of the squarest grid for `count` images, at least as wide as high."""
     columns = int(np.ceil(np.sqrt(count)))
     return columns, int(np.ceil(count / columns))
 
 
 def tile(images: np.ndarray, shape: tuple[int, int] | None = None) -> np.ndarray:
-    """Lay images out row by row on one white sheet: uint8 (rows * height, columns * width, 3).
+    """Arrange images row by row on a white sheet: uint8 `(rows * height, columns * width, 3)`.
 
     Args:
-        images: uint8 (n, height, width, 3).
+        images: uint8 `(n, height, width, 3)`.
         shape: Columns and rows; by default the squarest. Images beyond its places are left out.
 
     Raises:
-        UserError: There is no image, they are not uint8 RGB, or the sheet is nearly all white.
+        UserError: There is no image, they are not uint8 RGB, or the sheet is almost empty.
     """
     images = np.asarray(images)
     if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8 or not len(images):
@@ -71,10 +69,15 @@ def tile(images: np.ndarray, shape: tuple[int, int] | None = None) -> np.ndarray
 def save_grid(
     images: np.ndarray, path: str | os.PathLike, shape: tuple[int, int] | None = None
 ) -> Path:
-    """Write images as one picture, whole or not at all; the arguments are those of `tile`.
+    """Write images as one picture, whole or not at all.
+
+    Args:
+        images: As for `tile`.
+        path: Ends in .png, .jpg, .jpeg, .webp or .bmp.
+        shape: As for `tile`.
 
     Raises:
-        UserError: As for `tile`; or the file cannot be written, or has no ending of a picture.
+        UserError: As for `tile`; or the ending is another one, or the file cannot be written.
     """
     if Path(path).suffix.lower() not in PICTURES:
         raise UserError(f"{path}: a grid is written as {', '.join(PICTURES)}")
@@ -87,7 +90,7 @@ def save_grid(
 def save_faces(
     images: np.ndarray, seeds: Sequence[int], family: str, folder: str | os.PathLike
 ) -> list[Path]:
-    """Write each image of (n, height, width, 3) uint8 as `<family>_seed0007.png`."""
+    """Write each image of uint8 `(n, height, width, 3)` as `<family>_seed0007.png`."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{family}_seed{seed:04d}.png" for seed in seeds]
@@ -97,20 +100,21 @@ def save_faces(
 
 
 def beside(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Pair images side by side: uint8 (n, height, 2 * width, 3)."""
+    """Pair images side by side: uint8 `(n, height, 2 * width, 3)`."""
     return np.concatenate([left, right], axis=2)
 
 
 def save_frames(frames: np.ndarray, path: str | os.PathLike) -> Path:
-    """Write frames (n, height, width, 3) uint8 as the film or strip that the ending names.
+    """Write frames as a film or strip, by the ending of the path, whole or not at all.
 
-    `.gif` and `.mp4` play at 24 frames per second (the gif repeats for ever); `.png` is one row.
+    `.gif` and `.mp4` play at 24 frames per second, and the gif repeats. `.png` is one row.
 
-    The file appears whole or not at all.
+    Args:
+        frames: uint8 `(n, height, width, 3)`.
+        path: Ends in .gif, .mp4 or .png.
 
     Raises:
-        UserError: Another ending, frames of an odd size for an mp4, or a file that cannot be
-            written.
+        UserError: Another ending, frames of odd size for an mp4, or a file that cannot be written.
     """
     path = Path(path)
     if path.suffix == ".png":
@@ -134,7 +138,7 @@ def _write_gif(frames: np.ndarray, path: Path) -> None:
 
 
 def _write_mp4(frames: np.ndarray, path: Path) -> None:
-    import imageio_ffmpeg  # finding its binary takes time that only an mp4 should cost
+    import imageio_ffmpeg  # slow to import, and only an mp4 needs it
 
     height, width = frames.shape[1:3]
     writer = imageio_ffmpeg.write_frames(
@@ -144,5 +148,7 @@ def _write_mp4(frames: np.ndarray, path: Path) -> None:
     for frame in np.ascontiguousarray(frames):
         writer.send(frame)
     writer.close()
-    if b"moov" not in path.read_bytes():  # the index, written last; how ffmpeg ended is not told
+    if (
+        b"moov" not in path.read_bytes()
+    ):  # the index, written last: imageio_ffmpeg does not report errors
         raise OSError("ffmpeg did not finish it")

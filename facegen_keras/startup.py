@@ -1,8 +1,10 @@
-"""Import Keras on a backend this package has, without the notes that TensorFlow writes to stderr.
+"""Before Keras is imported: a backend that this package has, and a quiet TensorFlow.
 
-Imported before all else. TensorFlow 2.21 logs a few lines from C++ before its log level is read,
-so that no setting silences them. In a program whose errors are one line on stderr they are noise;
-a real problem is not.
+The command line does both. Importing the package does neither: a program that imports it keeps its
+stderr as it is, and learns of a wrong backend from the first name that needs Keras. In a notebook:
+
+    with facegen_keras.startup.quiet():
+        import keras
 """
 
 import contextlib
@@ -18,14 +20,20 @@ from collections.abc import Iterator
 from facegen_keras.errors import UserError
 
 BACKENDS = ("tensorflow", "jax", "torch")
+LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 _NOTES = re.compile(
     rb"All log messages before absl::InitializeLog|oneDNN custom operations are on|"
     rb"Could not find cuda drivers|This TensorFlow binary is optimized|To enable the following inst"
 )
 
 
-def _check_backend() -> None:
-    """Refuse a backend that nothing here runs on; Keras would fail with a traceback."""
+def check_backend() -> None:
+    """Refuse a backend that nothing here runs on; Keras would fail with a traceback.
+
+    Raises:
+        UserError: `KERAS_BACKEND`, or else Keras's own configuration file, names a backend that is
+            not one of `BACKENDS` or not installed.
+    """
     given = os.environ.get("KERAS_BACKEND")
     backend, source = (given, "KERAS_BACKEND") if given else _configured()
     if backend not in BACKENDS:
@@ -36,7 +44,6 @@ def _check_backend() -> None:
         reason = f"the package {backend} is not installed; pip install {backend}{instead}"
     else:
         return
-    sys.excepthook = _end_in_one_line  # the command line cannot catch it: it is imported later
     raise UserError(f"{source} {backend}: {reason}")
 
 
@@ -49,42 +56,46 @@ def _configured() -> tuple[str, str]:
     return BACKENDS[0], "the default backend"
 
 
-def _end_in_one_line(kind: type, error: BaseException, trace: object) -> None:
-    """End the program as `cli.main` does."""
-    if not isinstance(error, UserError):
-        sys.__excepthook__(kind, error, trace)
-        return
-    print(f"error: {error}", file=sys.stderr)
-    sys.exit(2)
-
-
 @contextlib.contextmanager
-def _without_notes() -> Iterator[None]:
-    """Hold file descriptor 2 back inside the block, then pass on all but the known notes."""
+def quiet() -> Iterator[None]:
+    """Import Keras inside this block to be spared the notes that TensorFlow writes to stderr.
+
+    TensorFlow 2.21 logs a few lines from C++ before it reads its log level, so that no setting
+    silences them. The block holds file descriptor 2 back and passes everything but the known notes
+    on when it ends. Nothing stays changed, and nothing happens if TensorFlow is imported already.
+    """
     if "tensorflow" in sys.modules:
         yield
         return
-    if not glob.glob("/dev/nvidia*"):
-        # Or TensorFlow reports, as an error, that a machine without a GPU has none.
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        saved = os.dup(2)
-    except OSError:  # no stderr to hold back
+        stderr = os.dup(2)
+    except OSError:  # there is no stderr to hold back
         yield
         return
-    with tempfile.TemporaryFile() as held:
+    with tempfile.TemporaryFile() as held, _log_level():
         os.dup2(held.fileno(), 2)
         try:
             yield
         finally:
-            os.dup2(saved, 2)
-            os.close(saved)
+            os.dup2(stderr, 2)
+            os.close(stderr)
             held.seek(0)
             for line in held:
                 if not _NOTES.search(line):
                     os.write(2, line)
 
 
-_check_backend()
-with _without_notes():
-    import keras  # noqa: F401
+@contextlib.contextmanager
+def _log_level() -> Iterator[None]:
+    """On a machine without a GPU: or TensorFlow reports, as an error, that there is none.
+
+    TensorFlow reads the level once, while it is imported.
+    """
+    if LOG_LEVEL in os.environ or glob.glob("/dev/nvidia*"):
+        yield
+        return
+    os.environ[LOG_LEVEL] = "3"
+    try:
+        yield
+    finally:
+        del os.environ[LOG_LEVEL]

@@ -165,6 +165,16 @@ def test_what_a_document_points_at_is_there(document):
     assert [path for path in named if not Path(path).exists()] == []
 
 
+def test_the_files_that_the_code_cites_exist():
+    cited = {
+        (source.name, file)
+        for source in ROOT.glob("facegen_keras/**/*.py")
+        for file in FILE.findall(source.read_text(encoding="utf-8"))
+    }
+    assert cited
+    assert [(source, file) for source, file in cited if not (ROOT / file).exists()] == []
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_link_to_a_heading_finds_it(document):
     links = re.findall(r"\]\((?!https?:)([^)#\s]*)#([^)\s]+)\)", text_of(document))

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from facegen_keras import backend, losses
 from facegen_keras.engine import autodiff
 from facegen_keras.layers import BatchNormalization, Sampling
 
@@ -86,6 +87,45 @@ def test_two_dimensional_input_falls_back_to_keras():
     np.testing.assert_array_equal(*numbers([ours(x, training=True), keras_own(x, training=True)]))
 
 
+def same_as_keras(options, x, trainable=True, **call):
+    """Outputs and statistics of ours and Keras's after a call in training, compared."""
+    layers = [
+        kind(momentum=0.9, **options)
+        for kind in (BatchNormalization, keras.layers.BatchNormalization)
+    ]
+    start = np.random.RandomState(3)
+    results = []
+    for layer in layers:
+        layer.build(x.shape)
+        start.seed(3)
+        layer.set_weights([start.rand(*w.shape) + 0.5 for w in layer.get_weights()])
+        layer.trainable = trainable
+        before = layer.get_weights()
+        y = layer(x, training=True, **call)
+        changed = [not np.array_equal(*p) for p in zip(before, layer.get_weights(), strict=True)]
+        results.append([*numbers([y]), *layer.get_weights()])
+    for ours, expected in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, expected, atol=1e-4, rtol=1e-4)
+    return changed
+
+
+def test_a_frozen_layer_uses_its_statistics_and_keeps_them():
+    assert same_as_keras({}, X, trainable=False) == [False] * 4
+    assert same_as_keras({}, X) == [False, False, True, True]
+
+
+def test_a_mask_leaves_pixels_out_of_the_statistics():
+    mask = np.arange(X.shape[2]) < 3
+    same_as_keras({}, X, mask=ops.convert_to_tensor(np.broadcast_to(mask, X.shape[:3])))
+
+
+@pytest.mark.parametrize(
+    "options", [{"axis": 1}, {"axis": 3}, {"center": False}, {"scale": False}], ids=str
+)
+def test_arguments_mean_what_they_mean_to_keras(options):
+    same_as_keras(options, X)
+
+
 def test_it_loads_by_its_registered_name(tmp_path):
     inputs = keras.Input((5, 7, 4))
     model = keras.Model(inputs, BatchNormalization(momentum=0.7)(inputs))
@@ -96,8 +136,36 @@ def test_it_loads_by_its_registered_name(tmp_path):
     np.testing.assert_array_equal(*numbers([model(X), loaded(X)]))
 
 
+def test_only_what_the_kernel_can_do_is_given_to_it(monkeypatch):
+    given = []
+    kernel = backend.fused_batch_norm
+    if kernel is None:
+        pytest.skip("this backend has no such kernel")
+    monkeypatch.setattr(
+        backend, "fused_batch_norm", lambda x, *rest: given.append(x) or kernel(x, *rest)
+    )
+    layer = BatchNormalization()
+    layer(X, training=True)
+    assert len(given) == 1
+    layer(X, training=False)
+    layer.trainable = False
+    layer(X, training=True)
+    assert len(given) == 1
+
+
 def test_sampling_is_the_reparameterization():
     mean, log_variance = RNG.randn(2, 3, 4).astype("float32")
     noise = RNG.randn(3, 4).astype("float32")
     z = Sampling()(np.concatenate([mean, log_variance], axis=1), noise)
     np.testing.assert_allclose(numbers([z])[0], mean + np.exp(log_variance / 2) * noise, rtol=1e-5)
+
+
+def test_sampling_and_kl_bound_the_same_log_variance():
+    """An encoder may give any number, and float32 ends at exp(88)."""
+    mean = np.float32([[1.0, 1.0, 1.0]])
+    noise = np.float32([[2.0, 2.0, 2.0]])
+    log_variance = np.float32([[losses.LARGEST_LOG_VARIANCE, 100.0, 3e4]])
+    statistics = np.concatenate([mean, log_variance], axis=1)
+    drawn, kl = numbers([Sampling()(statistics, noise), losses.kl_divergence(statistics)])
+    np.testing.assert_allclose(drawn[0], 1 + 2 * np.exp(10.0), rtol=1e-6)
+    np.testing.assert_allclose(kl[0], (np.exp(20.0) - 20) / 2, rtol=1e-6)

@@ -6,6 +6,7 @@ from keras import ops
 from scipy import special, stats
 
 from facegen_keras import losses
+from facegen_keras.engine import autodiff
 
 RNG = np.random.RandomState(0)
 REAL = RNG.randn(6, 1).astype("float32")
@@ -35,6 +36,24 @@ def test_kl_known_answers_and_shape():
     assert kl.shape == (2, 4)
     np.testing.assert_allclose(kl[0], 2.0, rtol=1e-6)
     np.testing.assert_allclose(kl[1], (3 - np.log(4)) / 2, rtol=1e-6)
+
+
+def test_a_posterior_below_the_bound_is_what_the_encoder_says():
+    statistics = (RNG.randn(4, 12) * 8).astype("float32")
+    assert statistics[:, 6:].max() < losses.LARGEST_LOG_VARIANCE
+    mean, log_variance = map(number, losses.posterior(ops.convert_to_tensor(statistics)))
+    np.testing.assert_array_equal(mean, statistics[:, :6])
+    np.testing.assert_array_equal(log_variance, statistics[:, 6:])
+
+
+def test_a_variance_beyond_the_bound_is_brought_down_again():
+    def kl(statistics):
+        return ops.sum(losses.kl_divergence(statistics)), None
+
+    statistics = ops.convert_to_tensor(np.float32([[0.5, -2.0, 50.0, 1.0]]))
+    _, _, gradient = autodiff.input_gradient(kl, statistics)
+    expected = [0.5, -2.0, (np.exp(20) - 1) / 2, (np.e - 1) / 2]
+    np.testing.assert_allclose(number(gradient)[0], expected, rtol=1e-6)
 
 
 def test_reconstruction_is_summed_over_pixels():

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from facegen_keras.cli.parser import nearest, parse
 from facegen_keras.errors import UserError, printable
+from facegen_keras.startup import check_backend, quiet
 from facegen_keras.version import __version__
 
 # Each is the module `facegen_keras.cli.<name>` with a dataclass `CONFIG` and a function `run`, or
@@ -83,7 +84,9 @@ def _dispatch(argv: list[str]) -> int:
             f"{name!r}: unknown command; expected one of "
             f"{', '.join(COMMANDS)}{nearest(name, list(COMMANDS))}"
         )
-    command = importlib.import_module(f"facegen_keras.cli.{MODULES.get(name, name)}")
+    check_backend()
+    with quiet():  # a command imports Keras; a mistake is to be one line on stderr
+        command = importlib.import_module(f"facegen_keras.cli.{MODULES.get(name, name)}")
     if hasattr(command, "main"):  # a command with a line of its own kind
         return int(command.main(flags) or 0)
     if hasattr(command, "expand"):  # flags that stand for others, such as --resume

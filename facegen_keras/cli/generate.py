@@ -13,18 +13,19 @@ from facegen_keras.data import load_faces
 from facegen_keras.data.faces import open_source, parse_crop
 from facegen_keras.errors import UserError
 from facegen_keras.export.parts import MAIN_PARTS
-from facegen_keras.generate import walks
 from facegen_keras.generate.generator import Generator
 from facegen_keras.generate.loading import load_encoder, load_generator
+from facegen_keras.generate.reconstruction import encode
+from facegen_keras.generate.walks import walk
 from facegen_keras.inference import to_uint8
 
 Family = Literal["vae", "dcgan", "combined", "stylegan2"]
 _AT_A_TIME = 256  # faces in memory between sampling and writing
-_FACES = 16  # where neither num_images nor seeds nor a grid says how many
+_FACES = 16  # without num_images, seeds or a grid
 _STYLEGAN2_FLAGS = ("style_mix", "truncation_sweep", "directions", "project")
 _FLAGS = ("interpolate", "reconstruct", *_STYLEGAN2_FLAGS)
-# What each mode reads, of the options that not all of them read. Plain faces are the mode "faces",
-# a walk through photos is "interpolate photos".
+# The options that each mode reads, without those that all modes read. Plain faces are the mode
+# "faces", a walk through photos is "interpolate photos".
 _STYLES = {"truncation_cutoff", "noise_mode"}
 _READS = {
     "faces": {"num_images", "seeds", "seed", "grid", "truncation_psi", *_STYLES},
@@ -36,13 +37,13 @@ _READS = {
     "directions": {"num_directions", "seeds", "seed", "truncation_psi", *_STYLES},
     "project": {"project_steps", "seed", "crop"},
 }
-# Filled in once it is known that nothing is given in vain.
+# Filled in after the check for options that no mode reads.
 _DEFAULTS = {"seed": 0, "frames": 48, "format": "gif", "num_directions": 8, "project_steps": 500}
 
 
 @dataclass
 class GenerateConfig:
-    """What to draw, from which model, and where to put it."""
+    """What to draw, from which model, and where to write it."""
 
     model: Family | None = None
     """Family; read from the file when left out."""
@@ -118,7 +119,7 @@ class GenerateConfig:
         self._check_used(given)
 
     def _check_used(self, given: set[str]) -> None:
-        """Refuse what none of the modes that were asked for reads."""
+        """Refuse options that none of the requested modes reads."""
         flags = [name for name in _FLAGS if getattr(self, name)]
         modes = flags or ["faces"]
         if self.interpolate == "photos":
@@ -174,11 +175,11 @@ class GenerateConfig:
                 )
 
     def shape(self) -> tuple[int, int] | None:
-        """Columns and rows that were asked for, if any were."""
+        """Columns and rows of the grid; None without one."""
         return parse_grid(self.grid) if self.grid else None
 
     def count(self) -> int:
-        """Number of faces or photos, where no seeds are given."""
+        """Number of faces or photos if no seeds are given."""
         columns, rows = self.shape() or (_FACES, 1)
         return self.num_images or columns * rows
 
@@ -189,11 +190,11 @@ class GenerateConfig:
         return list(range(self.seed, self.seed + self.count()))
 
     def stops(self) -> list[int]:
-        """The seeds that the walk goes through."""
+        """The seeds of the walk."""
         return parse_seeds(self.interpolate, "interpolate")
 
     def options(self) -> dict:
-        """What a generator is told at call time: the options that were given."""
+        """The options that were given, as keyword arguments for the generator."""
         names = ("truncation_psi", "truncation_cutoff", "noise_mode")
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
@@ -202,7 +203,7 @@ CONFIG = GenerateConfig
 
 
 def run(config: GenerateConfig) -> int:
-    """Draw what the configuration asks for and say where it is."""
+    """Draw what the configuration asks for, and print where it is."""
     path = find_model(config)
     generator = load_generator(path, expected_family=config.model)
     folder = Path(config.output_dir)
@@ -212,16 +213,8 @@ def run(config: GenerateConfig) -> int:
     if config.reconstruct:
         _reconstruct(config, generator, path, folder)
     if config.interpolate and config.interpolate != "photos":
-        if generator.family == "stylegan2":
-            from facegen_keras.generate.stylegan2 import interpolate_w as interpolate_seeds
-        else:
-            interpolate_seeds = walks.interpolate_seeds
-        frames = interpolate_seeds(
-            generator,
-            config.stops(),
-            config.frames,
-            loop=config.format != "png",
-            **config.options(),
+        frames = generator.interpolate(
+            config.stops(), config.frames, loop=config.format != "png", **config.options()
         )
         _save_walk(config, generator, frames, folder)
     if not config.reconstruct and not config.interpolate:
@@ -245,12 +238,12 @@ def find_model(config: GenerateConfig) -> Path:
 
 
 def _explored(config: GenerateConfig) -> list[str]:
-    """The flags in use that only a StyleGAN2 understands."""
+    """The flags in use that only a StyleGAN2 has."""
     return [name for name in _STYLEGAN2_FLAGS if getattr(config, name)]
 
 
 def _explore(config: GenerateConfig, generator: Generator, folder: Path) -> None:
-    if generator.family != "stylegan2":
+    if "w" not in generator.spaces:
         raise UserError(
             f"{', '.join(_explored(config))}: only for stylegan2, not for {generator.family}"
         )
@@ -308,9 +301,9 @@ def _faces(config: GenerateConfig, generator: Generator, folder: Path) -> None:
 def _reconstruct(config: GenerateConfig, generator: Generator, path: Path, folder: Path) -> None:
     encoder = load_encoder(path, expected_family=config.model)
     photos = _photos(config, generator, config.reconstruct, config.count())
-    means = walks.encode(encoder, photos)
+    means = encode(encoder, photos)
     if config.interpolate == "photos":
-        z = walks.walk(means, config.frames, loop=config.format != "png")
+        z = walk(means, config.frames, loop=config.format != "png")
         _save_walk(config, generator, to_uint8(generator(z)), folder)
         if config.grid and not config.shape():
             return
@@ -321,7 +314,7 @@ def _reconstruct(config: GenerateConfig, generator: Generator, path: Path, folde
 
 
 def _photos(config: GenerateConfig, generator: Generator, path: str, limit: int) -> np.ndarray:
-    """The photos at `path`, cropped as those of the training unless the configuration says how."""
+    """The photos at `path`, cropped as in the training or as the configuration says."""
     trained = (generator.metadata.get("training") or {}).get("crop", "center")
     if not config.crop and trained != "center":
         print(f"photos are cropped as in the training: {trained} (--crop for another)")

@@ -22,7 +22,9 @@ CONFIG = ImportConfig
 def run(config: ImportConfig) -> int:
     """Import the generator, and its discriminator beside it where the file has one."""
     if not config.source or not config.target:
-        raise UserError("import: say what to read and where to write: import network.pkl x.h5")
+        raise UserError(
+            "import: give the file to read and the file to write: import network.pkl x.h5"
+        )
     from facegen_keras.models.stylegan2.import_nvidia import import_networks
 
     done = import_networks(config.source, config.target)

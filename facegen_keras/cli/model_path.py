@@ -1,4 +1,4 @@
-"""`--model_path` as it is typed: a file may be asked for under the other name of its part."""
+"""Find a model file that was asked for under the other name of its part."""
 
 from pathlib import Path
 
@@ -6,10 +6,10 @@ from facegen_keras.export.parts import MAIN_PARTS
 
 
 def under_either_name(path: Path) -> Path:
-    """`path`; where it is missing, the file that calls the same part by its other name, with a line
-    that says so.
+    """`path`, or if it is missing, the file with the other name of the same part.
 
-    A VAE's generator is its decoder: `vae_generator.h5` is asked for, `vae_decoder.h5` is there.
+    A VAE's generator is its decoder: for a missing `vae_generator.h5` this returns
+    `vae_decoder.h5`, and prints that it does.
     """
     if path.exists():
         return path

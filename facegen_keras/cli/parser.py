@@ -33,8 +33,8 @@ def parse(config_type: type[Config], argv: Sequence[str], prog: str, description
         description: One line for the top of the help.
 
     Raises:
-        UserError: An unknown name (the nearest valid one is told), a value of the wrong type, or
-            a file that cannot be read.
+        UserError: An unknown name (the message suggests the nearest valid one), a value of the
+            wrong type, or a file that cannot be read.
         SystemExit: `--help` or `--print_config` was asked for.
     """
     jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
@@ -56,7 +56,7 @@ def parse(config_type: type[Config], argv: Sequence[str], prog: str, description
 
 
 def nearest(name: str, valid: Sequence[str]) -> str:
-    """The most similar valid name, as the end of a message; "" when nothing is similar."""
+    """A suggestion of the most similar valid name, as the end of a message; "" without one."""
     found = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
     return f"; did you mean {found[0]}?" if found else ""
 

@@ -1,5 +1,4 @@
-"""The parts of `generate` that only a StyleGAN2 has: style mixing, truncation, directions,
-projection."""
+"""The modes of `generate` that only a StyleGAN2 has: mixing, truncation, directions, projection."""
 
 from pathlib import Path
 from typing import Any
@@ -37,7 +36,7 @@ def save_truncation_sweep(
     folder: Path,
     options: dict[str, Any],
 ) -> Path:
-    """Write each seed's face at each truncation ψ as one picture, a row per seed."""
+    """Write each seed's face at each truncation ψ as one picture, one row per seed."""
     options = {name: value for name, value in options.items() if name != "truncation_psi"}
     table = w_space.truncation_sweep(generator, seeds, psis, **options)
     return _save_table(table, folder / f"{generator.family}_truncation.png")
@@ -51,18 +50,18 @@ def save_directions(
     folder: Path,
     options: dict[str, Any],
 ) -> Path:
-    """Write one face moved along the strongest directions, a row per direction."""
+    """Write one face moved along the strongest directions, one row per direction."""
     find = w_space.pca_directions if method == "pca" else w_space.sefa_directions
-    table = w_space.along(generator, find(generator, count), seed, STEPS, **options)
+    table = w_space.traverse_w(generator, find(generator, count), seed, STEPS, **options)
     return _save_table(table, folder / f"{generator.family}_directions_{method}.png")
 
 
 def save_projection(
     generator: StyleGAN2Generator, photo: np.ndarray, steps: int, seed: int, folder: Path
 ) -> list[Path]:
-    """Find a photo (uint8, height, width, 3) in w.
+    """Find a photo, uint8 `(height, width, 3)`, in w.
 
-    Writes photo, start and result side by side, a film, and the styles.
+    Writes the photo, the start and the result side by side, a film, and the styles.
     """
     found = project(generator, photo, steps, seed=seed)
     stem = folder / f"{generator.family}_projection"
@@ -77,6 +76,6 @@ def save_projection(
 
 
 def _save_table(table: np.ndarray, path: Path) -> Path:
-    """Pictures (rows, columns, height, width, 3) as one."""
+    """Write images `(rows, columns, height, width, 3)` as one picture."""
     rows, columns = table.shape[:2]
     return pictures.save_grid(table.reshape(-1, *table.shape[2:]), path, (columns, rows))

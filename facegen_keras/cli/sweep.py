@@ -13,7 +13,6 @@ from facegen_keras import figures
 from facegen_keras.cli.parser import parse
 from facegen_keras.errors import UserError
 from facegen_keras.figures.curves import compare_families
-from facegen_keras.runs.build import build, resolved
 from facegen_keras.runs.config import TrainConfig, load_config
 from facegen_keras.runs.folder import RESULT, check_same_run
 from facegen_keras.runs.train import train
@@ -21,8 +20,8 @@ from facegen_keras.runs.train import train
 USAGE = (
     "usage: facegen sweep FILE.yaml [FILE.yaml ...] [--NAME VALUE ...]\n\n"
     "Trains each configuration in turn; the flags are those of `facegen train` and win over the\n"
-    "files. What is finished is skipped and what was cut off is resumed, so the same line again\n"
-    "goes on. Runs are named after their files; their models stay in their folders, or go to\n"
+    "files. What is finished is skipped and what was cut off is resumed: repeat the same command\n"
+    "to continue. Runs are named after their files; their models stay in their folders, or go to\n"
     "saved_models_dir/<run>/ if that is given; time_limit is that of the whole sweep.\n"
     "Writes sweep.csv and sweep.png to output_dir."
 )
@@ -42,14 +41,14 @@ def main(argv: Sequence[str]) -> int:
     names = [Path(file).stem for file in files]
     if len(set(names)) < len(names):
         raise UserError("sweep: two of the files have the same name, which names their runs")
-    # All of them are read before the first is trained: a misspelt key must not wait for hours.
+    # Read all of them before the first is trained: a misspelt key must not show after hours.
     configs = [_configuration(file, name, flags) for file, name in zip(files, names, strict=True)]
     folders = [_train(config, began) for config in configs]
     return _compare(folders, Path(configs[0].output_dir))
 
 
 def _configuration(file: str, name: str, flags: Sequence[str]) -> TrainConfig:
-    """What to train or to go on with, checked against the run that is there."""
+    """What to train or to resume, checked against the run that is there."""
     config = parse(TrainConfig, ["--config", file, *flags], "facegen sweep", "A sweep.")
     if config.dry_run:
         raise UserError(
@@ -73,9 +72,8 @@ def _configuration(file: str, name: str, flags: Sequence[str]) -> TrainConfig:
     )
     if not (folder / "config.yaml").exists():
         return config
-    # Resolved as the stored one is, so that a default counts as the value it stands for.
-    config = resolved(config, build(config))
-    keras.backend.clear_session()
+    # Resolved like the stored one, so that a default and its value are the same.
+    config = config.resolved()
     check_same_run(config, folder)
     return dataclasses.replace(config, resume=str(folder))
 
@@ -89,17 +87,17 @@ def _train(config: TrainConfig, began: float) -> Path:
     left = None
     if config.time_limit is not None:
         left = config.time_limit_seconds - (time.monotonic() - began)
-    if left is None or left >= 0.001:  # what three digits can tell
+    if left is None or left >= 0.001:  # the resolution of the text below
         limit = None if left is None else f"{left:.3f}s"
         train(dataclasses.replace(config, time_limit=limit))
         keras.backend.clear_session()
-    if _epochs_finished(folder) < config.epochs:  # Ctrl-C or the time limit, and not for this alone
-        raise UserError(f"{config.name}: stopped before its end; the same line again goes on")
+    if _epochs_finished(folder) < config.epochs:  # Ctrl-C or the time limit: for the whole sweep
+        raise UserError(f"{config.name}: stopped before its end; the same command again resumes it")
     return folder
 
 
 def _epochs_finished(folder: Path) -> int:
-    """The epochs asked for when the run last came to its end; 0 where it never did."""
+    """The epochs asked for when the run was last finished; 0 where it never was."""
     result = folder / RESULT
     return json.loads(result.read_text(encoding="utf-8"))["epochs"] if result.exists() else 0
 

@@ -18,7 +18,7 @@ CONFIG = TrainConfig
 
 
 def expand(argv: Sequence[str]) -> list[str]:
-    """Put the configuration of a run to resume under the flags, which win where they may."""
+    """Put the configuration of a run to resume before the flags, which override it."""
     flags = list(argv)
     resume = _setting(flags, "resume")
     if resume is None:
@@ -28,11 +28,11 @@ def expand(argv: Sequence[str]) -> list[str]:
 
 
 def run(config: TrainConfig) -> int:
-    """Train, or tell what training would be."""
+    """Train, or describe what training would be."""
     if config.model is None:
-        config.model_options()  # says which families there are
+        config.model_options()  # raises the error that lists the families
     if config.dry_run:
-        with contextlib.redirect_stdout(sys.stderr):  # what is told on the way is no YAML
+        with contextlib.redirect_stdout(sys.stderr):  # keep stdout pure YAML
             text = dry_run(config)
         print(text)
     else:

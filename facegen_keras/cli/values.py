@@ -1,4 +1,4 @@
-"""Parse the values of flags: seeds, grids, layers, style mixes, truncations."""
+"""Parse the values of flags: seeds, grids, layers, style mixes and truncations."""
 
 import re
 
@@ -12,7 +12,7 @@ def parse_mix(words: list[str]) -> dict[str, str]:
     """`rows`, `cols` and `layers` of a style mixing.
 
     Raises:
-        UserError: One of them is missing, twice there, or something else is.
+        UserError: One of them is missing or repeated, or something else is given.
     """
     parts: dict[str, str] = {}
     for word in words:
@@ -29,7 +29,7 @@ def parse_psis(text: str) -> list[float]:
     """Truncations from `"0,0.5,0.7,1"`.
 
     Raises:
-        UserError: Something is not a number.
+        UserError: A value is not a number.
     """
     try:
         return [float(piece) for piece in text.split(",")]
@@ -42,10 +42,10 @@ def parse_seeds(text: str, option: str = "seeds") -> list[int]:
 
     Args:
         text: The seeds.
-        option: What they were given as, for messages.
+        option: Name of the option, for errors.
 
     Raises:
-        UserError: Anything else stands in the text.
+        UserError: The text holds something else.
     """
     seeds: list[int] = []
     for piece in str(text).split(","):
@@ -81,10 +81,14 @@ def parse_grid(text: str) -> tuple[int, int] | None:
 
 
 def parse_layers(text: str, count: int) -> list[int]:
-    """Layers from `"0-3,6"`: whole numbers and inclusive ranges from 0 up to, not with, `count`.
+    """Layers from `"0-3,6"`: whole numbers and inclusive ranges from 0 to `count - 1`, sorted.
+
+    Args:
+        text: The layers.
+        count: Number of layers.
 
     Raises:
-        UserError: Anything else stands in the text.
+        UserError: The text holds something else.
     """
     layers: list[int] = []
     for piece in str(text).split(","):

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -53,19 +54,19 @@ class ArraySource:
         """Yield the first `count` images, at most 32 MiB at a time, in C order."""
         rows = max(1, PIECE_BYTES // int(np.prod(self.shape[1:])))
         with contextlib.ExitStack() as cleanup:
-            file = None
-            if self.pixels is None:
+            file: IO[bytes] | None = None
+            if self.path is not None:
                 archive = cleanup.enter_context(zipfile.ZipFile(self.path))
                 file = cleanup.enter_context(archive.open(self.member))
                 read_header(file)
             for start in range(0, count, rows):
                 stop = min(start + rows, count)
-                if file is None:
-                    yield np.ascontiguousarray(self.pixels[start:stop])
-                else:
+                if file is not None:
                     yield self._read(file, (stop - start, *self.shape[1:]))
+                elif self.pixels is not None:
+                    yield np.ascontiguousarray(self.pixels[start:stop])
 
-    def _read(self, file: zipfile.ZipExtFile, shape: tuple[int, ...]) -> np.ndarray:
+    def _read(self, file: IO[bytes], shape: tuple[int, ...]) -> np.ndarray:
         size = int(np.prod(shape))
         try:
             data = file.read(size)

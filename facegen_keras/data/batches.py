@@ -6,11 +6,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from facegen_keras import backend
 from facegen_keras.data import order
 from facegen_keras.data.faces import Faces
 from facegen_keras.errors import UserError
-
-PREFETCHED = 2  # batches read ahead: reading 128 images takes about a millisecond
 
 
 class FaceBatches(keras.utils.PyDataset):
@@ -73,23 +72,13 @@ class FaceBatches(keras.utils.PyDataset):
     def tensorflow_dataset(self) -> Any:
         """The same batches as a `tf.data.Dataset`, of the epoch that `epoch` says when an iteration
         begins: the caller sets it.
-
-        Keras makes one of a `PyDataset`, too, but with the autotuner of tf.data, which delays the
-        end of an epoch: now and then an iterator is only gone when its tuner wakes up next, after
-        10 ms, 20, 40 ... up to a minute. An epoch of 3 s then takes 5.1 s (`benchmarks/README.md`).
         """
-        import tensorflow as tf
 
         def epoch() -> Iterator[np.ndarray]:
             return map(self.__getitem__, range(self.num_batches))
 
         side = self.faces.resolution
-        signature = tf.TensorSpec((self.batch_size, side, side, 3), tf.uint8)
-        options = tf.data.Options()
-        options.autotune.enabled = False
-        dataset = tf.data.Dataset.from_generator(epoch, output_signature=signature)
-        counted = dataset.apply(tf.data.experimental.assert_cardinality(self.num_batches))
-        return counted.prefetch(PREFETCHED).with_options(options)
+        return backend.dataset(epoch, self.num_batches, (self.batch_size, side, side, 3))
 
     # `fit` calls `on_epoch_end` once before its first epoch, and reads a batch or two beforehand
     # to learn their shape. Neither is an epoch.

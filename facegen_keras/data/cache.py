@@ -28,7 +28,9 @@ from facegen_keras.data.worker import write_all
 try:
     import fcntl
 except ImportError:  # Windows: a killed run's temporary file stays until someone deletes it
-    fcntl = None
+    CAN_LOCK = False
+else:
+    CAN_LOCK = True
 
 FORMAT = 1  # part of every fingerprint: raise it when decoding gives other pixels
 BLOCK_BYTES = 16 * 2**20  # unit of the checksums
@@ -182,7 +184,7 @@ def checksums(path: str | os.PathLike) -> list[int]:
 
 def sweep(folder: Path) -> None:
     """Delete what killed runs have left half built."""
-    if not fcntl:
+    if not CAN_LOCK:
         return
     for path in folder.glob("building-*"):
         with contextlib.suppress(OSError), open(path, "rb") as file:
@@ -195,7 +197,7 @@ def create_owned(folder: Path, suffix: str) -> io.FileIO:
     while True:
         path = folder / f"building-{os.getpid()}-{secrets.token_hex(4)}{suffix}"
         file = open(path, "x+b", buffering=0)  # noqa: SIM115 - closed by the caller
-        if fcntl:
+        if CAN_LOCK:
             fcntl.flock(file, fcntl.LOCK_EX)
         if path.exists():  # and was not swept between its creation and its lock
             return file
@@ -204,7 +206,7 @@ def create_owned(folder: Path, suffix: str) -> io.FileIO:
 
 def _rename(file: io.FileIO, target: Path) -> None:
     """Give an owned file its final name."""
-    if not fcntl:  # Windows renames no open file, and has no lock that must last until then
+    if not CAN_LOCK:  # Windows renames no open file, and has no lock that must last until then
         file.close()
     os.replace(file.name, target)
 

@@ -1,4 +1,4 @@
-"""One picture of what the doctor found: a sample of the faces, and the unusual ones by name."""
+"""The contact sheet of a diagnosis: a sample of the faces, and the unusual ones by name."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,14 +18,19 @@ SAMPLE = 8 * COLUMNS  # usable images shown
 UNUSUAL = COLUMNS  # images shown of each unusual kind
 TEXT = 14  # height of a line of Pillow's built-in font
 GAP = 4
-LABEL_LETTERS = 10  # of a file name that fit below a thumbnail
+LABEL_LETTERS = 10  # of a file name, as many as fit below a thumbnail
 
 
 def draw_contact_sheet(source: Source | ArraySource, diagnosis: Diagnosis, path: Path) -> None:
     """Write the contact sheet of a diagnosed source as a PNG.
 
-    Shows up to 96 usable images spread evenly over the source, then up to 12 of every odd mode,
-    of the duplicates and of the problems; what cannot be decoded appears by its name.
+    It shows up to 96 usable images spread evenly over the source, then up to 12 of every odd mode,
+    of the duplicates and of every problem. Files that cannot be decoded appear as crossed boxes.
+
+    Args:
+        source: As `open_source` returns it.
+        diagnosis: Of this source.
+        path: The PNG to write.
     """
     names = source.names
     bad = {finding.name for group in diagnosis.unusable.values() for finding in group}
@@ -52,7 +57,7 @@ def draw_contact_sheet(source: Source | ArraySource, diagnosis: Diagnosis, path:
 def _load(
     source: Source | ArraySource, places: Sequence[int]
 ) -> list[tuple[str, Image.Image | None]]:
-    """Return (name, thumbnail or None) of some candidates."""
+    """(name, thumbnail or None) of some candidates."""
     names = source.names
     if isinstance(source, ArraySource):
         images = _rows(source, places)
@@ -78,7 +83,7 @@ def _rows(source: ArraySource, places: Sequence[int]) -> list[Image.Image]:
 
 
 def _paint(strips: list[tuple[str, list[tuple[str, Image.Image | None]], bool]]) -> Image.Image:
-    """Stack strips of (title, tiles, whether tiles are labelled) under each other."""
+    """Stack strips of (title, tiles, whether tiles are labelled) below each other."""
 
     def rows(tiles: list) -> int:
         return -(-len(tiles) // COLUMNS)
@@ -111,5 +116,5 @@ def _paint(strips: list[tuple[str, list[tuple[str, Image.Image | None]], bool]])
 
 
 def _latin(text: str) -> str:
-    """Keep to the letters that Pillow's built-in font has."""
+    """Replace the letters that Pillow's built-in font lacks."""
     return printable(text).encode("latin-1", "replace").decode("latin-1")

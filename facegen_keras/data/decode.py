@@ -9,9 +9,9 @@ import math
 import struct
 import warnings
 import zlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 # Decoders of other formats stay closed: they are rarely faces and often the target of exploits.
@@ -92,7 +92,7 @@ def decode(data: bytes, settings: Settings) -> tuple[Record, bytes | None]:
         instead of pixels if the record names a problem.
     """
     crc, size = zlib.crc32(data), len(data)
-    seen: dict[str, object] = {}
+    seen: dict[str, Any] = {}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # EXIF oddities and large images; judged by us below
@@ -104,7 +104,7 @@ def decode(data: bytes, settings: Settings) -> tuple[Record, bytes | None]:
     return Record(crc=crc, size=size, **seen), pixels
 
 
-def _decode(data: bytes, settings: Settings, seen: dict) -> bytes:
+def _decode(data: bytes, settings: Settings, seen: dict[str, Any]) -> bytes:
     image, scale = plain_jpeg(data, settings), 1.0
     if image is None:
         image, scale = _open(data, settings, seen)
@@ -170,9 +170,9 @@ def _plain_jpeg_size(data: bytes) -> tuple[int, int] | None:
     return None
 
 
-def _open(data: bytes, settings: Settings, seen: dict) -> tuple[Image.Image, float]:
+def _open(data: bytes, settings: Settings, seen: dict[str, Any]) -> tuple[Image.Image, float]:
     """Open an upright image of any kind and return it with the scale it is decoded at."""
-    image = Image.open(io.BytesIO(data), formats=FORMATS)
+    image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
     if image.format == "PNG" and PNG_END not in data:  # Pillow does not mind
         raise Unusable("truncated", "the end of the file is missing")
     seen["width"], seen["height"] = width, height = image.size
@@ -219,12 +219,12 @@ def crop_box(width: int, height: int, settings: Settings) -> tuple[int, int, int
     Raises:
         Unusable: The crop does not fit into the image, or leaves too little.
     """
-    if settings.crop == "none":
+    if isinstance(settings.crop, str):
         box = (0, 0, width, height)
-    elif settings.crop == "center":
-        side = min(width, height)
-        left, upper = (width - side) // 2, (height - side) // 2
-        box = (left, upper, left + side, upper + side)
+        if settings.crop == "center":
+            side = min(width, height)
+            left, upper = (width - side) // 2, (height - side) // 2
+            box = (left, upper, left + side, upper + side)
     else:
         box = settings.crop
         if box[2] > width or box[3] > height:
@@ -258,7 +258,7 @@ def _explain(data: bytes, error: Exception) -> tuple[str, str]:
     detail = " ".join(str(error).split())[:200] or type(error).__name__
     if not data:
         return "truncated", "the file is empty"
-    if isinstance(error, Image.UnidentifiedImageError):
+    if isinstance(error, UnidentifiedImageError):
         if data.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM")) or (
             data[:4] == b"RIFF" and data[8:12] == b"WEBP"
         ):

@@ -16,12 +16,13 @@ USUAL_MODE = "RGB"
 
 @dataclass(frozen=True)
 class Finding:
-    """One file that has something to it.
+    """One file that is unusable or unusual.
 
     Attributes:
         name: Relative name inside the source.
         detail: One line about it.
-        width, height: Size in pixels, 0 if unknown.
+        width: In pixels, 0 if unknown.
+        height: In pixels, 0 if unknown.
         size: Encoded bytes.
         mode: Pillow's mode, `""` if unknown.
     """
@@ -39,16 +40,17 @@ class Diagnosis:
     """What the doctor found.
 
     Attributes:
-        source: What the user named.
-        files: Number of files looked at.
+        source: As the user named it.
+        files: Number of files examined.
         usable: Number of images that training uses.
         unusable: Findings by problem: unreadable, truncated, not an image, too small, outside the
             crop. Training skips all of them.
         odd_modes: Usable images that are not plain RGB, by mode; they are converted.
-        duplicates: Groups of names with byte for byte the same content; training uses them all.
-        modes, formats: Number of readable images by mode and by format.
+        duplicates: Groups of names with the same content, byte for byte; training uses them all.
+        modes: Number of readable images by mode.
+        formats: Number of readable images by format.
         sizes: Number of readable images by `"WIDTHxHEIGHT"`, the most frequent first.
-        bytes: Encoded size of all candidates together.
+        bytes: Total encoded size of all candidates.
     """
 
     source: str
@@ -63,7 +65,7 @@ class Diagnosis:
     bytes: int
 
     def to_json(self) -> dict:
-        """Return everything as plain lists and dictionaries."""
+        """Everything as plain lists and dictionaries."""
         return asdict(self)
 
 
@@ -73,12 +75,12 @@ def examine(
     workers: int | None = None,
     progress: bool = True,
 ) -> Diagnosis:
-    """Decode every file of a source as training would, and say what was found.
+    """Decode every file of a source as training would, and report what was found.
 
     Args:
-        source: What `open_source` returned.
-        settings: Resolution, crop and least size of the intended training.
-        workers: Processes that decode; one per usable core by default.
+        source: As `open_source` returns it.
+        settings: Resolution, crop and minimum size of the intended training.
+        workers: Processes that decode; by default one per usable core.
         progress: Show a progress bar.
 
     Raises:
@@ -133,7 +135,7 @@ def _array_records(source: ArraySource, advance: Callable[[int], None]) -> list[
     records = []
     for images in source.chunks(len(source)):
         for image in images:
-            # Rows have no file to hash again, so the check is long enough to stand alone.
+            # Rows have no file to hash again, so this checksum is long enough on its own.
             check = int.from_bytes(hashlib.sha256(image).digest()[:16])
             records.append(Record("", "", width, height, USUAL_MODE, "array", check, image.nbytes))
         advance(len(images))
@@ -143,7 +145,7 @@ def _array_records(source: ArraySource, advance: Callable[[int], None]) -> list[
 def _duplicates(
     source: Source | ArraySource, names: Sequence[str], records: Sequence[Record]
 ) -> list[list[str]]:
-    """Group the names of files with the same content; empty files are no duplicates."""
+    """Group the names of files with the same content; empty files do not count."""
     alike: dict[tuple[int, int], list[int]] = {}
     for position, record in enumerate(records):
         if record.size:
@@ -156,7 +158,7 @@ def _duplicates(
         for position in positions:
             if isinstance(source, ArraySource):
                 content = records[position].crc
-            else:  # CRC-32 and size can agree by chance
+            else:  # CRC-32 and size can match by chance
                 (data,) = read_items(source.task(position, position + 1, Settings(1)))
                 content = hashlib.sha256(data).digest() if isinstance(data, bytes) else position
             same.setdefault(content, []).append(names[position])

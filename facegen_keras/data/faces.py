@@ -3,7 +3,7 @@
 import hashlib
 import os
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +19,8 @@ from facegen_keras.data.resize import open_array
 from facegen_keras.data.sources import EXTENSIONS, WAYS, Source, open_folder, open_photo, open_zip
 from facegen_keras.errors import UserError, printable
 from facegen_keras.resolution import check_resolution
+
+Opener = Callable[[Path, str], Source | ArraySource]
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ class Faces:
     def __len__(self) -> int:
         return len(self.pixels) if self.rows is None else len(self.rows)
 
-    def __getitem__(self, index) -> np.ndarray:
+    def __getitem__(self, index: int | slice | Sequence[int] | np.ndarray) -> np.ndarray:
         if isinstance(index, (int, np.integer)):
             if not -len(self) <= index < len(self):
                 raise IndexError(f"image {index} of {len(self)}")
@@ -171,8 +173,10 @@ def load_faces(
     workers = pool.crew_size(workers)
     settings = Settings(resolution, crop, resolution // 2 if min_size is None else min_size)
     listed = open_source(source, without)
-    open_entry = open_array if isinstance(listed, ArraySource) else open_or_build
-    entry = open_entry(listed, settings, limit, cache_dir, workers, progress)
+    if isinstance(listed, ArraySource):
+        entry = open_array(listed, settings, limit, cache_dir, workers, progress)
+    else:
+        entry = open_or_build(listed, settings, limit, cache_dir, workers, progress)
     used = min(limit or len(entry.pixels), len(entry.pixels))
     rows = np.arange(used) if used < len(entry.pixels) else None  # an array that is used in place
     report = Report(entry.found, used, entry.skipped)
@@ -209,10 +213,10 @@ def open_source(
         raise UserError(f"{name}: cannot be read ({error.strerror or error}); {WAYS}") from None
 
 
-def _opener(path: Path, name: str) -> Callable[[Path, str], Source | ArraySource]:
+def _opener(path: Path, name: str) -> Opener:
     """What opens a file: its extension decides, and its content where that says nothing."""
     extension = path.suffix.lower()
-    openers = {".npy": open_npy, ".npz": open_npz, ".zip": open_zip}
+    openers: dict[str, Opener] = {".npy": open_npy, ".npz": open_npz, ".zip": open_zip}
     openers |= dict.fromkeys(EXTENSIONS, open_photo)
     if extension in openers:
         return openers[extension]

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from typing import Any
 
 from facegen_keras.data.arrays import row_names
 from facegen_keras.data.sources import Source
@@ -11,10 +11,10 @@ from facegen_keras.errors import UserError, require
 PREFIX = "hf:"
 
 
-class _Encoded(Sequence):
+class _Encoded:
     """The encoded images of a column; a slice reads their bytes, or the paths of local files."""
 
-    def __init__(self, rows, column: str):
+    def __init__(self, rows: Any, column: str) -> None:
         self.rows, self.column = rows, column
 
     def __len__(self) -> int:
@@ -61,7 +61,7 @@ def open_hub(source: str) -> Source:
     return Source(source, "encoded", "", names, _Encoded(rows, column), _stamp(rows, column))
 
 
-def _image_column(source: str, rows, datasets) -> str:
+def _image_column(source: str, rows: Any, datasets: Any) -> str:
     for name, feature in rows.features.items():
         if isinstance(feature, datasets.Image):
             return name
@@ -74,7 +74,7 @@ def _image_column(source: str, rows, datasets) -> str:
     raise UserError(f"{source}: no image column among {', '.join(rows.column_names)}")
 
 
-def _stamp(rows, column: str) -> str:
+def _stamp(rows: Any, column: str) -> str:
     """Identify the content: the library's own fingerprint, and the state of files it only names."""
     digest = hashlib.sha256(rows._fingerprint.encode())
     for image in rows.with_format("arrow")[:][column]:

@@ -1,4 +1,4 @@
-"""What image files say about themselves before they are resized: sizes and formats."""
+"""Sizes and formats of image files before they are resized."""
 
 import io
 import zipfile
@@ -9,21 +9,25 @@ from PIL import Image
 
 from facegen_keras.data.faces import open_source
 
-LOOKED_AT = 16  # files, spread over the set
+INSPECTED = 16  # files, spread over the set
 JPEG = ("JPEG", "MPO")
 
 
-def look(source: str) -> tuple[str, int] | None:
+def format_and_side(source: str) -> tuple[str, int] | None:
     """The most common format and shorter side (pixels) of some images of a folder or zip.
 
+    Args:
+        source: Anything that `load_faces` takes.
+
     Returns:
-        For example `("PNG", 128)`; None where nothing can be told (an array, a hub data set).
+        For example `("PNG", 128)`; None for an array or a hub data set, which have no such files,
+        and where no image can be read.
     """
     listed = open_source(source)
     kind, names = getattr(listed, "kind", None), getattr(listed, "names", ())
     if kind not in ("folder", "zip") or not names:
         return None
-    chosen = names[:: max(1, len(names) // LOOKED_AT)][:LOOKED_AT]
+    chosen = names[:: max(1, len(names) // INSPECTED)][:INSPECTED]
     archive = zipfile.ZipFile(listed.path) if kind == "zip" else None
     found = []
     try:
@@ -33,7 +37,7 @@ def look(source: str) -> tuple[str, int] | None:
                 with Image.open(io.BytesIO(data)) as image:
                     found.append((image.format or "?", min(image.size)))
             except (OSError, KeyError, ValueError, zipfile.BadZipFile):
-                continue  # the loader counts and names what is broken
+                continue  # the loader counts and names broken files
     finally:
         if archive:
             archive.close()
@@ -43,15 +47,21 @@ def look(source: str) -> tuple[str, int] | None:
     return Counter(formats).most_common(1)[0][0], Counter(sides).most_common(1)[0][0]
 
 
-def doubts(
+def comparison_warnings(
     samples: tuple[str, int] | None, photos: tuple[str, int] | None, resolution: int
 ) -> list[str]:
-    """Reasons to mistrust a comparison of these files at a resolution, each a sentence."""
+    """Reasons to mistrust a comparison of these files, one sentence each.
+
+    Args:
+        samples: Format and side of the samples, from `format_and_side`.
+        photos: Format and side of the photos.
+        resolution: At which they are compared, in pixels.
+    """
     found = []
-    for what, seen in (("samples", samples), ("photos", photos)):
-        if seen is not None and seen[1] < resolution:
+    for what, files in (("samples", samples), ("photos", photos)):
+        if files is not None and files[1] < resolution:
             found.append(
-                f"the {what} are only {seen[1]} pixels wide and are enlarged to {resolution}: "
+                f"the {what} are only {files[1]} pixels wide and are enlarged to {resolution}: "
                 "their blur counts as a difference between faces"
             )
     if samples and photos and (samples[0] in JPEG) != (photos[0] in JPEG):

@@ -8,6 +8,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from facegen_keras.data.faces import Faces
+
 
 @lru_cache(maxsize=4)  # a step asks for the plan of its epoch again and again
 def _plan(seed: int, epoch: int, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -38,7 +40,7 @@ def flips(seed: int, epoch: int, n: int) -> np.ndarray:
     return _plan(seed, epoch, n)[1]
 
 
-def batch(faces, seed: int, epoch: int, step: int, batch_size: int) -> np.ndarray:
+def batch(faces: Faces, seed: int, epoch: int, step: int, batch_size: int) -> np.ndarray:
     """Return one training batch, uint8 `(batch_size, height, width, 3)`.
 
     Args:

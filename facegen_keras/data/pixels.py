@@ -3,6 +3,7 @@
 import io
 import mmap
 import os
+from typing import IO
 
 import numpy as np
 
@@ -50,7 +51,7 @@ class PixelFile:
         return images
 
 
-def read_header(file: io.BufferedIOBase) -> tuple[tuple[int, ...], bool, np.dtype]:
+def read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
     """Read a `.npy` header and return (shape, Fortran order, dtype).
 
     Raises:

@@ -56,7 +56,7 @@ def crew_size(workers: int | None) -> int:
 class _Worker:
     """One worker process, restarted after a decoder has taken it down."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._process: subprocess.Popen | None = None
         self._stopped = False
 
@@ -78,10 +78,12 @@ class _Worker:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,  # libpng and libjpeg complain there about odd files
             )
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None and stdout is not None  # both are pipes
         try:
-            pickle.dump(task, self._process.stdin, protocol=pickle.HIGHEST_PROTOCOL)
-            self._process.stdin.flush()
-            answer = pickle.load(self._process.stdout)
+            pickle.dump(task, stdin, protocol=pickle.HIGHEST_PROTOCOL)
+            stdin.flush()
+            answer: list[Record] | OSError = pickle.load(stdout)
         except (EOFError, BrokenPipeError, pickle.UnpicklingError):
             if self._stopped:
                 raise CancelledError from None
@@ -102,9 +104,11 @@ class _Worker:
         if self._process is None:
             return
         self._process.kill()
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None and stdout is not None  # both are pipes
         with contextlib.suppress(BrokenPipeError):  # of a task that was still in the buffer
-            self._process.stdin.close()
-        self._process.stdout.close()
+            stdin.close()
+        stdout.close()
         self._process.wait()
         self._process = None
 
@@ -132,7 +136,7 @@ def decode_range(
     output: str | None,
     offset: int,
     workers: int,
-    advance: Callable[[int], None],
+    advance: Callable[[int], object],
 ) -> list[Record]:
     """Decode the candidates `start:stop` of a source and return their records in order.
 

@@ -42,8 +42,9 @@ def open_array(
     side = settings.resolution
     fits = source.shape[1:3] == (side, side) and not isinstance(settings.crop, tuple)
     if fits and source.pixels is not None:
-        return _in_place(source, settings, count, index, progress)
-    if source.pixels is not None and isinstance(source.pixels, np.ndarray):
+        fingerprint = _fingerprint_in_place(source, settings, count, index, progress)
+        return cache.Entry(source.pixels, fingerprint, count, ())
+    if isinstance(source.pixels, np.ndarray):
         rows = np.empty((count, side, side, 3), np.uint8)
         for row, image in zip(rows, source.pixels, strict=False):
             row[...] = np.frombuffer(resize(image), np.uint8).reshape(row.shape)
@@ -56,18 +57,19 @@ def open_array(
     return build.reopen(folder, index)
 
 
-def _in_place(
+def _fingerprint_in_place(
     source: ArraySource, settings: Settings, count: int, index: Path, progress: bool
-) -> cache.Entry:
+) -> str:
+    """The fingerprint of an array that is used where it is, remembered for a file."""
     remembered = cache.recall(index) if source.stamp else None
-    fingerprint = remembered["fingerprint"] if remembered else None
-    if fingerprint is None:
-        fingerprint = _hash(source, settings, count, progress)
-        if source.stamp:
-            with build.cache_errors(index.parent):
-                index.parent.mkdir(parents=True, exist_ok=True)
-                cache.remember(index, fingerprint, count, ())
-    return cache.Entry(source.pixels, fingerprint, count, ())
+    if remembered:
+        return str(remembered["fingerprint"])
+    fingerprint = _hash(source, settings, count, progress)
+    if source.stamp:
+        with build.cache_errors(index.parent):
+            index.parent.mkdir(parents=True, exist_ok=True)
+            cache.remember(index, fingerprint, count, ())
+    return fingerprint
 
 
 def _fill(
@@ -88,7 +90,7 @@ def _fill(
     ):
         building.file.seek(HEADER_BYTES)
         for images in source.chunks(count):
-            digest.update(images)
+            digest.update(images.data)
             write_all(building.file, b"".join(threads.map(resize, images)))
             bar.update(len(images))
         fingerprint = _fingerprint(digest, source, settings, count)
@@ -118,12 +120,14 @@ def _hash(source: ArraySource, settings: Settings, count: int, progress: bool) -
     digest = hashlib.sha256()
     with build.progress_bar(count, progress) as bar:
         for images in source.chunks(count):
-            digest.update(images)
+            digest.update(images.data)
             bar.update(len(images))
     return _fingerprint(digest, source, settings, count)
 
 
-def _fingerprint(digest, source: ArraySource, settings: Settings, count: int) -> str:
+def _fingerprint(
+    digest: "hashlib._Hash", source: ArraySource, settings: Settings, count: int
+) -> str:
     shape = (count, *source.shape[1:])
     line = f"{cache.FORMAT} {settings.resolution} {settings.crop} {shape} {digest.hexdigest()}"
     return hashlib.sha256(line.encode()).hexdigest()

@@ -54,7 +54,8 @@ def pixel_statistics(faces: Faces | np.ndarray) -> PixelStatistics:
     """
     brightness, contrast, colour = [], [], []
     histogram = np.zeros((3, 256), np.int64)
-    total = squares = 0  # sums of integers in int64: exact below 10^14 faces
+    shape = np.shape(faces[:1])[1:]
+    total, squares = np.zeros((2, *shape), np.int64)  # exact below 10^14 faces
     for images in batches(faces):
         luma = images @ LUMA
         brightness.append(luma.mean((1, 2)))
@@ -62,8 +63,8 @@ def pixel_statistics(faces: Faces | np.ndarray) -> PixelStatistics:
         colour.append(images.mean((1, 2)))
         for channel in range(3):
             histogram[channel] += np.bincount(images[..., channel].ravel(), minlength=256)
-        total = total + images.sum(0, dtype=np.int64)
-        squares = squares + np.square(images, dtype=np.int64).sum(0)
+        total += images.sum(0, dtype=np.int64)
+        squares += np.square(images, dtype=np.int64).sum(0)
     count = len(faces)
     # n * squares - total^2 in integers: no digit is lost to the subtraction of large numbers.
     spread = np.sqrt(count * squares - total * total) / count
@@ -92,7 +93,7 @@ def closest_pairs(points: np.ndarray, count: int = 10) -> list[tuple[float, int,
     for start in range(0, len(points) - 1, BATCH):
         rows = points[start : start + BATCH]
         distances = cdist(rows, points[start:])
-        distances[np.tri(*distances.shape, dtype=bool)] = np.inf  # itself, and pairs seen already
+        distances[np.tri(*distances.shape).astype(bool)] = np.inf  # itself, and pairs seen already
         flat = distances.ravel()
         nearest = np.argpartition(flat, min(count, flat.size - 1))[:count]
         first, second = np.unravel_index(nearest, distances.shape)

@@ -53,7 +53,9 @@ def process(task: Task) -> list[Record]:
     records, rows = [], []
     for data in read_items(task):
         if isinstance(data, Unusable):
-            record, pixels = Record(*data.args, passing=isinstance(data, Unreachable)), None
+            problem, detail = data.args
+            record = Record(problem, detail, passing=isinstance(data, Unreachable))
+            pixels = None
         else:
             record, pixels = decode(data, task.settings)
         records.append(record)
@@ -96,6 +98,7 @@ def _read(task: Task, archive: BinaryIO | None, item: Any) -> bytes:
     if isinstance(item, str):
         with open(os.path.join(task.path, item), "rb", buffering=0) as file:
             return file.read()
+    assert archive is not None  # a `ZipSpan` belongs to a zip
     return _read_member(archive, item)
 
 
@@ -132,6 +135,7 @@ def serve() -> None:
             task = pickle.load(tasks)
         except EOFError:
             return
+        answer: list[Record] | OSError
         try:
             answer = process(task)
         except OSError as error:  # of the output: a full disk

@@ -1,6 +1,12 @@
 """Adam (Kingma & Ba 2015) with one fused kernel per weight on TensorFlow."""
 
+from typing import Any
+
 import keras
+
+from facegen_keras import backend
+from facegen_keras.backend.keras_private import adam_moments
+from facegen_keras.backend.types import Tensor
 
 
 @keras.saving.register_keras_serializable(package="facegen_keras")
@@ -12,27 +18,20 @@ class Adam(keras.optimizers.Adam):
     VAE (processor time of two cores).
     """
 
-    def update_step(self, gradient, variable, learning_rate) -> None:
-        if keras.backend.backend() != "tensorflow" or self.amsgrad:
+    def update_step(self, gradient: Tensor, variable: Any, learning_rate: Tensor) -> None:
+        """Update one variable, which Keras hands over as its own or as TensorFlow's."""
+        if backend.fused_adam is None or self.amsgrad:
             super().update_step(gradient, variable, learning_rate)
             return
-        import tensorflow as tf
-
-        index = self._get_variable_index(variable)
-        if isinstance(variable, keras.Variable):  # Keras hands over the TensorFlow one or its own
-            variable = variable.value
-        dtype = variable.dtype
-        step = tf.cast(self.iterations.value + 1, dtype)
-        beta_1, beta_2 = tf.cast(self.beta_1, dtype), tf.cast(self.beta_2, dtype)
-        tf.raw_ops.ResourceApplyAdam(
-            var=variable.handle,
-            m=self._momentums[index].value.handle,
-            v=self._velocities[index].value.handle,
-            beta1_power=tf.pow(beta_1, step),
-            beta2_power=tf.pow(beta_2, step),
-            lr=tf.cast(learning_rate, dtype),
-            beta1=beta_1,
-            beta2=beta_2,
-            epsilon=tf.cast(self.epsilon, dtype),
-            grad=tf.cast(gradient, dtype),
+        momentum, velocity = adam_moments(self, variable)
+        backend.fused_adam(
+            variable,
+            momentum,
+            velocity,
+            gradient,
+            step=self.iterations.value + 1,
+            learning_rate=learning_rate,
+            beta_1=self.beta_1,
+            beta_2=self.beta_2,
+            epsilon=self.epsilon,
         )

@@ -20,11 +20,11 @@ def update_average(
     Args:
         average: A copy of `network` that is not trained.
         network: The trained one.
-        batch_size: Images a step.
+        batch_size: Images per step.
         images_seen: Integer variable: training images before this step.
         half_life: Images after which a weight's share has halved (Karras et al. 2018 use 10,000).
-        rampup: Early on the half-life is at most this part of `images_seen` (Karras et al. 2020,
-            0.05), so that the first weights are soon forgotten.
+        rampup: Early on the half-life is at most this fraction of `images_seen`, so that the first
+            weights are soon forgotten (0.05 in Karras et al. 2020).
     """
     seen = ops.cast(images_seen.value, "float32")
     images = ops.maximum(ops.minimum(float(half_life), seen * rampup), 1e-8)

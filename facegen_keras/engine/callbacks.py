@@ -1,4 +1,4 @@
-"""What a training shows and records: progress, pictures, log, exports."""
+"""Callbacks that show and record a training: progress, pictures, log, exports."""
 
 import json
 import math
@@ -18,8 +18,9 @@ from facegen_keras.export.write import save_generator
 from facegen_keras.files.atomic import write_text
 from facegen_keras.pictures import save_frames, save_grid, tile
 
-GRID_SEEDS = range(64)
+GRID_SEEDS = range(64)  # 8 by 8 faces
 TIMELAPSE_SIDE = 512  # pixels; a film of full grids at 256x256 would be hundreds of megabytes
+FIRST_GRID = "fakes_init.png"
 
 
 class Progress(keras.callbacks.Callback):
@@ -27,9 +28,9 @@ class Progress(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         steps, epochs = self.model.steps_per_epoch, self.params["epochs"]
-        # The batches that a resumed epoch skips pass through in no time; they are not counted.
-        done = steps * self.model.start_epoch + self.model.start_position
-        self.to_skip = self.model.start_position
+        start = self.model.start
+        done = steps * start.epoch + start.position
+        self.to_skip = start.position  # these batches pass through in no time: not counted again
         self.bar = tqdm(total=steps * epochs, initial=done, unit="step", mininterval=0.5)
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
@@ -55,7 +56,7 @@ class ImageGrid(keras.callbacks.Callback):
 
     Args:
         folder: Where the pictures go; made if it is missing.
-        every: Epochs from one picture to the next; the last epoch always gets one.
+        every: Epochs between two pictures; the last epoch always gets one.
         seeds: Seeds of the faces, one per place in the grid.
         show: Also show each picture in the notebook.
     """
@@ -78,24 +79,16 @@ class ImageGrid(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict | None = None) -> None:
         self._shown = None  # each training in an output of its own
         if self.model.steps == 0:
-            self._draw("fakes_init.png")
+            self._draw(FIRST_GRID)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if self.model.epoch_is_complete and is_due(epoch, self.every, self.params["epochs"]):
             self._draw(f"fakes_epoch{epoch + 1:04d}.png")
 
     def on_train_end(self, logs: dict | None = None) -> None:
-        # By number: from epoch 10000 on, names are longer than those before.
-        found = self.folder.glob("fakes_epoch*.png")
-        epochs = sorted(found, key=lambda path: (len(path.name), path.name))
-        pictures = [self.folder / "fakes_init.png", *epochs]
-        pictures = [path for path in pictures if path.exists()]
+        pictures = grid_pictures(self.folder)
         if len(pictures) > 1:
-            save_frames(_frames(pictures), self._film)
-
-    @property
-    def _film(self) -> Path:
-        return self.folder / "timelapse.gif"
+            save_frames(_frames(pictures), self.folder / "timelapse.gif")
 
     def _draw(self, name: str) -> None:
         self.latest = self.model.sample(self.seeds)
@@ -103,7 +96,7 @@ class ImageGrid(keras.callbacks.Callback):
         if self.show:
             from IPython.display import display
 
-            # The same output is drawn again: clearing the cell would take the bar along.
+            # Update this one output: clearing the cell would remove the progress bar as well.
             picture = Image.fromarray(tile(self.latest))
             if self._shown is None:
                 self._shown = display(picture, display_id=True)
@@ -111,10 +104,17 @@ class ImageGrid(keras.callbacks.Callback):
                 self._shown.update(picture)
 
 
+def grid_pictures(folder: str | os.PathLike) -> list[Path]:
+    """The pictures of an `ImageGrid` that are in its folder, in the order they were drawn."""
+    # Sorted as numbers: the name of epoch 10000 is longer than that of 9950, and smaller as text.
+    epochs = sorted(Path(folder).glob("fakes_epoch*.png"), key=lambda p: (len(p.name), p.name))
+    return [path for path in (Path(folder) / FIRST_GRID, *epochs) if path.exists()]
+
+
 class RunLog(keras.callbacks.Callback):
     """A line of JSON per epoch in `log.jsonl`: losses, images seen, images per second, memory.
 
-    What is not a finite number is `null`: JSON has no NaN.
+    A value that is not a finite number is written as `null`: JSON has no NaN.
     """
 
     def __init__(self, path: str | os.PathLike):
@@ -122,10 +122,10 @@ class RunLog(keras.callbacks.Callback):
         self.path = Path(path)
 
     def on_train_begin(self, logs: dict | None = None) -> None:
-        # A resumed run trains the epochs after its checkpoint again: their lines go.
+        # A resumed run trains the epochs after its checkpoint again: their lines are dropped.
         if self.path.exists():
             lines = self.path.read_text(encoding="utf-8").splitlines()
-            kept = [line for line in lines if _epoch_of(line) <= self.model.start_epoch]
+            kept = [line for line in lines if _epoch_of(line) <= self.model.start.epoch]
             write_text(self.path, "".join(f"{line}\n" for line in kept))
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
@@ -149,7 +149,13 @@ class RunLog(keras.callbacks.Callback):
 
 
 class Export(keras.callbacks.Callback):
-    """The generator as it is now, in the run's folder, every so many epochs."""
+    """Export the generator as it is now, every so many epochs.
+
+    Args:
+        path: The file, replaced each time.
+        every: Epochs between two exports; the last epoch is always exported.
+        run: Name of the run, for the metadata.
+    """
 
     def __init__(self, path: str | os.PathLike, every: int, run: str):
         super().__init__()
@@ -161,14 +167,14 @@ class Export(keras.callbacks.Callback):
 
 
 class LearningRateDecay(keras.callbacks.Callback):
-    """Let the learning rates fall linearly to zero over the last part of a training.
+    """Decay the learning rates linearly to zero over the last epochs of a training.
 
-    They change from one epoch to the next, never within one, and depend on nothing but the number
-    of the epoch: a resumed run has the same. The one in use is written to the epoch's log.
+    They change from one epoch to the next, never within one, and depend only on the number of the
+    epoch, so a resumed run has the same. The factor in use goes into the epoch's log.
 
     Args:
-        rates: The full rate of each optimizer, under its name.
-        start: Where the fall begins, as a part of all epochs.
+        rates: The full rate of each optimizer, by name.
+        start: Where the decay begins, as a fraction of all epochs.
     """
 
     def __init__(self, rates: dict[str, float], start: float):
@@ -176,7 +182,7 @@ class LearningRateDecay(keras.callbacks.Callback):
         self.rates, self.start = rates, start
 
     def factor(self, epoch: int) -> float:
-        """What the rates are multiplied by in an epoch (from 0): that of the epoch's middle."""
+        """The factor on the rates in an epoch (counted from 0), taken at the epoch's middle."""
         epochs = self.params["epochs"]
         return min(1.0, (epochs - epoch - 0.5) / (epochs * (1 - self.start)))
 
@@ -190,10 +196,10 @@ class LearningRateDecay(keras.callbacks.Callback):
 
 
 class LatentReport(keras.callbacks.Callback):
-    """KL divergence per latent dimension and the number of active units, into the epoch's log.
+    """Log the KL divergence of each latent dimension and the number of active units.
 
     Args:
-        images: uint8 `(n, height, width, 3)`, better not trained on.
+        images: uint8 `(n, height, width, 3)`, preferably held out of the training.
     """
 
     def __init__(self, images: np.ndarray):
@@ -208,20 +214,27 @@ class LatentReport(keras.callbacks.Callback):
 
 
 class BestModel(keras.callbacks.Callback):
-    """Watch the loss of held-out photos: keep the best model, and stop when it gets no better.
+    """Log the loss of held-out photos; keep the best model by it, and stop when it stagnates.
 
-    Its memory is part of every checkpoint (`get_state`, `set_state`).
+    What it remembers is part of every checkpoint (`get_state`, `set_state`).
 
     Args:
         faces: Held-out `Faces`.
-        path: Where the best generator is exported to.
+        path: Where the best generator is exported to; None keeps no model.
         run: Name of the run, for the export's metadata.
         patience: Epochs without improvement after which training stops; None never stops.
     """
 
-    def __init__(self, faces: Any, path: str | os.PathLike, run: str, patience: int | None = None):
+    def __init__(
+        self,
+        faces: Any,
+        path: str | os.PathLike | None,
+        run: str,
+        patience: int | None = None,
+    ):
         super().__init__()
-        self.faces, self.path, self.run, self.patience = faces, Path(path), run, patience
+        self.path = None if path is None else Path(path)
+        self.faces, self.run, self.patience = faces, run, patience
         self.best, self.best_epoch = float("inf"), 0
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -232,7 +245,8 @@ class BestModel(keras.callbacks.Callback):
             logs.update({f"val_{name}": value for name, value in losses.items()})
         if losses["loss"] < self.best:
             self.best, self.best_epoch = losses["loss"], epoch + 1
-            save_generator(self.model, self.path, run=self.run)
+            if self.path is not None:
+                save_generator(self.model, self.path, run=self.run)
         elif self.is_over(epoch + 1):
             tqdm.write(
                 f"validation loss no better than {self.best:.4g} for {self.patience} epochs: "
@@ -241,7 +255,7 @@ class BestModel(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def is_over(self, epochs: int) -> bool:
-        """Whether the patience is used up after so many epochs, also in a run that is resumed."""
+        """Whether patience has run out after so many epochs; also true in a resumed run."""
         return self.patience is not None and epochs - self.best_epoch >= self.patience
 
     def get_state(self) -> dict[str, Any]:
@@ -252,12 +266,13 @@ class BestModel(keras.callbacks.Callback):
 
 
 def is_due(epoch: int, every: int, epochs: int) -> bool:
-    """Whether something that happens every so many epochs happens after this one (from 0)."""
+    """Whether what happens every so many epochs, and after the last, is due after this one (from
+    0)."""
     return (epoch + 1) % every == 0 or epoch + 1 == epochs
 
 
 def peak_memory_mib() -> float:
-    """The most resident memory this process has had, in MiB (NaN where nobody can tell)."""
+    """The peak resident memory of this process in MiB; NaN where the system does not say."""
     try:
         import resource
     except ImportError:  # Windows
@@ -267,7 +282,7 @@ def peak_memory_mib() -> float:
 
 
 def _plain(value: Any) -> Any:
-    """A value of a log as JSON can hold it."""
+    """A value of a log as JSON can represent it."""
     if isinstance(value, dict):
         return {name: _plain(part) for name, part in value.items()}
     if isinstance(value, list):

@@ -1,12 +1,11 @@
-"""Checkpoints: everything a training needs to go on exactly where it was.
+"""Checkpoints: everything that a training needs to continue exactly where it was.
 
-Another thing than the exported `.h5`: weights of all networks, the states of all optimizers,
-averages, counters, seeds of random streams, the running means of the current epoch, the position
-in the order of the data, and what the callbacks remember. One HDF5 file per checkpoint, written to
-a temporary name, flushed to the disk, then renamed: a power cut leaves the previous one.
+Not to be confused with an exported `.h5`. A checkpoint holds every variable (the weights of all
+networks, their averages, the states of all optimizers, counters, the seeds of random streams, the
+running means of the current epoch) and the training's `RunState`. It is one HDF5 file, written
+under a temporary name, flushed to the disk and renamed: a power cut leaves the previous one.
 """
 
-import contextlib
 import json
 import zlib
 from collections.abc import Mapping
@@ -18,49 +17,46 @@ import keras
 import numpy as np
 from keras import ops
 
+from facegen_keras.engine.run_state import FORMAT, RunState
 from facegen_keras.engine.trainer import Trainer
 from facegen_keras.errors import UserError
 from facegen_keras.files.atomic import replacing
 
-KEEP = 2  # the last one, and one in case that one is damaged
+KEEP = 2  # the last one, and the one before in case the last is damaged
 PATTERN = "checkpoint-*.h5"
 LEFTOVERS = ".checkpoint-*.part.h5"  # of a process that was killed while it wrote
-# What h5py and JSON raise over a damaged file, depending on where the damage is.
+# What h5py and JSON raise for a damaged file, depending on where the damage is.
 DAMAGE = (
     OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, MemoryError,
 )  # fmt: skip
 
 
-def save(model: Trainer, folder: str | Path, epoch: int, position: int, **extra: Any) -> Path:
+def save(
+    model: Trainer,
+    folder: str | Path,
+    epoch: int,
+    position: int,
+    callbacks: Mapping[str, Any] | None = None,
+) -> Path:
     """Write `checkpoint-<step>.h5` and delete all but the last two.
 
     Args:
         model: A compiled model.
         folder: Where to; made if it is missing.
         epoch: Finished epochs.
-        position: Finished batches of the epoch that is under way.
-        **extra: JSON values to keep beside the weights, such as the states of callbacks.
+        position: Finished batches of the epoch under way.
+        callbacks: States of callbacks, as JSON can hold them, by key.
 
     Raises:
         UserError: The disk is full or cannot be written; the previous checkpoint is untouched.
     """
     folder = Path(folder)
     model.sync()
-    state = {
-        "family": model.family,
-        "epoch": epoch,
-        "position": position,
-        "batch_size": model.batch_size,
-        "step": model.steps,
-        "images_seen": model.images_seen,
-        "data_fingerprint": model.data_fingerprint,
-        "backend": keras.backend.backend(),
-        **extra,
-    }
-    path = folder / f"checkpoint-{model.steps:09d}.h5"
-    advice = "the checkpoint before it is kept; free some space, then --resume"
+    state = model.run_state(epoch, position, callbacks)
+    path = folder / f"checkpoint-{state.step:09d}.h5"
+    advice = "the checkpoint before it is kept; free some space, then resume"
     with replacing(path, advice) as temporary, h5py.File(temporary, "w") as file:
-        file.attrs["state"] = json.dumps(state)
+        file.attrs["state"] = state.to_json()
         checksum = zlib.crc32(file.attrs["state"].encode())
         for name, variable in sorted(_variables(model).items()):
             value = ops.convert_to_numpy(variable.value)
@@ -77,60 +73,63 @@ def find(folder: str | Path) -> list[Path]:
     return sorted(Path(folder).glob(PATTERN))
 
 
-def restore(model: Trainer, folder: str | Path) -> dict[str, Any]:
-    """Bring a compiled model to its latest readable checkpoint; `fit` then goes on from there.
+def restore(model: Trainer, folder: str | Path) -> RunState:
+    """Bring a compiled model to its latest readable checkpoint; `fit` then continues from there.
 
     Args:
         model: Of the same family and configuration, compiled.
         folder: Holds `checkpoint-<step>.h5`; a damaged one is passed over for the one before.
 
-    Returns:
-        The state that was saved beside the weights: `epoch`, `position`, `step`, `batch_size`,
-        `data_fingerprint`, and what `save` was given as `extra`.
-
     Raises:
-        UserError: There is no checkpoint that can be read, or it belongs to another model.
+        UserError: There is no checkpoint that can be read, or it belongs to another model or
+            another version of this package.
     """
     damaged = []
     for path in reversed(find(folder)):
         try:
-            state, values = _read(path)
+            record, values = _read(path)
         except DAMAGE as error:
             damaged.append(f"{path.name}: {error}")
             continue
+        state = _state_of(record, path)
         _assign(model, values, path)
-        model.start_epoch, model.start_position = state["epoch"], state["position"]
-        model.batch_size = state["batch_size"]
-        model.data_fingerprint = state["data_fingerprint"]
-        model.keep_metrics_in_first_epoch(state["position"] > 0)
+        model.resume(state)
         return state
     detail = f" ({'; '.join(damaged)})" if damaged else ""
-    raise UserError(f"{folder}: no checkpoint to go on from{detail}; start the run anew")
+    raise UserError(f"{folder}: no checkpoint to resume from{detail}; start again in a new folder")
+
+
+def read_state(folder: str | Path) -> RunState | None:
+    """The state of the latest checkpoint whose record can be read, or None.
+
+    Raises:
+        UserError: It was written by another version of this package.
+    """
+    for path in reversed(find(folder)):
+        try:
+            with h5py.File(path, "r") as file:
+                record = json.loads(file.attrs["state"])
+        except DAMAGE:
+            continue
+        return _state_of(record, path)
+    return None
 
 
 def all_trained(model: Trainer, epochs: int) -> bool:
-    """Whether a model, as it was restored, has so many epochs behind it.
+    """Whether a restored model has finished so many epochs.
 
     Raises:
-        UserError: It has, but stands in the middle of a later one: not an end.
+        UserError: It has, but its checkpoint is in the middle of a later epoch.
     """
-    if model.start_epoch < epochs:
+    if model.start.epoch < epochs:
         return False
-    if model.start_position:
-        under_way = model.start_epoch + 1
+    if model.start.position:
+        under_way = model.start.epoch + 1
         raise UserError(
             f"epochs {epochs}: the checkpoint is in the middle of epoch {under_way}; "
             f"give {under_way} or more"
         )
     return True
-
-
-def read_state(folder: str | Path) -> dict[str, Any] | None:
-    """The state beside the weights of the latest readable checkpoint, or None."""
-    for path in reversed(find(folder)):
-        with contextlib.suppress(*DAMAGE), h5py.File(path, "r") as file:
-            return json.loads(file.attrs["state"])
-    return None
 
 
 def _variables(model: Trainer) -> dict[str, keras.Variable]:
@@ -155,21 +154,33 @@ def _variables(model: Trainer) -> dict[str, keras.Variable]:
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The record and the values of the variables, verified by their checksum."""
     with h5py.File(path, "r") as file:
-        state, expected = file.attrs["state"], file.attrs.get("crc32")
+        record, expected = file.attrs["state"], file.attrs["crc32"]
         values = {
             f"{group}/{name}": file[group][name][()] for group in file for name in file[group]
         }
-    checksum = zlib.crc32(state.encode())
+    checksum = zlib.crc32(record.encode())
     for name, value in sorted(values.items()):
         checksum = _crc32(name, value, checksum)
-    if expected not in (None, checksum):  # None: checkpoints of earlier versions have none
+    if expected != checksum:
         raise ValueError("its content is not what was written")
-    return json.loads(state), values
+    return json.loads(record), values
+
+
+def _state_of(record: Mapping[str, Any], path: Path) -> RunState:
+    found = record.get("format")
+    if found != FORMAT:
+        raise UserError(
+            f"{path}: a checkpoint of format {found or 0}, written by another version of this "
+            f"package, which reads format {FORMAT}; finish the training with that version, or "
+            "start again in a new folder"
+        )
+    return RunState(**{name: value for name, value in record.items() if name != "format"})
 
 
 def _crc32(name: str, value: np.ndarray, before: int) -> int:
-    """Go on with the checksum of a checkpoint: HDF5 itself notices only some damage."""
+    """Continue the checksum of a checkpoint: HDF5 itself notices only some damage."""
     head = f"{name} {value.dtype.str} {value.shape}".encode()
     return zlib.crc32(value.tobytes(), zlib.crc32(head, before))
 

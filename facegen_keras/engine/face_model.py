@@ -1,8 +1,8 @@
-"""`FaceModel`: what every family of this package offers, and what it has to bring.
+"""`FaceModel`: what every family of this package offers, and what it has to implement.
 
-A family states its algorithm once, in `update(images, phase)`; `trainer` turns it into Keras's
-training step on every backend. This class adds what its users call: `fit`, `sample`, and the
-networks that are worth keeping.
+A family states its algorithm once, in `update(images, phase)`; `Trainer` makes Keras's training
+step of it on every backend. This class adds what users call: `fit`, `sample`, and the networks that
+are exported.
 """
 
 import inspect
@@ -25,9 +25,7 @@ from facegen_keras.engine.options import (
 )
 from facegen_keras.engine.trainer import Trainer
 from facegen_keras.errors import UserError
-from facegen_keras.inference import in_chunks, infer, latents, to_uint8
-
-SAMPLES_AT_A_TIME = 16
+from facegen_keras.inference import images_per_pass, in_chunks, infer, latents, to_uint8
 
 
 class FaceModel(Trainer):
@@ -179,25 +177,28 @@ class FaceModel(Trainer):
         checkpoints: str | os.PathLike | None = None,
         **kwargs: Any,
     ) -> keras.callbacks.History:
-        """Train; the first call after `checkpoint.restore` goes on where the checkpoint ended.
+        """Train; the first call after `checkpoint.restore` continues where the checkpoint ended.
 
         Args:
             faces: What `load_faces` returns, or uint8 images `(n, height, width, 3)`, or a
-                `keras.utils.PyDataset` of such batches.
-            epochs: Passes over the data, the restored ones counted.
-            batch_size: Images a step.
-            callbacks: Keras callbacks.
-            verbose: 0 for silence; otherwise one bar for the whole training.
+                `keras.utils.PyDataset` whose batches are `(batch_size, height, width, 3)`, all of
+                one size.
+            epochs: Passes over the data, including those before a checkpoint.
+            batch_size: Images per step.
+            callbacks: Keras callbacks. Those with `get_state()` and `set_state(state)` get their
+                state back on resume.
+            verbose: 0 for silence; otherwise one progress bar for the whole training.
             checkpoints: Folder to save checkpoints in, every epoch and every ten minutes, and to
-                go on from when it holds one already: the same call again after a lost session
-                ends where it would have ended, and does nothing when all epochs are trained.
-            **kwargs: Handed on to `keras.Model.fit`, but for `initial_epoch` and validation data.
+                resume from if it already holds one: after a lost session the same call ends where
+                it would have ended, and it does nothing when all epochs are trained. All options
+                must be the same, except `augment`.
+            **kwargs: Passed on to `keras.Model.fit`, except `initial_epoch` and validation data.
 
         Raises:
             UserError: `compile` was not called, `faces` or an argument is something else, the
                 images have another size, there are fewer of them than one batch holds, the
                 checkpoints are of another training, or a loss stopped being a number (with a
-                `NanGuard` of the caller's own and no checkpoints training just ends).
+                `NanGuard` of the caller's own and no checkpoints, training just ends).
         """
         return fit(self, faces, epochs, batch_size, callbacks, verbose, checkpoints, **kwargs)
 
@@ -205,7 +206,8 @@ class FaceModel(Trainer):
         """Faces of seeds, uint8 `(n, height, width, 3)`, from `sampling_network`."""
         network = self.sampling_network
         z = latents(seeds, self.latent_dim)
-        return to_uint8(in_chunks(lambda part: infer(network, part), z, SAMPLES_AT_A_TIME))
+        size = images_per_pass(self.resolution)
+        return to_uint8(in_chunks(lambda part: infer(network, part), z, size))
 
     def draw_latents(self, batch_size: int) -> Any:
         """Latents from N(0, 1), `(batch, latent_dim)`, from the model's random stream."""

@@ -1,10 +1,11 @@
 """`fit`: from faces and a compiled model to Keras's loop over the epochs, resumed or not.
 
-`FaceModel.fit` documents the arguments; this is what it does before and after Keras's own.
+`FaceModel.fit` documents the arguments; here is what happens before and after Keras's own `fit`.
 """
 
 import contextlib
 import os
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -12,12 +13,14 @@ import numpy as np
 
 from facegen_keras.data.batches import FaceBatches
 from facegen_keras.data.faces import Faces, load_faces
+from facegen_keras.engine import resume
 from facegen_keras.engine.callbacks import Progress
 from facegen_keras.engine.checkpoint import all_trained
-from facegen_keras.engine.guards import GracefulStop, NanGuard
-from facegen_keras.engine.resume import go_on, refuse_broken, tell_interrupt
+from facegen_keras.engine.guards import Autosave, GracefulStop, NanGuard, restore_callbacks
 from facegen_keras.engine.trainer import Trainer
 from facegen_keras.errors import UserError
+
+SAVE_MINUTES = 10  # between two checkpoints within an epoch: the most that a lost session costs
 
 
 def fit(
@@ -25,7 +28,7 @@ def fit(
     faces: Any,
     epochs: int,
     batch_size: int,
-    callbacks: list[keras.callbacks.Callback] | None,
+    callbacks: Sequence[keras.callbacks.Callback] | None,
     verbose: str | int,
     checkpoints: str | os.PathLike | None,
     **kwargs: Any,
@@ -33,69 +36,65 @@ def fit(
     """`FaceModel.fit`, whose arguments these are.
 
     Raises:
-        UserError: As `FaceModel.fit` says.
+        UserError: As documented there.
     """
-    if not model.compiled:
-        raise UserError("call compile() before fit(): model.compile() takes the paper's values")
-    if "initial_epoch" in kwargs:
-        raise UserError("initial_epoch: what is restored says where to begin; leave it out")
-    if "validation_data" in kwargs or "validation_split" in kwargs:
-        raise UserError(
-            "fit measures no validation data: hold photos out with faces.split(0.1), and measure "
-            "them with VAE.validate or facegen_keras.metrics"
-        )
+    _check_call(model, kwargs)
     callbacks = list(callbacks or [])
-    data = {}
-    if not isinstance(faces, keras.utils.PyDataset):
+    if isinstance(faces, keras.utils.PyDataset):
+        data = {"data_fingerprint": None, "mirror": None}
+    else:
         faces = _faces_for(model, faces, progress=bool(verbose))
-        data = {"fingerprint": faces.fingerprint, "mirror": faces.mirror}
-        model.data_fingerprint = faces.fingerprint
+        data = {"data_fingerprint": faces.fingerprint, "mirror": faces.mirror}
     if checkpoints is not None:
-        callbacks = go_on(model, checkpoints, data, batch_size, callbacks)
+        advice = f"give the same as before, or another folder than {checkpoints}"
+        state = resume.restore(model, checkpoints, batch_size, **data, advice=advice)
+        restore_callbacks(callbacks, state)
+        # The interrupt ends training before the checkpoint is written.
+        callbacks += [GracefulStop(), Autosave(checkpoints, 1, SAVE_MINUTES, callbacks)]
         if all_trained(model, epochs):
             print(f"nothing to do: all {epochs} epochs are trained")
             return keras.callbacks.History()
-    batches = faces
-    if data:
-        start = {"start_epoch": model.start_epoch, "skip_steps": model.start_position}
-        batches = FaceBatches(faces, batch_size, seed=model.seed, **start)
-        if keras.backend.backend() == "tensorflow" and "steps_per_epoch" not in kwargs:
-            callbacks.append(_TellEpoch(batches))
-            batches = batches.tensorflow_dataset()
-    model.begin(batch_size, kwargs.get("steps_per_epoch") or len(batches))
-    if model.metrics_to_restore is not None:
-        callbacks.insert(0, _RestoreMetrics(model.metrics_to_restore))
-        model.metrics_to_restore = None
-    if verbose and not any(isinstance(c, Progress) for c in callbacks):
-        callbacks.append(Progress())
+    batches, steps = _batches(model, faces, batch_size, kwargs, callbacks)
+    model.begin(batch_size, steps, **data)
     guarded = any(isinstance(c, NanGuard) for c in callbacks)
     if not guarded:
         callbacks.insert(0, NanGuard())
-    with contextlib.ExitStack() as at_the_end:
-        for callback in callbacks:
-            if isinstance(callback, GracefulStop):  # also where training ends by an exception
-                at_the_end.callback(callback.release)
+    if verbose and not any(isinstance(c, Progress) for c in callbacks):
+        callbacks.append(Progress())
+    with _signals_given_back(callbacks):
         history = keras.Model.fit(
             model,
             batches,
             epochs=epochs,
-            initial_epoch=model.start_epoch,
+            initial_epoch=model.start.epoch,
             callbacks=callbacks,
             verbose=0,
             shuffle=False,
             **kwargs,
         )
-    model.start_epoch = model.start_position = 0
+    model.end()
     if checkpoints is not None or not guarded:
-        refuse_broken(model, checkpoints)
+        _raise_if_broken(model, checkpoints)
     if checkpoints is not None:
-        tell_interrupt(checkpoints, callbacks)
+        _report_interrupt(checkpoints, callbacks)
     return history
+
+
+def _check_call(model: Trainer, kwargs: Mapping[str, Any]) -> None:
+    if not model.compiled:
+        raise UserError("call compile() before fit(): model.compile() takes the paper's values")
+    if "initial_epoch" in kwargs:
+        raise UserError("initial_epoch: the restored checkpoint says where to begin; leave it out")
+    if "validation_data" in kwargs or "validation_split" in kwargs:
+        raise UserError(
+            "fit measures no validation data: hold photos out with faces.split(0.1), and measure "
+            "them with VAE.validate or facegen_keras.metrics"
+        )
 
 
 def _faces_for(model: Trainer, faces: Any, progress: bool) -> Faces:
     """The faces that `fit` was given, or those of an array, in the model's size."""
-    if isinstance(faces, np.ndarray):  # as they are: another size is told below
+    if isinstance(faces, np.ndarray):  # in its own size: another than the model's is refused below
         side = faces.shape[1] if faces.ndim == 4 else model.resolution
         faces = load_faces(faces, resolution=side, progress=progress)
     if not isinstance(faces, Faces):
@@ -112,8 +111,79 @@ def _faces_for(model: Trainer, faces: Any, progress: bool) -> Faces:
     return faces
 
 
-class _TellEpoch(keras.callbacks.Callback):
-    """Tells batches that Keras does not know which epoch is about to be read."""
+def _batches(
+    model: Trainer,
+    faces: Any,
+    batch_size: int,
+    kwargs: Mapping[str, Any],
+    callbacks: list[keras.callbacks.Callback],
+) -> tuple[Any, int]:
+    """What Keras iterates over, and the number of batches in an epoch."""
+    steps = kwargs.get("steps_per_epoch")
+    if isinstance(faces, keras.utils.PyDataset):
+        steps = steps or len(faces)
+        _check_dataset(faces, steps, batch_size, model.resolution)
+        return faces, steps
+    start = {"start_epoch": model.start.epoch, "skip_steps": model.start.position}
+    batches = FaceBatches(faces, batch_size, seed=model.seed, **start)
+    if keras.backend.backend() == "tensorflow" and not steps:
+        callbacks.append(_SetEpoch(batches))
+        return batches.tensorflow_dataset(), len(batches)
+    return batches, steps or len(batches)
+
+
+def _check_dataset(
+    dataset: keras.utils.PyDataset, steps: int, batch_size: int, resolution: int
+) -> None:
+    """Refuse batches of another shape than the one that the training step is compiled for.
+
+    Only the first and the last are read: they are the ones that differ in practice.
+    """
+    expected = (batch_size, resolution, resolution, 3)
+    for name, index in (("first", 0), ("last", steps - 1)):
+        batch = dataset[index]
+        images = batch[0] if isinstance(batch, tuple | list) else batch
+        shape = tuple(np.shape(images))
+        if shape != expected:
+            raise UserError(
+                f"batch_size {batch_size}: the {name} batch of the PyDataset has the shape "
+                f"{shape}, expected {expected}; every batch needs batch_size images of "
+                "the model's size, so drop a smaller last one"
+            )
+
+
+@contextlib.contextmanager
+def _signals_given_back(callbacks: Sequence[keras.callbacks.Callback]) -> Any:
+    """Restore the signal handlers at the end, also where training ends with an exception."""
+    try:
+        yield
+    finally:
+        for callback in callbacks:
+            if isinstance(callback, GracefulStop):
+                callback.release()
+
+
+def _raise_if_broken(model: Trainer, folder: str | os.PathLike | None) -> None:
+    """Refuse to return as if all were well after a loss stopped being finite."""
+    if model.broken:
+        step, term = model.broken
+        kept = f"; the checkpoints in {folder} are from before" if folder else ""
+        raise UserError(
+            f"{term} is not a number at step {step}{kept}: make the model again with a lower "
+            f"learning_rate{' and another folder' if folder else ''}"
+        )
+
+
+def _report_interrupt(
+    folder: str | os.PathLike, callbacks: Sequence[keras.callbacks.Callback]
+) -> None:
+    reasons = [c.reason for c in callbacks if isinstance(c, GracefulStop) and c.reason]
+    if reasons:
+        print(f"stopped: {reasons[0]}. Call fit again to resume from {folder}")
+
+
+class _SetEpoch(keras.callbacks.Callback):
+    """Sets `batches.epoch` before each epoch: Keras cannot do it for a `tf.data.Dataset`."""
 
     def __init__(self, batches: FaceBatches):
         super().__init__()
@@ -121,16 +191,3 @@ class _TellEpoch(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self.batches.epoch = epoch
-
-
-class _RestoreMetrics(keras.callbacks.Callback):
-    """Gives the first epoch after a resume the running means it had when it was cut off."""
-
-    def __init__(self, values: list[np.ndarray]):
-        super().__init__()
-        self.values = values
-
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        if epoch == self.model.start_epoch:
-            for variable, value in zip(self.model.metrics_variables, self.values, strict=True):
-                variable.assign(value)

@@ -1,9 +1,9 @@
-"""What keeps a training from being lost: autosave, a graceful end, alarms."""
+"""Callbacks that keep a training from being lost: autosave, a graceful end, alarms."""
 
 import signal
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,14 @@ from tqdm.auto import tqdm
 
 from facegen_keras.engine import checkpoint
 from facegen_keras.engine.callbacks import is_due
+from facegen_keras.engine.run_state import RunState
 
-RECENT_STEPS = 20  # more than from one R1 step, which takes longest, to the next
-LOOK_EVERY = 25  # steps between looks at the losses: each waits for the accelerator
-COLLAPSE_RATIO = 0.25  # fakes this much more alike than photos are: one face for all seeds
+RECENT_STEPS = 20  # more than from one R1 step (the slowest, every 16) to the next
+CHECK_EVERY = 25  # steps between checks of the losses: each check waits for the accelerator
+COLLAPSE_RATIO = 0.25  # our choice: samples a quarter as different as photos are nearly one face
 GRACE = 20_000  # images before which a generator has had no time to draw different faces
 HOPELESS_ACCURACY = 0.999  # a discriminator that is never wrong has nothing left to teach
+SEEDS_COMPARED = range(32)  # 496 pairs of samples
 
 
 class Autosave(keras.callbacks.Callback):
@@ -27,29 +29,23 @@ class Autosave(keras.callbacks.Callback):
 
     Args:
         folder: Where to.
-        every: Epochs from one to the next.
-        minutes: Minutes from one to the next within that.
-        remember: Callbacks with `get_state()`; their memory goes into the checkpoint, under the
-            name of their class.
-        extra: JSON values to keep beside it, such as the tracker's run id.
+        every: Epochs between two checkpoints.
+        minutes: Minutes between two checkpoints within these epochs.
+        callbacks: Callbacks of the same training. The states of those that have one go into the
+            checkpoint (see `stateful`).
     """
 
     def __init__(
-        self,
-        folder: str | Path,
-        every: int,
-        minutes: float,
-        remember: Sequence[Any] = (),
-        extra: dict[str, Any] | None = None,
+        self, folder: str | Path, every: int, minutes: float, callbacks: Sequence[Any] = ()
     ):
         super().__init__()
         self.folder, self.every, self.minutes = Path(folder), every, minutes
-        self.remember, self.extra = remember, extra or {}
+        self.stateful = stateful(callbacks)
         self.epoch = 0
+        self.saved_at = time.monotonic()
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         self.saved_at = time.monotonic()
-        self.saved_step = self.model.steps
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self.epoch = epoch
@@ -60,45 +56,62 @@ class Autosave(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if not self.model.epoch_is_complete:
-            self._save(epoch, self.model.position)  # cut off: the end is near
+            self._save(epoch, self.model.position)  # cut off: training is about to end
         elif is_due(epoch, self.every, self.params["epochs"]) or self.model.stop_training:
             self._save(epoch + 1, 0)
 
     def _save(self, epoch: int, position: int) -> None:
         self.model.sync()
-        if self.model.broken:  # never write what cannot be gone on from
+        if self.model.broken:  # never save what cannot be resumed from
             return
         if position == self.model.steps_per_epoch:
             return  # the end of the epoch saves this, with what its callbacks found
-        memory = {type(c).__name__: c.get_state() for c in self.remember}
-        checkpoint.save(self.model, self.folder, epoch, position, callbacks=memory, **self.extra)
+        states = {key: callback.get_state() for key, callback in self.stateful.items()}
+        checkpoint.save(self.model, self.folder, epoch, position, states)
         self.saved_at = time.monotonic()
 
 
-def recall(callbacks: Sequence[Any], state: dict[str, Any]) -> list[Any]:
-    """Give callbacks the memory that a checkpoint keeps; returns those that have one to keep.
+def stateful(callbacks: Sequence[Any]) -> dict[str, Any]:
+    """The callbacks that have a state to save, by a key that is the same after a resume.
+
+    A callback has a state if it has `get_state()` and `set_state(state)`. Its key is the name of
+    its class, followed by its `state_key` where it has one: two `MetricEvery` differ by what they
+    measure. Callbacks of equal keys are numbered in their order: `Counter`, `Counter 2`.
+    """
+    found: dict[str, Any] = {}
+    seen: Counter[str] = Counter()
+    for callback in callbacks:
+        if not (hasattr(callback, "get_state") and hasattr(callback, "set_state")):
+            continue
+        key = f"{type(callback).__name__} {getattr(callback, 'state_key', '')}".rstrip()
+        seen[key] += 1
+        found[key if seen[key] == 1 else f"{key} {seen[key]}"] = callback
+    return found
+
+
+def restore_callbacks(callbacks: Sequence[Any], state: RunState | None) -> None:
+    """Give callbacks the states that a checkpoint keeps for them.
 
     Args:
-        callbacks: Any; those with `get_state` and `set_state` remember.
-        state: Of `checkpoint.restore`; empty where a training begins.
+        callbacks: Any; those without a state are left alone.
+        state: Of the restored checkpoint; None where a training begins.
     """
-    remember = [c for c in callbacks if hasattr(c, "get_state")]
-    for callback in remember:
-        memory = state.get("callbacks", {}).get(type(callback).__name__)
-        if memory:
-            callback.set_state(memory)
-    return remember
+    if state is None:
+        return
+    for key, callback in stateful(callbacks).items():
+        if key in state.callbacks:
+            callback.set_state(state.callbacks[key])
 
 
 class GracefulStop(keras.callbacks.Callback):
-    """End training at the next step, cleanly: on Ctrl-C, on SIGTERM (how clusters take a job
-    back), and before the time is up. A second Ctrl-C ends it at once.
+    """End training cleanly after the current step: on Ctrl-C, on SIGTERM (how clusters take a job
+    back), and before the time is up. A second Ctrl-C stops immediately.
 
-    What is still to come must fit into the time: one more step, and what was seen to happen
-    between two steps, such as a checkpoint. So put this before the callbacks that save.
+    The time must suffice for what is still to come: one more step, and whatever has been seen to
+    happen between two steps, such as a checkpoint. So put this before the callbacks that save.
 
     Args:
-        seconds: Time limit from the making of this object, or None.
+        seconds: Time limit, counted from when this object is made, or None.
 
     Attributes:
         reason: Why training was ended, or None.
@@ -111,12 +124,14 @@ class GracefulStop(keras.callbacks.Callback):
         self.handlers: dict[int, Any] = {}
         self.steps: deque[float] = deque(maxlen=RECENT_STEPS)  # seconds
         self.longest_pause = 0.0  # seconds between two steps
+        self.began = 0.0  # of the latest step
+        self.ended: float | None = None  # of the step before it, in the same training
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self.handlers[number] = signal.signal(number, self._on_signal)
-        self.ended: float | None = None
+        self.ended = None
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self.began = time.monotonic()
@@ -137,7 +152,7 @@ class GracefulStop(keras.callbacks.Callback):
         self.release()
 
     def release(self) -> None:
-        """Give the signals back; also to be called when training ends with an exception."""
+        """Restore the signal handlers; call it also when training ends with an exception."""
         for number, handler in self.handlers.items():
             signal.signal(number, handler)
         self.handlers = {}
@@ -146,73 +161,77 @@ class GracefulStop(keras.callbacks.Callback):
         if self.reason:
             raise KeyboardInterrupt
         self.reason = f"{signal.Signals(number).name} received"
-        tqdm.write(f"{self.reason}: saving a checkpoint (once more ends at once)")
+        tqdm.write(f"{self.reason}: saving a checkpoint (press Ctrl-C again to stop immediately)")
 
 
 class NanGuard(keras.callbacks.Callback):
-    """End training when a loss is not finite, before anything is saved over."""
+    """End training when a loss is not finite, before a checkpoint is overwritten."""
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        if self.model.position % LOOK_EVERY == 0:
-            self._look()
+        if self.model.position % CHECK_EVERY == 0:
+            self._check()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self._look()
+        self._check()
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         self.model.sync()
         if self.model.broken:
             self.model.stop_training = True
 
 
 class CollapseAlarm(keras.callbacks.Callback):
-    """Say when a generator draws one face for all seeds, or its discriminator is never wrong.
+    """Warn when a generator draws one face for all seeds, or its discriminator is never wrong.
 
-    The mean distance between pairs of samples is compared with that between pairs of photos, and
-    written to the epoch's log as `diversity` (1: as different as photos).
+    The mean distance between pairs of samples, divided by that between pairs of photos, goes into
+    the epoch's log as `diversity` (1: as different as photos).
 
     Args:
         photos: uint8 `(n, height, width, 3)`.
-        every: Epochs from one look to the next.
-        tell: What is called with the message.
+        every: Epochs between two checks; the last epoch is always checked.
+        warn: Called with the text of a warning.
+
+    Attributes:
+        alarms: The warnings so far.
     """
 
-    def __init__(self, photos: np.ndarray, every: int, tell: Callable[[str], None] = tqdm.write):
+    def __init__(self, photos: np.ndarray, every: int, warn: Callable[[str], None] = tqdm.write):
         super().__init__()
         self.real_distance = pairwise_distance(photos)
-        self.every, self.tell = every, tell
+        self.every, self.warn = every, warn
         self.alarms: list[str] = []
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         due = is_due(epoch, self.every, self.params["epochs"])
         if logs is None or not due or not self.model.epoch_is_complete:
             return
-        diversity = pairwise_distance(self.model.sample(range(32))) / max(self.real_distance, 1e-9)
+        distance = pairwise_distance(self.model.sample(SEEDS_COMPARED))
+        diversity = distance / max(self.real_distance, 1e-9)
         logs["diversity"] = round(diversity, 4)
         if self.model.images_seen < GRACE:
             return
         accuracies = [logs.get("real_accuracy", 0.0), logs.get("fake_accuracy", 0.0)]
         if diversity < COLLAPSE_RATIO:
-            self._raise(
+            self._warn(
                 f"collapse? samples differ only {diversity:.2f} times as much as photos do; "
                 "try augment, a lower learning_rate, or an earlier checkpoint"
             )
         elif min(accuracies) > HOPELESS_ACCURACY:
-            self._raise(
+            self._warn(
                 "the discriminator is never wrong, so the generator learns little; "
                 "try r1_gamma, label_smoothing or augment"
             )
 
-    def _raise(self, message: str) -> None:
+    def _warn(self, message: str) -> None:
         self.alarms.append(message)
-        self.tell(f"warning: {message}")
+        self.warn(f"warning: {message}")
 
 
 def pairwise_distance(images: np.ndarray) -> float:
     """Mean root-mean-square difference between pairs of images, in grey levels of [0, 255].
 
     Args:
-        images: uint8 `(n, height, width, 3)`; of a single one it is NaN.
+        images: uint8 `(n, height, width, 3)`; NaN for a single one.
     """
     if len(images) < 2:
         return float("nan")

@@ -1,8 +1,11 @@
 """One optimizer to Keras, several to a GAN."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import keras
+
+from facegen_keras.errors import UserError
 
 
 class OptimizerGroup(keras.optimizers.Optimizer):
@@ -31,3 +34,42 @@ class OptimizerGroup(keras.optimizers.Optimizer):
 
     def finalize_variable_values(self, var_list: list[keras.Variable]) -> None:
         """Nothing to do: averages of weights are kept by the models."""
+
+
+def one_per_network(
+    given: Mapping[str, Any] | Any, networks: Mapping[str, Any], family: str
+) -> dict[str, keras.optimizers.Optimizer]:
+    """The optimizer of each network, from what the caller of `compile` gave.
+
+    Args:
+        given: What Keras takes for an optimizer, by the name of the network; for a family with one
+            network also without the name.
+        networks: The trained networks by name.
+        family: Name of the family, for messages.
+
+    Raises:
+        UserError: An optimizer is missing, has no network, or has two of them.
+    """
+    expected = f"expected one for each of {', '.join(sorted(networks))}, by these names"
+    if not isinstance(given, Mapping):
+        if len(networks) > 1:
+            raise UserError(f"{family}: one optimizer for all networks; {expected}")
+        given = dict.fromkeys(networks, given)
+    if set(given) != set(networks):
+        raise UserError(
+            f"{family}: optimizers for {', '.join(sorted(given)) or 'nothing'}; {expected}"
+        )
+    optimizers = {name: _optimizer(name, optimizer) for name, optimizer in given.items()}
+    if len({id(optimizer) for optimizer in optimizers.values()}) < len(optimizers):
+        raise UserError(f"{family}: one optimizer for two networks; {expected}")
+    return optimizers
+
+
+def _optimizer(name: str, given: Any) -> keras.optimizers.Optimizer:
+    """An optimizer from what Keras takes for one: itself, its name or its configuration."""
+    try:
+        return keras.optimizers.get(given)
+    except (ValueError, TypeError):
+        raise UserError(
+            f"{name}: {given!r} is not an optimizer; give one such as keras.optimizers.Adam(2e-4)"
+        ) from None

@@ -1,98 +1,102 @@
-"""`fit(checkpoints=folder)`: a training that a lost notebook cannot take along.
+"""Resuming a training from its checkpoints: one way for `fit(checkpoints=...)` and for a run.
 
-The command line has its run folders (`training.train`); this is the part of them that a notebook
-needs: run the same cells again, and training goes on where it was cut off.
+What decides the result of a training must be the same as before, or the result would not be that
+of a training without the interruption. `MAY_CHANGE` is the one exception.
 """
 
-import json
-import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-import keras
-
 from facegen_keras.engine import checkpoint
-from facegen_keras.engine.guards import Autosave, GracefulStop, recall
+from facegen_keras.engine.run_state import RunState, plain_options
 from facegen_keras.engine.trainer import Trainer
 from facegen_keras.errors import UserError
 
-MINUTES = 10  # from one checkpoint to the next within an epoch
+# `augment` may be turned on later: overfitting shows late. A run records from which step on.
+MAY_CHANGE = frozenset({"augment"})
 
 
-def go_on(
+def restore(
     model: Trainer,
-    folder: str | os.PathLike,
-    data: Mapping[str, Any],
+    folder: str | Path,
     batch_size: int,
-    callbacks: list[keras.callbacks.Callback],
-) -> list[keras.callbacks.Callback]:
-    """Restore the latest checkpoint, where there is one, and add what writes the next.
+    data_fingerprint: str | None,
+    mirror: bool | None,
+    advice: str,
+) -> RunState | None:
+    """Restore the latest checkpoint of the same training, where there is one.
 
     Args:
         model: Compiled.
-        folder: Of the checkpoints.
-        data: What tells the photos about to be trained on from others: `fingerprint`, `mirror`.
-        batch_size: Images a step.
-        callbacks: The caller's; those with `get_state` and `set_state` get their memory back.
+        folder: Holds the checkpoints, or will.
+        batch_size: Images per step.
+        data_fingerprint: Identity of the photos; None if it is unknown.
+        mirror: Whether half of the photos are flipped at random; None if it is unknown.
+        advice: What to do about a refusal: the end of the message.
 
     Returns:
-        The caller's callbacks, then a clean end on an interrupt, and a checkpoint every epoch and
-        every ten minutes.
+        The restored state, or None where a training begins.
 
     Raises:
-        UserError: The checkpoints are of other photos, another batch size, or a model of another
-            family or with another option.
+        UserError: The checkpoints are of other photos, another batch size, another family or
+            another option, or none of them can be read.
     """
-    folder = Path(folder)
-    kept = {"options": model.get_config(), "mirror": data.get("mirror")}
-    kept = json.loads(json.dumps(kept))  # as it comes back
-    state = checkpoint.read_state(folder) or {}
-    if state:
-        now = {"family": model.family, "batch_size": batch_size, **data, **kept}
-        _check_same(now, state, folder)
-    if checkpoint.find(folder):
-        state = checkpoint.restore(model, folder)
-        print(f"going on from {folder}, after {state['images_seen']:,} images")
-    autosave = Autosave(folder, 1, MINUTES, recall(callbacks, state), kept)
-    return [*callbacks, GracefulStop(), autosave]
+    state = checkpoint.read_state(folder)
+    if state is not None:
+        now = {
+            "family": model.family,
+            "batch_size": batch_size,
+            "data_fingerprint": data_fingerprint,
+            "mirror": mirror,
+            **plain_options(model.get_config()),
+        }
+        check_unchanged(state.settings(), now, MAY_CHANGE, folder, advice)
+    if not checkpoint.find(folder):
+        return None
+    state = checkpoint.restore(model, folder)
+    print(
+        f"resuming from {folder} after step {state.step} (epoch {state.epoch + 1}, "
+        f"{state.images_seen:,} images seen)"
+    )
+    return state
 
 
-def _check_same(now: Mapping[str, Any], then: Mapping[str, Any], folder: Path) -> None:
-    """Refuse to go on with other photos or another model than those of the checkpoints."""
-    advice = f"give the same as then, or another folder than {folder}"
-    given, stored = now.get("fingerprint"), then["data_fingerprint"]
-    if given and stored and given != stored:
-        raise UserError(
-            f"the photos differ from those of the checkpoints (fingerprint {given[:12]}, "
-            f"{stored[:12]} then); {advice}"
-        )
-    pairs = {name: (now[name], then.get(name)) for name in ("family", "batch_size", "mirror")}
-    for name, value in then.get("options", {}).items():  # a run of the command line keeps its own
-        pairs[name] = (now["options"].get(name), value)
-    for name, (value, before) in pairs.items():
-        unknown = name == "mirror" and None in (value, before)  # batches of the caller's own
-        if value != before and not unknown:
-            raise UserError(f"{name} {value!r}, {before!r} in the checkpoints; {advice}")
+def check_unchanged(
+    before: Mapping[str, Any],
+    now: Mapping[str, Any],
+    may_change: Collection[str],
+    place: str | Path,
+    advice: str,
+) -> None:
+    """Refuse to resume a training with other settings.
 
-
-def refuse_broken(model: Trainer, folder: str | os.PathLike | None) -> None:
-    """Say which loss broke, where one did.
+    Args:
+        before: What it was trained with, by name.
+        now: What it is to be resumed with.
+        may_change: Names that are not compared.
+        place: Where the training is, for the message.
+        advice: What to do about a refusal: the end of the message.
 
     Raises:
-        UserError: A loss stopped being a number; checkpoints in `folder` are from before.
+        UserError: A setting is another one; names it and both values.
     """
-    if model.broken:
-        step, term = model.broken
-        kept = f"; the checkpoints in {folder} are from before" if folder else ""
+    for name, value in before.items():
+        given = now.get(name)
+        if name in may_change or given == value:
+            continue
+        if name in ("data_fingerprint", "mirror") and None in (given, value):
+            continue  # batches of the caller's own: nobody can tell
+        if name == "data_fingerprint":
+            raise UserError(
+                f"{place} was trained on other photos (fingerprint {value[:12]}, now "
+                f"{given[:12]}), which cannot change on resume; {advice}"
+            )
         raise UserError(
-            f"{term} is not a number at step {step}{kept}: make the model again with a lower "
-            f"learning_rate{' and another folder' if folder else ''}"
+            f"{name} {_shown(given)}: {place} was trained with {_shown(value)}, which cannot "
+            f"change on resume; {advice}"
         )
 
 
-def tell_interrupt(folder: str | os.PathLike, callbacks: list[keras.callbacks.Callback]) -> None:
-    """Say how to go on where training was interrupted."""
-    reasons = [c.reason for c in callbacks if isinstance(c, GracefulStop) and c.reason]
-    if reasons:
-        print(f"stopped: {reasons[0]}. The same call goes on from {folder}")
+def _shown(value: Any) -> str:
+    return "none" if value in ("", None) else str(value)

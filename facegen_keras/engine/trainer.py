@@ -1,15 +1,18 @@
-"""`Trainer`: what makes one stateful `update` of a GAN or a VAE run under `fit` on every backend.
+"""`Trainer`: one stateful `update` of a GAN or a VAE as Keras's training step, on every backend.
 
-A family says its algorithm once, in `update(images, phase)`, with layers, optimizers and the
-functions of `autodiff`. This class turns it into Keras's training step:
+A family states its algorithm once, in `update(images, phase)`, with layers, optimizers and the
+functions of `autodiff`. This class makes a training step of it:
 
 - TensorFlow and PyTorch call it as it is; on JAX it runs inside a `keras.StatelessScope` over all
   variables, whose values are read back afterwards.
 - Lazy regularization without a branch in the graph: one compiled step per `phase`, chosen by the
   number of the step (`phase_of`).
-- The losses are averaged over the epoch; the first step at which one of them stops being finite
-  is kept in a variable, so that a run can be asked seldom and still answer exactly.
-- Everything that a resumed run needs is a variable of this object: see `checkpoint`.
+- The losses are averaged over the epoch. The first step at which one of them stops being finite
+  is kept in a variable, so that it is known exactly although it is asked for seldom.
+- What a resumed training needs is a variable of this object or in its `run_state`.
+
+This is the lowest layer of a training: `checkpoint`, `guards`, `resume` and `fit` work on a
+`Trainer`, and `FaceModel` puts what users call on top.
 """
 
 from collections.abc import Callable, Hashable, Mapping
@@ -19,22 +22,36 @@ import keras
 import numpy as np
 from keras import ops
 
+from facegen_keras import backend
+from facegen_keras.backend.keras_private import write_back
 from facegen_keras.engine import autodiff
-from facegen_keras.engine.optimizer_group import OptimizerGroup
-from facegen_keras.errors import UserError
+from facegen_keras.engine.optimizer_group import OptimizerGroup, one_per_network
+from facegen_keras.engine.run_state import RunState, Start, plain_options
 from facegen_keras.inference import to_network_range
+
+# How far `skip_random_numbers` moves the stream: a prime, larger than the numbers drawn per step.
+RANDOM_DETOUR = 7919
 
 
 class Trainer(keras.Model):
     """A Keras model whose training step is a family's `update`.
 
+    A subclass sets `family` and `loss_names` (the keys that `update` returns), and implements
+    `update`, `networks` and `default_optimizers`.
+
     Args:
         name: The family.
-        seed: Of every random number drawn while training, kept in variables.
+        seed: Seed of every random number drawn while training; the stream is kept in variables.
         scale_losses: Whether each optimizer gets a dynamic loss scale, as float16 needs.
 
-    A subclass sets `loss_names` (the keys that `update` returns), and implements `update`,
-    `networks` and `default_optimizers`.
+    Attributes:
+        data_fingerprint: Identity of the photos last trained on; None before, and for batches of
+            the caller's own.
+        mirror: Whether half of these photos are flipped at random; None where that is unknown.
+        batch_size: Images per step, or None before the first `fit`.
+        start: Where the next `fit` begins: after the last epoch of a restored checkpoint.
+        steps_per_epoch: Batches in an epoch of the `fit` under way.
+        position: Finished batches of the epoch under way.
     """
 
     family: ClassVar[str]
@@ -45,11 +62,11 @@ class Trainer(keras.Model):
         self._scale_losses = scale_losses
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.data_fingerprint: str | None = None
+        self.mirror: bool | None = None
         self.batch_size: int | None = None
-        self.start_epoch = 0  # where the next `fit` begins: so many epochs and batches are done
-        self.start_position = 0
+        self.start = Start()
         self.steps_per_epoch = 0
-        self.position = 0  # batches done in the epoch under way
+        self.position = 0
         counter = {"initializer": "zeros", "trainable": False, "dtype": "int32"}
         self._steps = self.add_weight(name="steps", **counter)
         self._images_seen = self.add_weight(name="images_seen", **counter)
@@ -58,10 +75,9 @@ class Trainer(keras.Model):
         self._trackers = {name: keras.metrics.Mean(name=name) for name in self.loss_names}
         self._next_step = 0
         self._began = (0, 0)  # steps and images seen when `fit` was called
-        self._to_skip = 0
-        self.metrics_to_restore: list[np.ndarray] | None = None  # of the epoch `fit` begins in
+        self._to_skip = 0  # batches of a resumed epoch that were trained before
 
-    # --- what a family says ---
+    # --- what a family provides ---
 
     def update(self, images: Any, phase: Any) -> dict[str, Any]:
         """One step of the algorithm.
@@ -71,17 +87,17 @@ class Trainer(keras.Model):
             phase: One of `phases`.
 
         Returns:
-            Scalar losses by name; a phase may leave out some of `loss_names`.
+            Scalar losses by name; a phase may omit some of `loss_names`.
         """
         raise NotImplementedError
 
     @property
     def phases(self) -> tuple[Hashable, ...]:
-        """The variants of `update`, each compiled on its own; a subclass may say its own."""
+        """The variants of `update`, each compiled on its own; a subclass may have its own."""
         return ("plain",)
 
     def phase_of(self, step: int) -> Any:
-        """Which of `phases` the step runs (steps count from 0)."""
+        """The variant of `update` that a step runs (steps count from 0)."""
         return self.phases[0]
 
     def default_optimizers(self) -> dict[str, keras.optimizers.Optimizer]:
@@ -92,7 +108,7 @@ class Trainer(keras.Model):
         """The trained networks, by the name of their optimizer."""
         raise NotImplementedError
 
-    # --- Keras's side ---
+    # --- what Keras calls ---
 
     def compile(
         self,
@@ -103,7 +119,7 @@ class Trainer(keras.Model):
 
         Args:
             optimizers: One per name of `networks()`, as an object or by Keras's name; a family
-                with one network takes it as it is. The paper's by default.
+                with one network also takes it without the name. By default those of the paper.
             jit_compile: `"auto"` compiles with XLA on JAX, and on TensorFlow where there is a GPU
                 (on a CPU XLA made this package's steps 4 to 8 times slower).
 
@@ -111,21 +127,9 @@ class Trainer(keras.Model):
             UserError: An optimizer is missing, has no network, or has two of them.
         """
         networks = self.networks()
-        expected = f"expected one for each of {', '.join(sorted(networks))}, by these names"
         if optimizers is None:
             optimizers = self.default_optimizers()
-        elif not isinstance(optimizers, Mapping):
-            if len(networks) > 1:
-                raise UserError(f"{self.family}: one optimizer for all networks; {expected}")
-            optimizers = dict.fromkeys(networks, optimizers)
-        if set(optimizers) != set(networks):
-            raise UserError(
-                f"{self.family}: optimizers for {', '.join(sorted(optimizers)) or 'nothing'}; "
-                f"{expected}"
-            )
-        optimizers = {name: _optimizer(name, given) for name, given in optimizers.items()}
-        if len({id(optimizer) for optimizer in optimizers.values()}) < len(optimizers):
-            raise UserError(f"{self.family}: one optimizer for two networks; {expected}")
+        optimizers = one_per_network(optimizers, networks, self.family)
         if self._scale_losses:
             optimizers = {
                 name: keras.optimizers.LossScaleOptimizer(optimizer)
@@ -134,10 +138,7 @@ class Trainer(keras.Model):
         for name, optimizer in optimizers.items():
             optimizer.build(networks[name].trainable_variables)
         if jit_compile == "auto":
-            backend = keras.backend.backend()
-            jit_compile = backend == "jax" or (
-                backend == "tensorflow" and autodiff.has_accelerator()
-            )
+            jit_compile = backend.xla_is_faster()
         super().compile(
             optimizer=OptimizerGroup(optimizers), jit_compile=jit_compile, auto_scale_loss=False
         )
@@ -146,6 +147,14 @@ class Trainer(keras.Model):
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
         return list(self._trackers.values())
+
+    def reset_metrics(self) -> None:
+        """Reset the running means, except for an epoch that is resumed: its means continue.
+
+        Keras calls this at the start of every epoch.
+        """
+        if not self._to_skip:
+            super().reset_metrics()
 
     @property
     def steps(self) -> int:
@@ -172,24 +181,71 @@ class Trainer(keras.Model):
 
     @property
     def epoch_is_complete(self) -> bool:
-        """Whether the epoch under way is trained to its end; false when it was cut off, and when
-        a loss broke: there is nothing in it to draw, log or export then."""
+        """Whether the epoch under way is trained to its end: not when it was cut off, nor when a
+        loss stopped being finite. Otherwise there is nothing to draw, log or export."""
         return self.position == self.steps_per_epoch and self.broken is None
 
     def sync(self) -> None:
-        """Bring the variables up to date in the middle of an epoch (JAX keeps them aside)."""
-        if hasattr(self, "jax_state_sync"):
-            self.jax_state_sync()
+        """Update the variables in the middle of an epoch: Keras keeps their values elsewhere on
+        JAX."""
+        write_back(self)
 
-    def keep_metrics_in_first_epoch(self, wanted: bool) -> None:
-        """Keep the running means as they are now through the reset at the next epoch's start."""
-        values = [ops.convert_to_numpy(v.value) for v in self.metrics_variables]
-        self.metrics_to_restore = values if wanted else None
+    def run_state(
+        self, epoch: int, position: int, callbacks: Mapping[str, Any] | None = None
+    ) -> RunState:
+        """What a checkpoint has to keep beside the variables.
 
-    def draw_other_numbers(self, offset: int) -> None:
-        """Move the random stream aside, so that a repeated step is not the same step."""
+        Args:
+            epoch: Finished epochs.
+            position: Finished batches of the epoch after them.
+            callbacks: States of callbacks, by key.
+        """
+        return RunState(
+            family=self.family,
+            options=plain_options(self.get_config()),
+            batch_size=self.batch_size,
+            data_fingerprint=self.data_fingerprint,
+            mirror=self.mirror,
+            epoch=epoch,
+            position=position,
+            step=self.steps,
+            images_seen=self.images_seen,
+            backend=keras.backend.backend(),
+            callbacks=callbacks or {},
+        )
+
+    def resume(self, state: RunState) -> None:
+        """Let the next `fit` begin where a checkpoint ended, whose variables are restored."""
+        self.start = state.start
+        self.batch_size = state.batch_size
+        self.data_fingerprint, self.mirror = state.data_fingerprint, state.mirror
+
+    def begin(
+        self,
+        batch_size: int,
+        steps_per_epoch: int,
+        data_fingerprint: str | None = None,
+        mirror: bool | None = None,
+    ) -> None:
+        """Prepare for the first step of a `fit`, which may be in the middle of an epoch."""
+        if batch_size != self.batch_size:
+            self.batch_size, self.train_function = batch_size, None
+        self.data_fingerprint, self.mirror = data_fingerprint, mirror
+        self.steps_per_epoch = steps_per_epoch
+        self.position = 0
+        self._next_step = self.steps
+        self._began = (self.steps, self.images_seen)
+        self._to_skip = self.start.position
+
+    def end(self) -> None:
+        """After a `fit`: the next one counts its epochs from 0."""
+        self.start = Start()
+
+    def skip_random_numbers(self, attempt: int) -> None:
+        """Move the random stream on, so that a repeated step is not the same step."""
         state = ops.convert_to_numpy(self.seed_generator.state.value)
-        self.seed_generator.state.assign(state + np.array([0, 7919 * offset], state.dtype))
+        detour = np.array([0, RANDOM_DETOUR * attempt], state.dtype)
+        self.seed_generator.state.assign(state + detour)
 
     def scaled(self, name: str, loss: Any) -> Any:
         """A loss multiplied by the loss scale of an optimizer, for float16."""
@@ -217,14 +273,14 @@ class Trainer(keras.Model):
         return {name: tracker.result() for name, tracker in self._trackers.items()}
 
     def _images_of(self, data: Any) -> Any:
-        """A batch in the range of the networks, its size known while the step is compiled."""
+        """A batch in the networks' range of values, its size known while the step is compiled."""
         images = data[0] if isinstance(data, tuple | list) else data
         images = ops.reshape(images, (self.batch_size, *images.shape[1:]))
         return to_network_range(images)
 
     def _train_step_of(self, phase: Any) -> Callable[..., Any]:
-        """A training step of its own function object: `jax.jit` shares its cache between equal
-        bound methods and would trace one phase only."""
+        """A training step as a function object of its own: `jax.jit` shares its cache between
+        equal bound methods, and would trace one phase only."""
 
         def train_step(data: Any) -> dict[str, Any]:
             return self._run_update(data, phase)
@@ -245,7 +301,7 @@ class Trainer(keras.Model):
                 logs = self._run_update(data, phase)
             return logs, tuple([scope.get_current_value(v) for v in group] for group in variables)
 
-        return stateless_train_step if keras.backend.backend() == "jax" else train_step
+        return stateless_train_step if backend.NAME == "jax" else train_step
 
     def make_train_function(self, force: bool = False) -> None:
         if self.train_function is not None and not force:
@@ -259,10 +315,10 @@ class Trainer(keras.Model):
 
         def train_function(*args: Any) -> Any:
             self.position = self.position % self.steps_per_epoch + 1
-            if self._to_skip:  # a resumed epoch: these batches are trained already
+            if self._to_skip:  # a resumed epoch: these batches were trained before
                 self._to_skip -= 1
                 *state, iterator = args
-                if keras.backend.backend() != "torch":
+                if backend.NAME != "torch":
                     next(iterator)
                 return ({}, state[0]) if state else {}
             phase = self.phase_of(self._next_step)
@@ -271,23 +327,3 @@ class Trainer(keras.Model):
             return functions[phase](*args)
 
         self.train_function = train_function
-
-    def begin(self, batch_size: int, steps_per_epoch: int) -> None:
-        """Get ready for the first step of a `fit`, which may lie in the middle of an epoch."""
-        if batch_size != self.batch_size:
-            self.batch_size, self.train_function = batch_size, None
-        self.steps_per_epoch = steps_per_epoch
-        self.position = 0
-        self._next_step = self.steps
-        self._began = (self.steps, self.images_seen)
-        self._to_skip = self.start_position
-
-
-def _optimizer(name: str, given: Any) -> keras.optimizers.Optimizer:
-    """An optimizer from what Keras takes for one: itself, its name or its configuration."""
-    try:
-        return keras.optimizers.get(given)
-    except (ValueError, TypeError):
-        raise UserError(
-            f"{name}: {given!r} is no optimizer; give one such as keras.optimizers.Adam(2e-4)"
-        ) from None

@@ -1,4 +1,4 @@
-"""What an export replaces: it stays beside the new file, under the name of the run it came from."""
+"""Keep earlier exports: a file that is replaced stays beside the new one, named after its run."""
 
 import datetime
 import os
@@ -10,11 +10,14 @@ from facegen_keras.export.model_file import read_model_file
 from facegen_keras.files.atomic import replacing
 
 
-def keep_existing(path: str | os.PathLike) -> Path | None:
-    """Give the file at `path` a second name, `<stem>.<run><suffix>`, before it is replaced.
+def back_up(path: str | os.PathLike) -> Path | None:
+    """Link the file at `path` to a second name, `<stem>.<run><suffix>`, before it is replaced.
 
-    The run's name comes from its metadata, else the time of the file. The file also stays at
-    `path` until something is written there.
+    The run's name comes from the file's metadata, or else from its time. The file also stays at
+    `path` until something else is written there.
+
+    Args:
+        path: Where an export will be written.
 
     Returns:
         The second name, or None when there is no file.
@@ -39,15 +42,19 @@ def keep_existing(path: str | os.PathLike) -> Path | None:
     return kept
 
 
-def set_aside(path: Path) -> None:
-    """Leave an earlier export at `path` under its second name only; other files stay."""
+def move_to_backup(path: Path) -> None:
+    """Leave an earlier export at `path` under its second name only. Other files stay.
+
+    Args:
+        path: Where no export may remain.
+    """
     if _metadata(path).get("export"):
-        keep_existing(path)
+        back_up(path)
         path.unlink()
 
 
 def run_of(path: Path) -> str | None:
-    """The run that the file at `path` came from; None where nothing usable says so."""
+    """The run that wrote the file at `path`; None where its metadata does not name one."""
     run = _metadata(path).get("run")
     return run if isinstance(run, str) and run and "/" not in run else None
 

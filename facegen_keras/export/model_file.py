@@ -1,8 +1,8 @@
-"""What an exported model file holds, found out without building anything from it.
+"""Read what an exported model file contains, without building anything from it.
 
-A Keras file names classes, and opening it builds them. Here the names are read as plain JSON and
-held against what a generator can be made of: the layers of `keras.layers` and the registered
-layers of this package. Everything else is refused by name before Keras sees the file.
+A Keras file names classes, and opening it builds them. This module reads the names as plain JSON
+and compares them with what a generator may contain: the layers of `keras.layers` and the registered
+layers of this package. Everything else is refused by name before Keras opens the file.
 """
 
 import json
@@ -22,7 +22,7 @@ METADATA = (
 PACKAGE = "facegen_keras"
 SUFFIXES = (".h5", ".keras")
 
-# Public layers that run code or read files named in their own configuration.
+# Public layers that run code, or read files named in their configuration.
 _EXECUTES = {
     "FlaxLayer",
     "JaxLayer",
@@ -41,19 +41,19 @@ _CONTAINER_MODULES = {
     "keras.src.models.model",
     "keras.src.models.sequential",
 }
-# Plain values that Keras writes in the form of a class.
+# Plain values that Keras writes like a class.
 _VALUES = {"__keras_tensor__", "__tensor__", "__numpy__", "__tuple__", "__ellipsis__"}
 _PART_MODULES = ("initializers", "regularizers", "constraints")
 
 
 @dataclass(frozen=True)
 class ModelFile:
-    """The readable facts of a model file.
+    """What is known of a model file before it is opened.
 
     Attributes:
         path: The file.
         config: Keras's configuration of the model, as plain JSON.
-        metadata: What this package wrote beside it; empty for any other Keras file.
+        metadata: Written by this package at export; empty for any other Keras file.
     """
 
     path: Path
@@ -62,11 +62,11 @@ class ModelFile:
 
 
 def read_model_file(path: str | os.PathLike) -> ModelFile:
-    """Read and judge a `.h5` or `.keras` file without building or executing anything in it.
+    """Read and check a `.h5` or `.keras` file without building or executing anything in it.
 
     Raises:
-        UserError: The path is missing, the file is truncated or of another kind, or it names a
-            class that a generator cannot be made of.
+        UserError: The file is missing, truncated or of another kind, or names a class that a
+            generator may not contain.
     """
     path = Path(path)
     if not path.exists():
@@ -86,7 +86,7 @@ def read_model_file(path: str | os.PathLike) -> ModelFile:
 
 
 def first_input_shape(config: dict) -> tuple | None:
-    """The shape of a model's first input, batch axis included, as its configuration states it."""
+    """The shape of a model's first input, with the batch axis, from its configuration."""
     inner = config["config"]
     for layer in inner.get("layers", []) if isinstance(inner, dict) else []:
         if isinstance(layer, dict) and isinstance(layer.get("config"), dict):
@@ -151,7 +151,7 @@ def _judge(config: dict) -> None:
     if config.get("class_name") not in _CONTAINERS or not isinstance(config.get("config"), dict):
         name = config.get("class_name")
         raise _Refused(f"the class {name!r} is not a functional model of layers")
-    # `load_model(compile=False)` drops this entry without looking at it.
+    # `load_model(compile=False)` ignores this entry.
     _walk({key: value for key, value in config.items() if key != "compile_config"})
 
 
@@ -170,7 +170,7 @@ def _judge_class(entry: dict) -> None:
     name, module = entry["class_name"], entry.get("module")
     registered = entry.get("registered_name")
     if not isinstance(name, str):
-        raise _Refused(f"{name!r} stands where a class name should")
+        raise _Refused(f"{name!r} is not a class name")
     if name in _EXECUTES or name == "__lambda__":
         raise _Refused(f"it holds a {name} layer, which can run code of its own")
     if name in _VALUES:

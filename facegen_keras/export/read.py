@@ -1,4 +1,4 @@
-"""Open exported models again, and the companions beside them."""
+"""Open exported models again, and their companions."""
 
 import os
 from pathlib import Path
@@ -11,10 +11,14 @@ from facegen_keras.export.parts import MAIN_PARTS, companion_path
 
 
 def check_same_export(generator: ModelFile, companion: ModelFile) -> None:
-    """Refuse a generator and an encoder or discriminator that were not exported together.
+    """Refuse a generator and a companion that were not exported together.
+
+    Args:
+        generator: The generator's file.
+        companion: The file of its encoder or discriminator.
 
     Raises:
-        UserError: Both files name their export, and not the same one.
+        UserError: Both files name their export, and the names differ.
     """
     pair = generator.metadata.get("export"), companion.metadata.get("export")
     if all(pair) and pair[0] != pair[1]:
@@ -25,25 +29,25 @@ def check_same_export(generator: ModelFile, companion: ModelFile) -> None:
 
 
 def open_model(file: ModelFile) -> keras.Model:
-    """Open a file that `read_model_file` has judged.
+    """Open a file that `read_model_file` has checked.
 
     Raises:
-        UserError: Keras cannot make a model of it.
+        UserError: Keras cannot build a model from it.
     """
     try:
         return keras.saving.load_model(file.path, compile=False, safe_mode=True)
-    except Exception as error:  # whatever a damaged or foreign file makes Keras raise
+    except Exception as error:  # a damaged or foreign file can make Keras raise anything
         first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(f"{file.path}: Keras cannot open it ({first_line[:200]})") from error
 
 
 def discriminator_path(path: str | os.PathLike) -> Path:
-    """Where the discriminator of the generator at `path` stands."""
+    """The path of the discriminator that belongs to the generator at `path`."""
     return companion_path(path, "stylegan2", "discriminator")
 
 
 def load_discriminator(generator_path: str | os.PathLike) -> keras.Model:
-    """Open the discriminator that stands beside a generator.
+    """Open the discriminator beside a generator.
 
     Raises:
         UserError: It is missing, damaged or unsafe, or was exported from another model.
@@ -61,14 +65,13 @@ def read_generator(
 
     Args:
         path: A .h5 or .keras file.
-        expected_family: The family it has to be; names the family of a file that does not say.
+        expected_family: The family it must be. It also names the family of a file that does not.
 
     Returns:
-        `(model, file, family)`; the family is `"unknown"` where neither says.
+        `(model, file, family)`; the family is `"unknown"` where neither names it.
 
     Raises:
-        UserError: The path is missing, or the file is truncated, unsafe, not a generator, or of
-            another family.
+        UserError: The file is missing, truncated, unsafe, not a generator, or of another family.
     """
     file = read_model_file(path)
     family = family_of(file, expected_family)
@@ -86,15 +89,21 @@ def read_generator(
 
 
 def family_of(file: ModelFile, expected: str | None) -> str:
+    """The family that a file names, else the expected one, else `"unknown"`.
+
+    Raises:
+        UserError: The file names another family than the expected one.
+    """
     family = file.metadata.get("family")
     if family and expected and family != expected:
         raise UserError(
             f"{file.path}: holds a {family} model, not {expected}; "
-            f"say model {family} or leave the family out"
+            f"give {family} as the family, or leave it out"
         )
     return family or expected or "unknown"
 
 
 def describe(file: ModelFile, shape: tuple | None) -> str:
+    """A few words on what a file holds instead, for errors."""
     part = file.metadata.get("part")
     return f"it holds a {part}" if part else f"its input is {shape}"

@@ -22,7 +22,7 @@ import keras
 import numpy as np
 
 from facegen_keras.errors import UserError
-from facegen_keras.export.earlier_exports import keep_existing, run_of, set_aside
+from facegen_keras.export.earlier_exports import back_up, move_to_backup, run_of
 from facegen_keras.export.model_file import METADATA, SUFFIXES, read_model_file
 from facegen_keras.export.parts import COMPANIONS, companion_path
 from facegen_keras.files.atomic import replacing
@@ -44,7 +44,7 @@ def save_generator(
 
     The generator (a VAE's decoder) goes to `path`; an encoder, or the discriminator of a StyleGAN2,
     to the same name with `_generator` or `_decoder` replaced (see `companion_path`). Each file
-    appears whole or not at all. A file that stood there stays beside it (see `keep_existing`),
+    appears whole or not at all. A file that stood there stays beside it (see `back_up`),
     unless it is an earlier export of the same run; an encoder or discriminator that this model
     does not replace gives up its place too, since it belongs to another generator.
 
@@ -69,10 +69,10 @@ def save_generator(
     for name in sorted(parts, key=lambda name: name == main):
         target = path if name == main else companion_path(path, model.family, name)
         if run is None or run_of(target) != run:
-            keep_existing(target)
+            back_up(target)
         write_model(parts[name], target, {**metadata, "part": name})
     for name in set(COMPANIONS) - set(parts):
-        set_aside(companion_path(path, model.family, name))
+        move_to_backup(companion_path(path, model.family, name))
     return path
 
 
@@ -100,10 +100,10 @@ def publish(source: str | os.PathLike, target: str | os.PathLike) -> Path:
     pairs.append((source, target))
     for here, there in pairs:
         if not here.exists():
-            set_aside(there)
+            move_to_backup(there)
             continue
         if run_of(there) != run_of(here):
-            keep_existing(there)
+            back_up(there)
         with replacing(there) as temporary:
             shutil.copyfile(here, temporary)
     return target

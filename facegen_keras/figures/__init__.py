@@ -1,8 +1,7 @@
-"""Figures of notebooks and reports.
+"""Figures for notebooks and reports.
 
-Each function draws into the axes it is given, or into a figure of its own, and returns the figure.
-Nothing is shown: a notebook displays what a cell returns; `save` writes the PDF and the PNG that a
-report is made from.
+Each function draws into the axes it is given, or into a new figure, and returns the figure. Nothing
+is shown: a notebook displays what a cell returns, and `save` writes a PDF and a PNG for a report.
 """
 
 from facegen_keras.figures.adversarial import (
@@ -18,8 +17,6 @@ from facegen_keras.figures.distances import (
     distortion_curves,
     gaussian_pairs,
     model_comparison,
-    nearest_distances,
-    nearest_photos,
     point_clouds,
     sample_size_curves,
 )
@@ -28,16 +25,19 @@ from facegen_keras.figures.faces import (
     diagnosis_bars,
     eigenface_grid,
     explained_variance,
-    image_rows,
     mean_and_std,
     named_bars,
     power_spectra,
     value_histogram,
 )
-from facegen_keras.figures.grids import image_grid
+from facegen_keras.figures.grids import face_table, image_grid, image_rows
+from facegen_keras.figures.memorisation import (
+    memorisation_overview,
+    nearest_distances,
+    nearest_photos,
+)
 from facegen_keras.figures.stylegan2 import (
     direction_table,
-    face_table,
     growing_stages,
     noise_effect,
     projection_steps,
@@ -45,7 +45,7 @@ from facegen_keras.figures.stylegan2 import (
     style_mix_matrix,
     truncation_table,
 )
-from facegen_keras.figures.theme import save
+from facegen_keras.figures.theme import save, save_png
 from facegen_keras.figures.vae import (
     beta_comparison,
     kl_per_dimension,
@@ -75,6 +75,7 @@ __all__ = [
     "logit_histograms",
     "loss_curves",
     "mean_and_std",
+    "memorisation_overview",
     "model_comparison",
     "named_bars",
     "nearest_distances",
@@ -89,6 +90,7 @@ __all__ = [
     "read_log",
     "sample_size_curves",
     "save",
+    "save_png",
     "style_mix_matrix",
     "timelapse_strip",
     "truncation_table",

@@ -1,4 +1,4 @@
-"""The game of a GAN: what the discriminator says, what the generator draws, and when it fails."""
+"""Adversarial training: the discriminator's logits, samples over time, and mode collapse."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -9,26 +9,28 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
+from facegen_keras.engine.callbacks import grid_pictures
 from facegen_keras.engine.guards import COLLAPSE_RATIO
 from facegen_keras.errors import UserError
 from facegen_keras.figures.curves import read_log
 from facegen_keras.figures.grids import INCH
-from facegen_keras.figures.theme import COLOURS, DASHES, bare, new_axes, panels, styled
+from facegen_keras.figures.theme import COLOURS, DASHES, hide_axes, new_axes, panels, styled
 from facegen_keras.pictures import grid_shape, tile
 
 BINS = 40
-TAIL = 0.5  # percent of the logits at either end that one outlier may not stretch the axis by
+TAIL = 0.5  # per cent of the logits at either end that do not stretch the axis
 
 
 @styled
 def optimal_discriminator(
     x: np.ndarray, real: np.ndarray, fake: np.ndarray, ax: Axes | None = None
 ) -> Figure:
-    """Two densities, and the discriminator that is best against them (Goodfellow et al. 2014,
-    proposition 1): real / (real + fake).
+    """Two densities and their optimal discriminator, real / (real + fake).
+
+    Goodfellow et al. 2014 (arXiv:1406.2661), proposition 1.
 
     Args:
-        x: Where, `(n,)`.
+        x: Positions, `(n,)`.
         real: Density of photos there.
         fake: Density of generated images there.
         ax: Where to draw.
@@ -48,11 +50,11 @@ def optimal_discriminator(
 
 @styled
 def logit_histograms(logits: Mapping[str, np.ndarray], ax: Axes | None = None) -> Figure:
-    """What a discriminator says of several sets of images; above 0 it says "photo".
+    """A discriminator's logits for several sets of images; above 0 means "photo".
 
     Args:
-        logits: By the name of the set, `(n,)` or `(n, 1)`. Values beyond the drawn range count
-            into the first and the last bin.
+        logits: `(n,)` or `(n, 1)` by name of the set. Values beyond the drawn range count into the
+            first and the last bin.
         ax: Where to draw.
     """
     ax = ax or new_axes(5, 2.8)
@@ -83,7 +85,7 @@ def compare_discriminators(logits: Mapping[str, Mapping[str, np.ndarray]]) -> Fi
     """`logit_histograms` of several discriminators, side by side.
 
     Args:
-        logits: By the name of the model, what `logit_histograms` takes.
+        logits: As for `logit_histograms`, by name of the model.
     """
     figure, axes = panels(1, len(logits), 4 * len(logits), 2.8)
     for ax, (name, sets) in zip(axes[0], logits.items(), strict=True):
@@ -101,22 +103,20 @@ def timelapse_strip(
     inch: float = 0.8 * INCH,
     ax: Axes | None = None,
 ) -> Figure:
-    """The same latents through training, one row each: what `ImageGrid` wrote into its folder.
+    """The same latents over a training, one row each, from the pictures that `ImageGrid` wrote.
 
     Args:
-        folder: With `fakes_init.png` and `fakes_epoch0001.png` and so on.
-        faces: Rows: the first so many faces of the grids.
-        pictures: Columns at most, evenly from the first grid to the last.
-        grid: Faces in a grid; 64 is what `ImageGrid` draws by default.
+        folder: With `fakes_init.png`, `fakes_epoch0001.png` and so on.
+        faces: Number of rows: this many of the first faces of each grid.
+        pictures: Maximum number of columns, spread evenly from the first grid to the last.
+        grid: Faces in a grid; `ImageGrid` draws 64 by default.
         inch: Side of one face.
         ax: Where to draw.
 
     Raises:
-        UserError: There is no such picture in the folder.
+        UserError: The folder has no such picture.
     """
-    folder = Path(folder)
-    paths = [folder / "fakes_init.png", *sorted(folder.glob("fakes_epoch*.png"))]
-    paths = [path for path in paths if path.exists()]
+    paths = grid_pictures(folder)
     if not paths:
         raise UserError(f"{folder}: no fakes_init.png or fakes_epoch*.png; train with ImageGrid")
     chosen = np.unique(np.linspace(0, len(paths) - 1, min(pictures, len(paths))).round())
@@ -128,7 +128,7 @@ def timelapse_strip(
     ax = ax or new_axes(len(columns) * inch, rows * inch + 0.2)
     sheet = np.stack(columns, axis=1).reshape(-1, *columns[0].shape[1:])
     ax.imshow(tile(sheet, (len(columns), rows)), interpolation="nearest")
-    bare(ax)
+    hide_axes(ax)
     ax.set_xticks(side * (np.arange(len(columns)) + 0.5), labels)
     ax.xaxis.tick_top()
     ax.tick_params(length=0, labelsize=8)
@@ -141,12 +141,14 @@ def diversity_curves(
     alarm: float = COLLAPSE_RATIO,
     ax: Axes | None = None,
 ) -> Figure:
-    """How different samples are from each other through training, as `CollapseAlarm` logs it.
+    """How much samples differ over a training, as `CollapseAlarm` logs it.
+
+    The logged diversity is a ratio: the samples' variety divided by that of photos.
 
     Args:
-        logs: By the name of the run, its folder, `log.jsonl`, or lines with `diversity` and
+        logs: By name of the run: its folder, its `log.jsonl`, or lines with `diversity` and
             `images_seen`.
-        alarm: The line below which the alarm speaks.
+        alarm: The value below which the alarm warns.
         ax: Where to draw.
 
     Raises:

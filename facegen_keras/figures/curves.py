@@ -1,4 +1,4 @@
-"""What a training logged, as curves."""
+"""Curves of what a training logged."""
 
 import json
 import os
@@ -19,8 +19,8 @@ def read_log(source: str | os.PathLike | Iterable[dict]) -> list[dict]:
         source: The file, its run folder, or lines already read.
 
     Raises:
-        UserError: There is no such file, or a line (but the last, which a running training may
-            be writing) is not JSON.
+        UserError: The file does not exist, or a line is not JSON. The last line may be incomplete,
+            since a running training may be writing it.
     """
     if not isinstance(source, str | os.PathLike):
         return list(source)
@@ -48,10 +48,9 @@ def loss_curves(
     """Losses over training.
 
     Args:
-        source: A run folder, a `log.jsonl`, or its lines as dicts (`History.history` turned
-            around).
+        source: A run folder, a `log.jsonl`, or its lines as dicts (`History.history` transposed).
         names: Keys to draw; by default every one that ends in "loss".
-        against: Key of the horizontal axis; the number of the line where it is missing.
+        against: Key of the horizontal axis; where it is missing, the number of the line.
         ax: Where to draw.
 
     Raises:
@@ -86,12 +85,12 @@ def compare_runs(
 
     Args:
         folders: Run folders.
-        name: Key of their logs; by default the first that all of them have of `val_loss`, `loss`
-            and `generator_loss`.
+        name: Key in their logs; by default the first of `val_loss`, `loss` and `generator_loss`
+            that all of them have.
         ax: Where to draw.
 
     Raises:
-        UserError: A folder has no log, or the runs have no such key in common.
+        UserError: A folder has no log, or the runs do not share such a key.
     """
     logs = {Path(folder).name: read_log(folder) for folder in folders}
     shared = set.intersection(*({k for line in log for k in line} for log in logs.values()))
@@ -111,7 +110,7 @@ def compare_runs(
 
 @styled
 def compare_families(runs: Mapping[str, Iterable[str | os.PathLike]]) -> Figure:
-    """`compare_runs` for each family in a panel of its own: their losses are different things.
+    """`compare_runs` with one panel per family, since their losses are not comparable.
 
     Args:
         runs: Run folders by family.

@@ -1,8 +1,9 @@
-"""Distances between sets of faces: what they measure, what moves them, and who is ahead."""
+"""Distances between sets of faces: what they measure, what changes them, and how models compare."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,22 +12,23 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from facegen_keras.errors import UserError
-from facegen_keras.figures.grids import INCH, image_grid
 from facegen_keras.figures.theme import COLOURS, DASHES, MARKERS, new_axes, panels, styled
 
 if TYPE_CHECKING:
     from facegen_keras.metrics import Report, SampleSizeCurve, Statistics
 
 INTERVAL = 1.96  # standard errors to each side: 95 % of a normal distribution
-APART = 0.07  # of the axis, between two numbers below it
+APART = 0.07  # fraction of the axis between two numbers below it
 REACH = 3.5  # standard deviations of a density that are drawn
+ENDINGS = (".h5", ".keras", ".zip")  # of files that are measured
+PANELS = 4  # numbers side by side in a comparison of models
 
 
 @styled
 def gaussian_pairs(
     pairs: Sequence[tuple[Statistics, Statistics]], labels: tuple[str, str] = ("a", "b")
 ) -> Figure:
-    """Pairs of Gaussians, a panel each, with their Fréchet distance and its two parts.
+    """Pairs of Gaussians, one panel each, with their Fréchet distance and its two terms.
 
     Args:
         pairs: Statistics of one feature (drawn as densities) or of two (as the ellipses of one and
@@ -36,7 +38,8 @@ def gaussian_pairs(
     Raises:
         UserError: More than two features, or no pair.
     """
-    from facegen_keras.metrics import frechet_distance  # SciPy: a training draws no distance
+    # Here, because it imports SciPy, and a training draws no distance.
+    from facegen_keras.metrics import frechet_distance
 
     if not pairs or any(stats.dim > 2 for pair in pairs for stats in pair):
         raise UserError("gaussian_pairs draws pairs of one or two features; give at least one pair")
@@ -77,10 +80,10 @@ def _ellipses(ax: Axes, stats: Statistics, colour: str, dash: Any, label: str) -
 
 @styled
 def point_clouds(clouds: Mapping[str, np.ndarray]) -> Figure:
-    """Sets of points in the plane, a panel each on common axes.
+    """Sets of points in the plane, one panel each, on common axes.
 
     Args:
-        clouds: `(n, 2)` by what is written above.
+        clouds: `(n, 2)` by title.
     """
     options = {"sharex": True, "sharey": True}
     figure, axes = panels(1, len(clouds), 2.3 * len(clouds), 2.6, **options)
@@ -97,22 +100,22 @@ def distortion_curves(
     ylabel: str,
     references: Mapping[str, float] | None = None,
 ) -> Figure:
-    """A distance against the strength of a damage, a panel for each kind of damage.
+    """A distance against the strength of a distortion, one panel per kind of distortion.
 
     Args:
-        curves: Strengths and distances by the damage and its unit; the first strength is the
-            weakest, so that an axis of falling strengths (JPEG's quality) is turned around.
+        curves: Strengths and distances by the name of the distortion with its unit. The first
+            strength is the weakest; where the numbers fall (JPEG quality), the axis is inverted.
         ylabel: Name of the distance.
         references: Distances drawn as horizontal lines in every panel, by name.
     """
     figure, axes = panels(1, len(curves), 2.5 * len(curves), 2.6, sharey=True)
-    for ax, (damage, (strengths, distances)) in zip(axes[0], curves.items(), strict=True):
+    for ax, (distortion, (strengths, distances)) in zip(axes[0], curves.items(), strict=True):
         ax.plot(strengths, distances, marker=MARKERS[0], markersize=4, label=None)
         for number, (name, value) in enumerate((references or {}).items(), 1):
             ax.axhline(value, color=COLOURS[number], linestyle=DASHES[number], label=name)
         if strengths[0] > strengths[-1]:
             ax.invert_xaxis()
-        ax.set_xlabel(damage)
+        ax.set_xlabel(distortion)
     axes[0, 0].set_ylim(bottom=0)  # shared, so only after the last curve
     axes[0, 0].set_ylabel(ylabel)
     if references:
@@ -131,27 +134,27 @@ def sample_size_curves(
     """A distance against the number of images, over 1/n, with the straight line to 1/n = 0.
 
     Args:
-        curves: Of `metrics.distance_by_count`, by name. Bars are one standard deviation of the
-            random parts.
+        curves: From `metrics.distance_by_count`, by name. Bars are one standard deviation over the
+            random subsets.
         ylabel: Name of the distance.
-        truth: The distance of endlessly many images, where it is known.
-        line: Draw the lines; they are wrong for a distance without bias, and with fewer images
-            than features they are only a way to look.
+        truth: The distance in the limit of infinitely many images, where it is known.
+        line: Draw the lines. They are wrong for an unbiased distance, and with fewer images than
+            features the extrapolated value means nothing.
         ax: Where to draw.
     """
     ax = ax or new_axes(4.5, 3)
     counts = np.unique(np.concatenate([curve.counts for curve in curves.values()]))
     for number, (name, curve) in enumerate(curves.items()):
-        look = {"color": COLOURS[number], "marker": MARKERS[number], "markersize": 4, "capsize": 2}
+        style = {"color": COLOURS[number], "marker": MARKERS[number], "markersize": 4, "capsize": 2}
         label = f"{name}; the line ends at {curve.limit:.3g}" if line else name
-        ax.errorbar(1 / curve.counts, curve.values, curve.spread, ls="none", label=label, **look)
+        ax.errorbar(1 / curve.counts, curve.values, curve.spread, ls="none", label=label, **style)
         if line:
             x = np.array([0, 1 / curve.counts[0]])
             dash = DASHES[number]
             ax.plot(x, curve.limit + curve.slope * x, color=COLOURS[number], linestyle=dash)
     if truth is not None:
         ax.axhline(truth, color="0.5", linewidth=1, label=f"truth {truth:.3g}")
-    shown = []  # the largest counts lie close together over 1/n: not all have room for a number
+    shown = []  # over 1/n the largest counts are too close together for all numbers
     for count in counts:
         if 1 / count > APART / counts[0] and all(
             1 / x - 1 / count > APART / counts[0] for x in shown
@@ -167,10 +170,10 @@ def sample_size_curves(
 
 @styled
 def model_comparison(report: Report, keys: Sequence[str] | None = None) -> Figure:
-    """The table of several models as a figure: a panel per number, a line per model.
+    """The table of several models as a figure: one panel per number, one line per model.
 
-    Points with bars of 95 % (1.96 standard errors to each side) where an error is known, and the
-    value written beside them.
+    Points carry their value and, where an error is known, a bar of 95 % (1.96 standard errors to
+    each side).
 
     Args:
         report: A `metrics.Report`.
@@ -182,29 +185,40 @@ def model_comparison(report: Report, keys: Sequence[str] | None = None) -> Figur
     keys = list(keys or report.keys)
     if unknown := [key for key in keys if key not in report.keys]:
         raise UserError(f"{', '.join(unknown)} was not measured; there are {report.keys}")
-    names = [evaluation.name for evaluation in report.evaluations]
-    size = (1.2 + 2.1 * len(keys), 0.9 + 0.42 * len(names))
-    figure, axes = panels(1, len(keys), *size, sharey=True)
-    for ax, key in zip(axes[0], keys, strict=True):
+    names = [_without_folder(evaluation.name) for evaluation in report.evaluations]
+    columns = min(PANELS, len(keys))
+    rows = -(-len(keys) // columns)
+    size = (1.2 + 2.1 * columns, (0.9 + 0.42 * len(names)) * rows)
+    figure, axes = panels(rows, columns, *size, sharey=True)
+    for ax, key in zip(axes.flat, keys, strict=False):
         for row, evaluation in enumerate(report.evaluations):
-            number = evaluation.numbers.get(key)
-            if number is None:
-                continue
-            bar = INTERVAL * (number.error or 0.0)
-            mark = MARKERS[row % len(MARKERS)]
-            ax.errorbar(number.value, row, xerr=bar, color="black", marker=mark, ms=5, capsize=3)
-            digits = f"{number.value:.3f}" if abs(number.value) < 10 else f"{number.value:.1f}"
-            digits = digits.removeprefix("-") if float(digits) == 0 else digits
-            ax.annotate(digits, (number.value, row), (0, 7), ha="center", fontsize=8,
-                        textcoords="offset points")  # fmt: skip
+            if number := evaluation.numbers.get(key):
+                _draw_number(ax, row, number.value, number.error)
         lower = next(e.numbers[key].lower_is_better for e in report.evaluations if key in e.numbers)
         ax.set_title(f"{report.label(key)}\n{'lower' if lower else 'higher'} is better", fontsize=8)
         ax.margins(x=0.25)
         ax.locator_params(axis="x", nbins=4)
         ax.grid(False, axis="y")
+    for ax in axes.flat[len(keys) :]:
+        ax.axis("off")
     axes[0, 0].set_yticks(range(len(names)), names)
     axes[0, 0].set_ylim(len(names) - 0.5, -0.7)
     return figure
+
+
+def _draw_number(ax: Axes, row: int, value: float, error: float | None) -> None:
+    marker = MARKERS[row % len(MARKERS)]
+    bar = INTERVAL * (error or 0.0)
+    ax.errorbar(value, row, xerr=bar, color="black", marker=marker, ms=5, capsize=3)
+    digits = f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
+    digits = digits.removeprefix("-") if float(digits) == 0 else digits
+    ax.annotate(digits, (value, row), (0, 7), ha="center", fontsize=8, textcoords="offset points")
+
+
+def _without_folder(name: str) -> str:
+    """The stem of a model's or archive's path; any other name as it is."""
+    path = Path(name)
+    return path.stem if path.suffix in ENDINGS else path.name or name
 
 
 @styled
@@ -216,84 +230,38 @@ def distance_against_compute(
     floor_label: str = "photos against photos",
     ax: Axes | None = None,
 ) -> Figure:
-    """What a distance cost: a point per model over its compute, on a logarithmic axis.
+    """A distance against the compute it cost: one point per model, on a logarithmic axis.
 
     Args:
         models: Compute and distance by name. A distance with an `.error` (`metrics.Estimate`) gets
             a bar of 95 %.
         ylabel: Name of the distance.
-        xlabel: What the compute is.
-        floor: The best that can be asked for, such as the distance of photos from photos.
-        floor_label: Its name.
+        xlabel: Name of the compute.
+        floor: The best possible value, such as the distance of photos from photos.
+        floor_label: Name of that value.
         ax: Where to draw.
 
     Raises:
-        UserError: No model, or a compute that is not above zero.
+        UserError: No model is given, or a compute is not above zero.
     """
     if not models or min(compute for compute, _ in models.values()) <= 0:
-        raise UserError("distance against compute: give at least one model, and computes above 0")
+        raise UserError(
+            "distance against compute: give at least one model, each with a compute above 0"
+        )
     ax = ax or new_axes(5, 3.2)
     for number, (name, (compute, distance)) in enumerate(models.items()):
-        look = {"color": COLOURS[number % 7], "marker": MARKERS[number % 7], "markersize": 7}
+        style = {"color": COLOURS[number % 7], "marker": MARKERS[number % 7], "markersize": 7}
         error = getattr(distance, "error", None)
         bar = None if error is None else INTERVAL * error
-        ax.errorbar(compute, distance, bar, ls="none", capsize=3, label=name, **look)
+        ax.errorbar(compute, distance, bar, ls="none", capsize=3, label=name, **style)
     if floor is not None:
         ax.axhline(floor, color="0.4", linestyle=DASHES[2], label=floor_label)
     ax.set_xscale("log")
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
-    ax.xaxis.set_minor_formatter(NullFormatter())  # or labels of a short axis run into each other
+    ax.xaxis.set_minor_formatter(NullFormatter())  # labels of a short axis would overlap
     ax.margins(x=0.3)
     ax.set_ylim(bottom=0, top=1.15 * max(float(value) for _, value in models.values()))
     ax.set_xlabel(xlabel)
     ax.set_ylabel(ylabel)
-    ax.legend()
-    return ax.figure
-
-
-@styled
-def nearest_photos(
-    samples: np.ndarray,
-    photos: Any,
-    indices: np.ndarray,
-    distances: np.ndarray,
-    inch: float = INCH,
-) -> Figure:
-    """Samples, each beside the training photos nearest to it, with their distances.
-
-    Args:
-        samples: uint8 `(n, height, width, 3)`, a row each.
-        photos: What `indices` count: `Faces` or uint8 images.
-        indices, distances: `(n, k)`, nearest first, as `metrics.Memorisation` holds them.
-        inch: Side of one image.
-    """
-    images, titles = [], []
-    for sample, found, apart in zip(samples, indices, distances, strict=True):
-        images += [sample, *(photos[int(index)] for index in found)]
-        titles += ["sample", *(f"{distance:.2f}" for distance in apart)]
-    return image_grid(np.stack(images), titles, columns=1 + np.shape(indices)[1], inch=inch)
-
-
-@styled
-def nearest_distances(
-    distances: Mapping[str, np.ndarray], threshold: float | None = None, ax: Axes | None = None
-) -> Figure:
-    """How close each set comes to the training photos: cumulative shares, a line per set.
-
-    Args:
-        distances: Distance of each image to its nearest training photo, `(n,)` by name.
-        threshold: Below it an image is called close; a vertical line.
-        ax: Where to draw.
-    """
-    ax = ax or new_axes(5, 3.2)
-    for name, values in distances.items():
-        values = np.sort(values)
-        share = np.arange(1, len(values) + 1) / len(values)
-        ax.step([values[0], *values], [0, *(100 * share)], where="post", label=name)
-    if threshold is not None:
-        ax.axvline(threshold, color="0.4", linewidth=1, label="close: left of this line")
-    ax.set_xlabel("distance to the nearest training photo")
-    ax.set_ylabel("% of the images")
-    ax.set_ylim(0, 102)
     ax.legend()
     return ax.figure

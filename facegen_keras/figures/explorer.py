@@ -1,7 +1,7 @@
-"""Looking around in a generator with sliders; notebook 05 ends with it.
+"""Explore a generator with sliders; notebook 05 ends with it.
 
-The sliders need a notebook and ipywidgets (the extra `notebooks`). Without them the same picture
-comes as a figure, and a notebook that is only read shows that figure in place of the sliders.
+The sliders need a notebook and ipywidgets (the extra `notebooks`). Elsewhere `explore` returns the
+same pictures as a figure, and a stored notebook shows that figure in place of the sliders.
 """
 
 import base64
@@ -13,32 +13,31 @@ import numpy as np
 from PIL import Image
 
 from facegen_keras.generate.generator import Generator
-from facegen_keras.generate.walks import interpolate
-from facegen_keras.inference import latents, to_uint8
 from facegen_keras.pictures import tile
 
-WALK = 6  # faces of the way, under three of twice their size
-WIDTH = 640  # of the picture, in pixels of the screen
+WALK = 6  # faces of a walk, drawn below three faces of twice their size
+WIDTH = 640  # of the picture, in screen pixels
 PSI = 0.7  # truncation at the start: fewer odd faces
 
 
 def explore(generator: Generator, seed: int = 0, other: int = 1) -> Any:
-    """Sliders for the faces of a generator and the ways between two of them.
+    """Sliders for the faces of a generator and the walks between two of them.
 
-    For every family: two seeds and a position between their faces. For a StyleGAN2 also truncation
-    ψ, and which layers go from the first face's style to the second's: all of them interpolate,
-    some of them at the end of the way mix styles.
+    Every family has two seeds and a position between their faces. A StyleGAN2 also has truncation
+    ψ and a range of layers that move from the first face's style to the second's. With all layers
+    the walk interpolates; with some of them, its end mixes styles.
 
     Args:
         generator: As from `load_generator`.
-        seed, other: Seeds at the start.
+        seed: Of the first face, at the start.
+        other: Of the second face, at the start.
 
     Returns:
-        An ipywidgets widget to end a cell with, or a Matplotlib figure where there is no notebook
-        or ipywidgets is not installed.
+        An ipywidgets widget to end a cell with, or a Matplotlib figure outside of notebooks and
+        where ipywidgets is not installed.
 
     Raises:
-        UserError: A seed is none.
+        UserError: A seed is invalid.
     """
     figure = walks_figure(generator, seed, other)
     if not _in_notebook():
@@ -58,48 +57,48 @@ def walk_between(
     psi: float = PSI,
     layers: Iterable[int] | None = None,
 ) -> np.ndarray:
-    """Faces on the way from one seed's to another's: uint8 (positions, height, width, 3).
+    """Faces between the faces of two seeds: uint8 `(positions, height, width, 3)`.
 
     Args:
         generator: Of any family.
-        seed, other: Ends of the way.
-        positions: From 0, the first face, to 1.
+        seed: Of the first face.
+        other: Of the last face.
+        positions: From 0, the first face, to 1, the last.
         psi: Truncation, of a StyleGAN2.
-        layers: Layers of a StyleGAN2 whose style goes along; None: all.
+        layers: Layers of a StyleGAN2 whose style moves; None: all.
 
     Raises:
         UserError: A seed or an option has an impossible value.
     """
-    positions = np.asarray(list(positions), "float32")
-    ends = latents([seed, other], generator.latent_dim)
-    if not hasattr(generator, "mapping"):
-        return to_uint8(generator(interpolate(ends[0], ends[1], positions)))
-    first, second = generator.styles(generator.mapping(ends), psi)
-    moving = np.zeros((generator.layers, 1), "float32")
-    moving[list(range(generator.layers) if layers is None else layers)] = 1
-    styles = first + positions[:, None, None] * moving * (second - first)
-    return to_uint8(generator.synthesis(styles))
+    options = {"truncation_psi": psi, "layers": layers} if generator.layers else {}
+    return generator.walk_between(seed, other, positions, **options)
 
 
 def walks_figure(generator: Generator, seed: int = 0, other: int = 1) -> Any:
-    """What the sliders reach, without them: ways between two faces, as a figure.
+    """The walks that the sliders reach, as a Matplotlib figure.
 
-    One way for a plain family; for a StyleGAN2 one with all layers, one with the coarse layers and
-    one with the fine ones.
+    A plain family has one walk. A StyleGAN2 has three: with all layers, with the coarse ones and
+    with the fine ones.
+
+    Args:
+        generator: Of any family.
+        seed: Start of the walks.
+        other: End of the walks.
+
+    Raises:
+        UserError: A seed is invalid.
     """
     from facegen_keras import figures
 
+    walks: dict[str, range | None] = {f"seed {seed} to {other}": None}
+    if generator.layers:
+        half, last = generator.layers // 2, generator.layers - 1
+        coarse, fine = range(half), range(half, generator.layers)
+        walks = {"all layers": None, f"layers 0-{half - 1}": coarse, f"layers {half}-{last}": fine}
     positions = np.linspace(0, 1, WALK)
-    ways: dict[str, Iterable[int] | None] = {"all layers": None}
-    if hasattr(generator, "mapping"):
-        half = generator.layers // 2
-        ways[f"layers 0-{half - 1}"] = range(half)
-        ways[f"layers {half}-{generator.layers - 1}"] = range(half, generator.layers)
-    else:
-        ways = {f"seed {seed} to {other}": None}
-    table = [walk_between(generator, seed, other, positions, layers=way) for way in ways.values()]
+    table = [walk_between(generator, seed, other, positions, layers=x) for x in walks.values()]
     columns = [f"seed {seed}", *[f"{p:.2f}" for p in positions[1:-1]], f"seed {other}"]
-    return figures.face_table(np.stack(table), list(ways), columns)
+    return figures.face_table(np.stack(table), list(walks), columns)
 
 
 def panel(
@@ -110,17 +109,28 @@ def panel(
     psi: float = PSI,
     layers: Iterable[int] | None = None,
 ) -> np.ndarray:
-    """What the sliders show: first face, face at the position, second face; under them the way.
+    """The sliders' picture: first face, face at the position, second face; below them the walk.
+
+    Args:
+        generator: Of any family.
+        seed: Of the first face.
+        other: Of the second face.
+        position: From 0, the first face, to 1.
+        psi: Truncation, of a StyleGAN2.
+        layers: Layers of a StyleGAN2 whose style moves; None: all.
 
     Returns:
-        uint8 (3 * height, WALK * width, 3).
+        uint8 `(3 * height, WALK * width, 3)`.
+
+    Raises:
+        UserError: A seed or an option has an impossible value.
     """
     layers = None if layers is None else list(layers)
     positions = [*np.linspace(0, 1, WALK), position]
-    *way, here = walk_between(generator, seed, other, positions, psi, layers)
+    *walk, here = walk_between(generator, seed, other, positions, psi, layers)
     (second,) = walk_between(generator, seed, other, [1.0], psi)
-    large = tile(np.stack([way[0], here, second]), (3, 1)).repeat(2, axis=0).repeat(2, axis=1)
-    strip = tile(np.stack(way), (WALK, 1))
+    large = tile(np.stack([walk[0], here, second]), (3, 1)).repeat(2, axis=0).repeat(2, axis=1)
+    strip = tile(np.stack(walk), (WALK, 1))
     return np.concatenate([large, strip])
 
 
@@ -143,7 +153,7 @@ def _widget(ipywidgets: Any, generator: Generator, seed: int, other: int, figure
     controls["position"] = ipywidgets.FloatSlider(
         0.5, min=0, max=1, step=0.05, description="position", **slider
     )
-    if hasattr(generator, "mapping"):
+    if generator.layers:
         last = generator.layers - 1
         controls["psi"] = ipywidgets.FloatSlider(
             PSI, min=-1, max=1.5, step=0.05, description="truncation ψ", **slider
@@ -169,7 +179,7 @@ def _widget(ipywidgets: Any, generator: Generator, seed: int, other: int, figure
 
 
 def _in_notebook() -> bool:
-    """Whether an IPython kernel, rather than a script or a terminal, runs this."""
+    """Whether this runs in an IPython kernel and not in a script or a terminal."""
     try:
         from IPython import get_ipython
     except ImportError:

@@ -1,4 +1,4 @@
-"""A set of faces before any training: what is in it, its averages, its eigenfaces, its pixels."""
+"""A set of faces before any training: its files, averages, eigenfaces and pixels."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,9 +9,8 @@ from matplotlib.ticker import StrMethodFormatter
 
 from facegen_keras.data.doctor import Diagnosis
 from facegen_keras.errors import UserError
-from facegen_keras.figures.grids import INCH, image_grid
-from facegen_keras.figures.theme import COLOURS, bare, new_axes, panels, styled
-from facegen_keras.pictures import tile
+from facegen_keras.figures.grids import image_grid
+from facegen_keras.figures.theme import COLOURS, new_axes, panels, styled
 
 MOST_BARS = 8
 
@@ -23,10 +22,10 @@ def named_bars(
     """Horizontal bars with their values written beside them, in the order given from the top.
 
     Args:
-        values: By name. Whole numbers are written whole; numbers with an `.error`
+        values: By name. Integers are written in full; numbers with an `.error`
             (`metrics.Estimate`) get a bar of one standard error to each side.
         xlabel: What is counted or measured.
-        most: Draw only the first so many; the others become one bar, their sum, if whole.
+        most: Number of bars to draw. Further integers are summed into one more bar.
         ax: Where to draw.
 
     Raises:
@@ -55,10 +54,10 @@ def named_bars(
 
 @styled
 def diagnosis_bars(diagnosis: Diagnosis) -> Figure:
-    """What the doctor saw: sizes, modes, and what training makes of the files.
+    """What the data set doctor found: sizes, modes, and how many files training can use.
 
     Args:
-        diagnosis: Of `data.doctor.examine`.
+        diagnosis: As `data.doctor.examine` returns it.
 
     Raises:
         UserError: There was no file.
@@ -73,7 +72,7 @@ def diagnosis_bars(diagnosis: Diagnosis) -> Figure:
     for ax, (title, part) in zip(axes[0], parts.items(), strict=True):
         named_bars(part, "files", ax=ax)
         ax.set_title(title)
-        # Bars as thick in the panel with one as in the panel with eight.
+        # The same thickness in a panel with one bar as in a panel with eight.
         ax.set_ylim(max(longest, 2) - 0.4, -0.6)
     return figure
 
@@ -85,12 +84,12 @@ def value_histogram(
     bins: int = 40,
     ax: Axes | None = None,
 ) -> Figure:
-    """One histogram per set, over common bins, as shares: sets of unlike size can be compared.
+    """One histogram per set, over common bins, in per cent: sets of different sizes compare.
 
     Args:
         values: `(n,)`, or several such arrays by name.
         xlabel: What was measured, with its unit.
-        bins: Their number.
+        bins: Number of bins.
         ax: Where to draw.
 
     Raises:
@@ -102,8 +101,8 @@ def value_histogram(
     edges = np.histogram_bin_edges(np.concatenate(list(sets.values())), bins)
     ax = ax or new_axes(5, 3)
     for name, group in sets.items():
-        share = 100 * np.histogram(group, edges)[0] / len(group)
-        ax.step(edges, [*share, share[-1]], where="post", label=name)
+        percent = 100 * np.histogram(group, edges)[0] / len(group)
+        ax.step(edges, [*percent, percent[-1]], where="post", label=name)
     ax.set_xlabel(xlabel)
     ax.set_ylabel("% of the faces")
     ax.set_ylim(bottom=0)
@@ -136,7 +135,7 @@ def mean_and_std(mean: np.ndarray, std: np.ndarray) -> Figure:
 
     Args:
         mean: `(height, width, 3)`, 0 to 255.
-        std: Standard deviation of each pixel over the faces, same shape; drawn as the mean over
+        std: Standard deviation of each pixel over the faces, same shape. Drawn as the mean over
             the colours, in grey levels.
     """
     figure, axes = panels(1, 2, 5.6, 2.6)
@@ -153,16 +152,16 @@ def mean_and_std(mean: np.ndarray, std: np.ndarray) -> Figure:
 
 @styled
 def eigenface_grid(components: np.ndarray, share: np.ndarray, columns: int = 8) -> Figure:
-    """Eigenfaces around middle grey, each stretched to the full range.
+    """Eigenfaces around mid-grey, each stretched to the full range.
 
     Args:
         components: `(k, height, width, 3)`, of either sign.
-        share: Explained share of the variance `(k,)`, written above.
-        columns: Of the grid.
+        share: Explained fraction of the variance `(k,)`, written above.
+        columns: Images in a row.
     """
     most = np.abs(components).max(axis=(1, 2, 3), keepdims=True)
     images = np.rint(127.5 + 127.5 * components / np.maximum(most, 1e-12)).astype(np.uint8)
-    titles = [f"{number}: {100 * part:.2g}%" for number, part in enumerate(share, 1)]
+    titles = [f"{number}: {100 * explained:.2g}%" for number, explained in enumerate(share, 1)]
     return image_grid(images, titles, columns)
 
 
@@ -170,11 +169,11 @@ def eigenface_grid(components: np.ndarray, share: np.ndarray, columns: int = 8) 
 def explained_variance(
     curves: Mapping[str, np.ndarray], levels: Sequence[float] = (), ax: Axes | None = None
 ) -> Figure:
-    """Explained share of the variance by the number of components, which is on a log scale.
+    """Explained fraction of the variance by the number of components, on a log scale.
 
     Args:
-        curves: Cumulative shares `(k,)` by name: entry j is for j + 1 components.
-        levels: Shares at which the first curve gets a mark with its number of components.
+        curves: Cumulative fractions `(k,)` by name: entry j is for j + 1 components.
+        levels: Fractions at which the first curve gets a mark with its number of components.
         ax: Where to draw.
     """
     ax = ax or new_axes(5.5, 3.3)
@@ -197,36 +196,11 @@ def explained_variance(
 
 
 @styled
-def image_rows(
-    rows: Mapping[str, np.ndarray], inch: float = INCH, ax: Axes | None = None
-) -> Figure:
-    """Rows of images with a name in front: the same faces, treated in several ways.
-
-    Args:
-        rows: uint8 `(n, height, width, 3)` by name, all of one shape.
-        inch: Side of one image.
-        ax: Where to draw.
-
-    Raises:
-        UserError: The rows differ in shape.
-    """
-    shapes = {np.shape(images) for images in rows.values()}
-    if len(shapes) != 1:
-        raise UserError(f"rows of shapes {sorted(shapes)}: expected one shape for all")
-    ((count, height, _, _),) = shapes
-    ax = ax or new_axes(count * inch + 1.2, len(rows) * inch)
-    ax.imshow(tile(np.concatenate(list(rows.values())), (count, len(rows))))
-    bare(ax)
-    ax.set_yticks([height * (row + 0.5) for row in range(len(rows))], list(rows))
-    return ax.figure
-
-
-@styled
 def power_spectra(spectra: Mapping[str, np.ndarray], ax: Axes | None = None) -> Figure:
     """Mean power by spatial frequency up to half a cycle per pixel, both on log scales.
 
     Args:
-        spectra: Of `data.aliasing.radial_power`, `(side // 2,)` each, by name.
+        spectra: From `data.aliasing.radial_power`, `(side // 2,)` each, by name.
         ax: Where to draw.
     """
     ax = ax or new_axes(5.5, 3.5)

@@ -1,16 +1,17 @@
-"""Faces on a page."""
+"""Faces on a page: grids, rows and tables with headings."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 
 from facegen_keras.errors import UserError
-from facegen_keras.figures.theme import new_axes, panels, styled
+from facegen_keras.figures.theme import hide_axes, new_axes, new_figure, styled
 from facegen_keras.pictures import grid_shape, tile
 
 INCH = 1.1  # side of one face in a grid
+CELL = 0.36 * INCH  # tables have more faces than grids, and a notebook has many tables
 
 
 @styled
@@ -21,16 +22,18 @@ def image_grid(
     title: str | None = None,
     inch: float = INCH,
     ax: Axes | None = None,
-) -> Figure:
+    into: FigureBase | None = None,
+) -> FigureBase:
     """Faces in rows.
 
     Args:
-        images: uint8 (n, height, width, 3).
-        titles: One per image, above it; only without `ax`.
-        columns: By default the squarest grid.
-        title: Above the whole.
+        images: uint8 `(n, height, width, 3)`.
+        titles: One per image, above it; not with `ax`.
+        columns: Images in a row; by default the squarest grid.
+        title: Above the whole grid.
         inch: Side of one image.
         ax: Draw the grid as one picture here.
+        into: With titles: draw into this figure or subfigure.
 
     Raises:
         UserError: The images are not uint8 RGB, or there are more or fewer titles than images.
@@ -48,7 +51,8 @@ def image_grid(
         return ax.figure
     if len(titles) != len(images):
         raise UserError(f"{len(titles)} titles for {len(images)} images: expected one each")
-    figure, axes = panels(rows, columns, columns * inch, rows * (inch + 0.25))
+    figure = into or new_figure(columns * inch, rows * (inch + 0.25))
+    axes = figure.subplots(rows, columns, squeeze=False)
     for index, cell in enumerate(axes.flat):
         cell.axis("off")
         if index < len(images):
@@ -57,3 +61,114 @@ def image_grid(
     if title:
         figure.suptitle(title)
     return figure
+
+
+@styled
+def image_rows(
+    rows: Mapping[str, np.ndarray], inch: float = INCH, ax: Axes | None = None
+) -> Figure:
+    """Named rows of images: the same faces, treated in several ways.
+
+    Args:
+        rows: uint8 `(n, height, width, 3)` by name, all of one shape.
+        inch: Side of one image.
+        ax: Where to draw.
+
+    Raises:
+        UserError: The rows differ in shape.
+    """
+    shapes = {np.shape(images) for images in rows.values()}
+    if len(shapes) != 1:
+        raise UserError(f"rows of shapes {sorted(shapes)}: expected one shape for all")
+    table = np.stack(list(rows.values()))
+    ax = ax or new_axes(table.shape[1] * inch + 1.2, len(table) * inch)
+    return face_table(table, list(rows), ax=ax)
+
+
+@styled
+def face_table(
+    images: np.ndarray,
+    rows: Sequence[object] | None = None,
+    columns: Sequence[object] | None = None,
+    row_title: str | None = None,
+    column_title: str | None = None,
+    inch: float = CELL,
+    ax: Axes | None = None,
+) -> Figure:
+    """Faces in rows and columns, each with a heading.
+
+    Args:
+        images: uint8 `(rows, columns, height, width, 3)`.
+        rows: Headings of the rows, written with `str`.
+        columns: Headings of the columns, written with `str`.
+        row_title: What the rows' headings are.
+        column_title: What the columns' headings are.
+        inch: Width of one face.
+        ax: Where to draw.
+
+    Raises:
+        UserError: The images do not form a table, or the headings do not fit it.
+    """
+    images = checked_table(images, rows, columns)
+    count, across, height, width, _ = images.shape
+    ax = ax or new_axes(across * inch + 1.0, (count * height / width) * inch + 0.5)
+    ax.imshow(tile(images.reshape(-1, height, width, 3), (across, count)))
+    hide_axes(ax)
+    add_headings(
+        ax,
+        ([width * (i + 0.5) - 0.5 for i in range(across)], columns, column_title),
+        ([height * (i + 0.5) - 0.5 for i in range(count)], rows, row_title),
+    )
+    return ax.figure
+
+
+def checked_table(
+    images: np.ndarray, rows: Sequence[object] | None, columns: Sequence[object] | None
+) -> np.ndarray:
+    """The images of a table.
+
+    Args:
+        images: uint8 `(rows, columns, height, width, 3)`.
+        rows: Headings, or None.
+        columns: Headings, or None.
+
+    Raises:
+        UserError: The images do not form a table, or the headings do not fit it.
+    """
+    images = np.asarray(images)
+    if images.ndim != 5 or images.shape[-1] != 3 or images.dtype != np.uint8:
+        raise UserError(
+            f"a table of shape {images.shape}, {images.dtype}: "
+            "expected uint8 (rows, columns, height, width, 3)"
+        )
+    for name, headings, count in (
+        ("rows", rows, images.shape[0]),
+        ("columns", columns, images.shape[1]),
+    ):
+        if headings is not None and len(headings) != count:
+            raise UserError(f"{len(headings)} headings for {count} {name}: expected one each")
+    return images
+
+
+def add_headings(ax: Axes, across: tuple, down: tuple) -> None:
+    """Write the headings of columns and rows.
+
+    Args:
+        ax: Where the table is.
+        across: Of the columns: positions in pixels, words or None, title or None.
+        down: The same for the rows.
+    """
+    ax.tick_params(pad=2)
+    positions, words, title = across
+    if words is not None:
+        ax.xaxis.tick_top()
+        ax.set_xticks(positions, [str(word) for word in words])
+        ax.tick_params(length=0)
+    if title:
+        ax.xaxis.set_label_position("top")
+        ax.set_xlabel(title)
+    positions, words, title = down
+    if words is not None:
+        ax.set_yticks(positions, [str(word) for word in words])
+    if title:
+        ax.set_ylabel(title)

@@ -1,5 +1,4 @@
-"""What StyleGAN2's latent space does to a face: tables of pictures, and the measurements beside
-them."""
+"""What StyleGAN2's latent space does to a face: tables of faces, and measurements."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,48 +7,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from facegen_keras.errors import UserError
-from facegen_keras.figures.grids import INCH
-from facegen_keras.figures.theme import COLOURS, DASHES, MARKERS, bare, new_axes, panels, styled
+from facegen_keras.figures.grids import CELL, add_headings, checked_table, face_table
+from facegen_keras.figures.theme import (
+    COLOURS,
+    DASHES,
+    MARKERS,
+    hide_axes,
+    new_axes,
+    panels,
+    styled,
+)
 from facegen_keras.generate.projection import Projection
-from facegen_keras.pictures import tile
 
-CELL = 0.36 * INCH  # tables have more faces than grids, and a notebook has many tables
-GAP = 0.12  # of a face, between the unmixed faces and the matrix of mixed ones
-
-
-@styled
-def face_table(
-    images: np.ndarray,
-    rows: Sequence[object] | None = None,
-    columns: Sequence[object] | None = None,
-    row_title: str | None = None,
-    column_title: str | None = None,
-    inch: float = CELL,
-    ax: Axes | None = None,
-) -> Figure:
-    """Faces in rows and columns with a heading each.
-
-    Args:
-        images: uint8 (rows, columns, height, width, 3).
-        rows, columns: Headings, written with `str`.
-        row_title, column_title: What the headings are.
-        inch: Width of one face.
-        ax: Where to draw.
-
-    Raises:
-        UserError: The images are no table, or the headings do not fit it.
-    """
-    images = _checked(images, rows, columns)
-    count, across, height, width, _ = images.shape
-    ax = ax or new_axes(across * inch + 1.0, (count * height / width) * inch + 0.5)
-    ax.imshow(tile(images.reshape(-1, height, width, 3), (across, count)))
-    bare(ax)
-    _headings(
-        ax,
-        ([width * (i + 0.5) - 0.5 for i in range(across)], columns, column_title),
-        ([height * (i + 0.5) - 0.5 for i in range(count)], rows, row_title),
-    )
-    return ax.figure
+GAP = 0.12  # fraction of a face, between the unmixed faces and the matrix of mixed ones
 
 
 @styled
@@ -60,19 +30,19 @@ def style_mix_matrix(
     layers: str = "some layers",
     ax: Axes | None = None,
 ) -> Figure:
-    """The matrix of mixed styles, its unmixed faces set apart (Karras et al. 2019, figure 3).
+    """Mixed styles, with a gap after the unmixed faces (Karras et al. 2019, figure 3).
 
     Args:
-        matrix: uint8 (rows + 1, columns + 1, height, width, 3), as `latent.style_mix` gives it.
+        matrix: uint8 `(rows + 1, columns + 1, height, width, 3)`, from `w_space.style_mix`.
         rows: Seeds of the faces that are changed.
         columns: Seeds of the faces that styles are taken from.
-        layers: Which layers are from the column, for the title, such as `"layers 0-3"`.
+        layers: The layers taken from the column, for the title, such as `"layers 0-3"`.
         ax: Where to draw.
 
     Raises:
         UserError: The matrix does not fit the seeds.
     """
-    matrix = _checked(matrix, [None, *rows], [None, *columns])
+    matrix = checked_table(matrix, [None, *rows], [None, *columns])
     down, across, height, width, _ = matrix.shape
     gap_y, gap_x = round(GAP * height), round(GAP * width)
     sheet = np.full((down * height + gap_y, across * width + gap_x, 3), 255, np.uint8)
@@ -83,8 +53,8 @@ def style_mix_matrix(
             sheet[top : top + height, left : left + width] = image
     ax = ax or new_axes(across * CELL + 0.9, down * height / width * CELL + 0.6)
     ax.imshow(sheet)
-    bare(ax)
-    _headings(
+    hide_axes(ax)
+    add_headings(
         ax,
         ([x + width / 2 for x in lefts[1:]], columns, f"{layers} from seed"),
         ([y + height / 2 for y in tops[1:]], rows, "the other layers from seed"),
@@ -102,7 +72,7 @@ def truncation_table(
     """Each face at several truncations.
 
     Args:
-        faces: uint8 (seeds, psis, height, width, 3), as `latent.truncation_sweep` gives them.
+        faces: uint8 `(seeds, psis, height, width, 3)`, from `w_space.truncation_sweep`.
         psis: Truncation ψ of each column.
         seeds: Of the rows.
         ax: Where to draw.
@@ -121,18 +91,20 @@ def quality_against_diversity(
     photos: float | None = None,
     ax: Axes | None = None,
 ) -> Figure:
-    """What truncation trades: one point per ψ, joined in their order.
+    """The trade-off of truncation: one point per ψ, joined in their order.
 
     Args:
-        psis: Truncations.
-        diversity, quality: Measured at each; numbers with an `.error` (`metrics.Estimate`) get
-            bars of one standard error.
-        diversity_label, quality_label: What was measured, for the axes.
+        psis: Values of truncation ψ.
+        diversity: Measured at each ψ. Numbers with an `.error` (`metrics.Estimate`) get bars of one
+            standard error.
+        quality: Measured at each ψ, likewise.
+        diversity_label: What was measured as diversity, for the axis.
+        quality_label: What was measured as quality, for the axis.
         photos: Diversity of the photos, as a vertical line.
         ax: Where to draw.
 
     Raises:
-        UserError: There are not as many measurements as truncations.
+        UserError: The numbers of measurements and of truncations differ.
     """
     if not len(psis) == len(diversity) == len(quality) or not len(psis):
         raise UserError(
@@ -157,12 +129,12 @@ def quality_against_diversity(
 def noise_effect(
     faces: Mapping[str, np.ndarray], deviation: np.ndarray, labels: Sequence[object] | None = None
 ) -> Figure:
-    """The same faces under several noises, and where the noise changes them.
+    """The same faces with different noise inputs, and where the noise changes them.
 
     Args:
-        faces: uint8 (n, height, width, 3) by what was done, a column each.
-        deviation: Standard deviation of the pixels over many noises, (n, height, width), grey
-            levels; the last column.
+        faces: uint8 `(n, height, width, 3)` by name of the noise, one column each.
+        deviation: Standard deviation of the pixels over many noise inputs, `(n, height, width)`, in
+            grey levels; the last column.
         labels: Of the n rows.
 
     Raises:
@@ -170,7 +142,7 @@ def noise_effect(
     """
     names = list(faces)
     images = np.stack([np.asarray(faces[name]) for name in names], axis=1)
-    images = _checked(images, labels, names)
+    images = checked_table(images, labels, names)
     count, across, height, width, _ = images.shape
     if deviation.shape != (count, height, width):
         raise UserError(f"deviation of shape {deviation.shape}: expected {(count, height, width)}")
@@ -181,7 +153,7 @@ def noise_effect(
     left, right = axes[0]
     face_table(images, labels, names, ax=left)
     shown = right.imshow(np.concatenate(list(deviation)), vmin=0)
-    bare(right)
+    hide_axes(right)
     right.set_title("deviation", fontsize=9)
     figure.colorbar(shown, ax=right, label="grey levels")
     return figure
@@ -196,14 +168,14 @@ def direction_table(
     inch: float = CELL,
     ax: Axes | None = None,
 ) -> Figure:
-    """One face moved along directions of its latent, a direction a row.
+    """One face moved along directions of its latent, one row per direction.
 
     Args:
-        faces: uint8 (directions, steps, height, width, 3), as `latent.along` and
-            `attributes.along` give them.
-        steps: How far.
-        names: Of the directions; their numbers by default.
-        unit: Of the steps: standard deviations by default.
+        faces: uint8 `(directions, steps, height, width, 3)`, from `w_space.traverse_w` or
+            `attributes.traverse_latent`.
+        steps: Distance of each column.
+        names: Of the directions; by default their numbers.
+        unit: Of the steps; by default standard deviations.
         inch: Width of one face.
         ax: Where to draw.
     """
@@ -217,13 +189,13 @@ def direction_table(
 def projection_steps(
     photo: np.ndarray, found: Projection, space: str | None = None, shown: int = 3
 ) -> Figure:
-    """A photo, where its search in w began, what it passed and found, and the loss on the way.
+    """A photo, the faces of its projection, and the loss.
 
     Args:
-        photo: uint8 (height, width, 3).
-        found: Of `projection.project`.
-        space: Of the search, for the title.
-        shown: Pictures between the start and the end.
+        photo: uint8 `(height, width, 3)`.
+        found: From `projection.project`.
+        space: Of the search, for the label.
+        shown: Faces drawn between the start and the result.
     """
     count = len(found.frames)
     between = np.linspace(0, count - 1, shown + 2).astype(int)[1:-1]
@@ -247,13 +219,13 @@ def projection_steps(
 
 @styled
 def growing_stages(stages: Mapping[object, np.ndarray]) -> Figure:
-    """Samples of each stage of progressive growing, a stage a row, all drawn at one size.
+    """Samples of each stage of progressive growing, one row per stage, all drawn at one size.
 
     Args:
-        stages: uint8 (n, side, side, 3) by name, such as `"8×8"`; sides that divide the largest.
+        stages: uint8 `(n, side, side, 3)` by name, such as `"8×8"`. Every side divides the largest.
 
     Raises:
-        UserError: There is no stage, or a side does not divide the largest.
+        UserError: No stage is given, or a side does not divide the largest.
     """
     if not stages:
         raise UserError("no stage to draw")
@@ -264,40 +236,6 @@ def growing_stages(stages: Mapping[object, np.ndarray]) -> Figure:
         factor, rest = divmod(largest, images.shape[1])
         if rest:
             raise UserError(f"stage {name}: a side of {images.shape[1]} does not divide {largest}")
-        # Pixels are repeated and not smoothed: a stage is shown as what it is.
+        # Pixels are repeated, not smoothed: a stage is shown as it is.
         rows.append(images[:fewest].repeat(factor, axis=1).repeat(factor, axis=2))
     return face_table(np.stack(rows), list(stages))
-
-
-def _checked(
-    images: np.ndarray, rows: Sequence[object] | None, columns: Sequence[object] | None
-) -> np.ndarray:
-    images = np.asarray(images)
-    if images.ndim != 5 or images.shape[-1] != 3 or images.dtype != np.uint8:
-        raise UserError(
-            f"a table of shape {images.shape}, {images.dtype}: "
-            "expected uint8 (rows, columns, height, width, 3)"
-        )
-    for name, headings, count in zip(("rows", "columns"), (rows, columns), images.shape,
-                                     strict=False):  # fmt: skip
-        if headings is not None and len(headings) != count:
-            raise UserError(f"{len(headings)} headings for {count} {name}: expected one each")
-    return images
-
-
-def _headings(ax: Axes, across: tuple, down: tuple) -> None:
-    """Write headings: (positions, words or None, title or None) for columns and rows."""
-    ax.tick_params(pad=2)
-    positions, words, title = across
-    if words is not None:
-        ax.xaxis.tick_top()
-        ax.set_xticks(positions, [str(word) for word in words])
-        ax.tick_params(length=0)
-    if title:
-        ax.xaxis.set_label_position("top")
-        ax.set_xlabel(title)
-    positions, words, title = down
-    if words is not None:
-        ax.set_yticks(positions, [str(word) for word in words])
-    if title:
-        ax.set_ylabel(title)

@@ -1,26 +1,27 @@
-"""One style for every figure, and how a figure is saved for a report.
+"""One style for every figure, and the ways to save one.
 
-Lines differ in colour and in dash, so that a page printed in grey still tells them apart. The
-colours are those of Okabe and Ito (2008), which colour-blind readers can tell apart, in an order
-of falling lightness differences.
+Lines differ in colour and in dash, so that they can be told apart on a page printed in grey. The
+colours are those of Okabe and Ito (2008), which colour-blind readers can distinguish, ordered so
+that neighbours differ most in lightness.
 """
 
 import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import ParamSpec
+from typing import ParamSpec, TypeVar
 
 import matplotlib.pyplot as plt
+import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 
 from facegen_keras.errors import UserError
 from facegen_keras.files.atomic import replacing
 
-DOTS = 120  # per inch on the screen; a notebook with twenty figures stays under 1.5 MB
-PRINT_DOTS = 300  # per inch in the PNG of a report
+DOTS = 120  # per inch on screen; a notebook with twenty figures stays under 1.5 MB
+PRINT_DOTS = 300  # per inch in the PNG for a report
 FOLDER = "output/figures"
 
 COLOURS = ("#0072B2", "#E69F00", "#000000", "#56B4E9", "#D55E00", "#009E73", "#CC79A7")
@@ -42,33 +43,39 @@ STYLE = {
     "lines.linewidth": 1.4,
     "image.cmap": "gray",
     "image.interpolation": "nearest",
-    "pdf.fonttype": 42,  # text stays text, and editors can change it
+    "pdf.fonttype": 42,  # text stays text that an editor can change
     "axes.prop_cycle": cycler(color=COLOURS) + cycler(linestyle=DASHES),
 }
 
 Arguments = ParamSpec("Arguments")
+Drawn = TypeVar("Drawn", bound=FigureBase)
 
 
-def styled(draw: Callable[Arguments, Figure]) -> Callable[Arguments, Figure]:
-    """Draw with the package's style, whatever the user's own settings are; leave those alone."""
+def styled(draw: Callable[Arguments, Drawn]) -> Callable[Arguments, Drawn]:
+    """Draw in the package's style, and leave the user's own settings unchanged."""
 
     @functools.wraps(draw)
-    def in_style(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Figure:
+    def in_style(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Drawn:
         with plt.rc_context(STYLE):
             return draw(*args, **kwargs)
 
     return in_style
 
 
+def new_figure(width: float, height: float) -> Figure:
+    """A figure, sizes in inches. It is returned, not shown, so pyplot must not keep it open."""
+    figure = plt.figure(figsize=(width, height), layout="constrained")
+    plt.close(figure)
+    return figure
+
+
 def new_axes(width: float, height: float) -> Axes:
-    """Axes of a figure of their own, sizes in inches."""
-    figure, ax = plt.subplots(figsize=(width, height), layout="constrained")
-    plt.close(figure)  # returned, not shown: pyplot must not show it a second time
-    return ax
+    """Axes in a new figure, sizes in inches."""
+    return new_figure(width, height).subplots()
 
 
-def bare(ax: Axes) -> None:
-    """Leave nothing around pictures: no ticks, grid or frame. Headings are set afterwards."""
+def hide_axes(ax: Axes) -> None:
+    """Remove ticks, grid and frame, for pictures. Headings are set afterwards."""
     ax.set_xticks([])
     ax.set_yticks([])
     ax.grid(False)
@@ -76,25 +83,32 @@ def bare(ax: Axes) -> None:
     ax.spines[:].set_visible(False)
 
 
-def panels(rows: int, columns: int, width: float, height: float, **options: object) -> tuple:
-    """A figure of several axes and the array (rows, columns) of them; the size is of the whole."""
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(width, height), squeeze=False, layout="constrained", **options
-    )
-    plt.close(figure)
-    return figure, axes
+def panels(
+    rows: int, columns: int, width: float, height: float, **options: object
+) -> tuple[Figure, np.ndarray]:
+    """A figure of several axes, and the array `(rows, columns)` of them.
+
+    Args:
+        rows: Of axes.
+        columns: Of axes.
+        width: Of the whole figure, in inches.
+        height: Of the whole figure, in inches.
+        **options: For `Figure.subplots`.
+    """
+    figure = new_figure(width, height)
+    return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
 def save(figure: Figure, name: str, folder: str | os.PathLike = FOLDER) -> Figure:
     """Write `name.pdf` (vector) and `name.png` (300 dpi) for a report.
 
     Args:
-        figure: What a function of this package returned.
+        figure: As a function of this package returns it.
         name: Without an extension, such as `02_vae_latent`.
-        folder: Made if it is missing.
+        folder: Created if it is missing.
 
     Returns:
-        The figure, so that a notebook's cell can end with this call.
+        The figure, so that a notebook cell can end with this call.
 
     Raises:
         UserError: The name has an extension or a folder in it, or the files cannot be written.
@@ -106,3 +120,18 @@ def save(figure: Figure, name: str, folder: str | os.PathLike = FOLDER) -> Figur
             with replacing(Path(folder) / f"{name}{suffix}", "choose another folder") as part:
                 figure.savefig(part, dpi=PRINT_DOTS, format=suffix[1:], bbox_inches="tight")
     return figure
+
+
+def save_png(figure: Figure, path: str | os.PathLike) -> Path:
+    """Write one PNG at screen resolution (120 dpi), whole or not at all.
+
+    Args:
+        figure: As a function of this package returns it.
+        path: Ends in .png; its folder is created if it is missing.
+
+    Raises:
+        UserError: The file cannot be written.
+    """
+    with plt.rc_context(STYLE), replacing(path) as part:
+        figure.savefig(part, dpi=DOTS, format="png")
+    return Path(path)

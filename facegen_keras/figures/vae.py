@@ -1,4 +1,4 @@
-"""The latent space of a VAE: what it holds, what it costs, and what moving through it does."""
+"""The latent space of a VAE: how it is used, and what it costs."""
 
 from collections.abc import Mapping, Sequence
 
@@ -20,13 +20,14 @@ def latent_histograms(
     notes: Sequence[str] | None = None,
     columns: int = 4,
 ) -> Figure:
-    """Latents of photos, one histogram a dimension, against the density of N(0, 1).
+    """Latents of photos, one histogram per dimension, against the density of N(0, 1).
 
     Args:
-        latents: `(n, latent_dim)`, drawn from the photos' Gaussians (`posterior.draw_latents`) or
+        latents: `(n, latent_dim)`, drawn from the photos' posteriors (`posterior.draw_latents`) or
             their means.
-        dimensions: Which to draw; values beyond four standard deviations count into the last bins.
-        notes: One per dimension, behind its number in the title.
+        dimensions: Dimensions to draw. Values beyond four standard deviations count into the
+            outermost bins.
+        notes: One per dimension, after its number in the title.
         columns: Histograms in a row.
 
     Raises:
@@ -56,11 +57,11 @@ def latent_histograms(
 
 @styled
 def kl_per_dimension(kl: np.ndarray, active: np.ndarray, ax: Axes | None = None) -> Figure:
-    """The KL divergence that each latent dimension costs, the dearest first.
+    """The KL divergence of each latent dimension, largest first.
 
     Args:
-        kl: `(latent_dim,)`, in nats, means over photos.
-        active: `(latent_dim,)`, whether the dimension's mean moves with the photo.
+        kl: `(latent_dim,)`, in nats, mean over photos.
+        active: `(latent_dim,)`, whether the dimension's mean depends on the photo.
         ax: Where to draw.
     """
     ax = ax or new_axes(6, 3)
@@ -69,7 +70,7 @@ def kl_per_dimension(kl: np.ndarray, active: np.ndarray, ax: Axes | None = None)
     on = np.asarray(active, bool)[order]
     total = float(np.sum(kl))
     ax.bar(rank[on], kl[order][on], width=1.0, color=COLOURS[0], label=f"{on.sum()} active")
-    # Inactive units cost next to nothing: a bar of their height would not be seen.
+    # The KL of inactive units is nearly 0: bars of that height would be invisible.
     if not on.all():
         ax.plot(
             rank[~on],
@@ -94,11 +95,11 @@ def rate_distortion(
     labels: Sequence[str],
     ax: Axes | None = None,
 ) -> Figure:
-    """What a reconstruction loses against what its code costs, one point a model.
+    """Reconstruction loss against KL divergence: one point per model.
 
     Args:
-        rates: KL divergences, in nats an image.
-        distortions: Reconstruction losses, in nats an image.
+        rates: KL divergences, in nats per image.
+        distortions: Reconstruction losses, in nats per image.
         labels: One per point.
         ax: Where to draw.
 
@@ -121,11 +122,11 @@ def rate_distortion(
 
 @styled
 def beta_comparison(results: Mapping[str, Mapping[str, object]]) -> Figure:
-    """Models trained with different β: where their nats go, and what they buy.
+    """Models trained with different β: KL per dimension, and rate against distortion.
 
     Args:
-        results: By label, a dict with `kl_per_dimension` `(latent_dim,)`, and the held-out
-            `kl_loss` and `reconstruction_loss`, in nats an image.
+        results: By label, a dict with `kl_per_dimension` `(latent_dim,)`, and `kl_loss` and
+            `reconstruction_loss` on held-out photos, in nats per image.
     """
     figure, axes = panels(1, 2, 7.5, 3)
     left, right = axes[0]

@@ -1,1 +1,1 @@
-"""Files and folders: written whole, found where they belong, read without executing anything."""
+"""Files and folders: whole writes, default places, and reading without executing anything."""

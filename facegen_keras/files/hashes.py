@@ -8,13 +8,13 @@ import numpy as np
 
 
 def sha256_of(path: str | Path) -> str:
-    """Hex sha256 of a file's content."""
+    """Hex sha256 of a file's content, read in blocks."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sha256_of_tensors(state: Mapping[str, np.ndarray]) -> str:
-    """Hex sha256 of tensors: names, shapes, dtypes and values, whatever their order."""
+    """Hex sha256 of tensors: names, shapes, dtypes and values, in any order."""
     digest = hashlib.sha256()
     for name in sorted(state):
         array = np.ascontiguousarray(state[name])

@@ -1,4 +1,4 @@
-"""Values that JSON has no word for."""
+"""Values that JSON has no type for."""
 
 import numpy as np
 

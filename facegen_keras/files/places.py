@@ -1,4 +1,4 @@
-"""Where files go: the cache folder, and checks of the folders that a user names."""
+"""Folders: the default cache, and checks of those that a user names."""
 
 import os
 import tempfile
@@ -8,30 +8,38 @@ from facegen_keras.errors import UserError
 
 
 def cache_folder(cache_dir: str | os.PathLike | None) -> Path:
-    """Return the argument, else `FACEGEN_CACHE`, else `~/.cache/facegen_keras`."""
+    """The cache folder: the argument, else `FACEGEN_CACHE`, else `~/.cache/facegen_keras`."""
     chosen = cache_dir or os.environ.get("FACEGEN_CACHE") or "~/.cache/facegen_keras"
     return Path(chosen).expanduser()
 
 
 def check_output_dir(output_dir: str, source: str) -> None:
-    """Refuse to write pictures where photos are read.
+    """Refuse to write pictures into the folder of the photos.
+
+    Args:
+        output_dir: Where pictures are written.
+        source: Where photos are read.
 
     Raises:
-        UserError: Both are one folder.
+        UserError: Both are the same folder.
     """
     if os.path.isdir(source) and os.path.isdir(output_dir) and os.path.samefile(source, output_dir):
         below = os.path.join(output_dir, "output")
         raise UserError(
-            f"output_dir {output_dir}: the folder of the photos, among which its pictures would be "
-            f"read; give another, such as {below}"
+            f"output_dir {output_dir}: this is the folder of the photos, and its pictures would be "
+            f"read as photos; give another, such as {below}"
         )
 
 
 def check_writable(option: str, folder: str) -> None:
-    """See that a folder can be written to at the end of a training, or be made then.
+    """Check before a training that a folder can be written to, or created, at its end.
+
+    Args:
+        option: Name of the option that gave the folder, for the error.
+        folder: May not exist yet.
 
     Raises:
-        UserError: It cannot; names the option.
+        UserError: It cannot be written to.
     """
     place = Path(folder)
     try:

@@ -1,8 +1,8 @@
-"""Reads the tensors of a PyTorch `.pth` file without PyTorch and without running what is inside it.
+"""Read the tensors of a PyTorch `.pth` file without PyTorch and without executing its content.
 
 A `.pth` is a pickle, and unpickling an untrusted file can run any program. This reader knows the
-few names a file of tensors needs, rebuilds those as NumPy arrays, and refuses everything else
-before anything is called. Both containers are read: the zip of torch >= 1.6 and the older stream.
+few names that a file of tensors needs, rebuilds these as NumPy arrays, and refuses everything else
+before anything is called. It reads both containers: the zip of torch >= 1.6 and the older stream.
 """
 
 import io
@@ -19,10 +19,10 @@ import numpy as np
 
 from facegen_keras.errors import UserError
 
-# What sound files stay far below, and what keeps a small hostile one from growing without end.
+# Limits far above what intact files need, which keep a small hostile file from filling the memory.
 MOST_AXES = 8
 MOST_PAIRS = 100_000
-MOST_USES = 8  # of a storage by tensors, counted in its own size; tied weights need 2
+MOST_USES = 8  # total size of the tensors over a storage, in its own size; tied weights need 2
 
 # First value of the older container (torch/serialization.py, `MAGIC_NUMBER`).
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
@@ -42,7 +42,7 @@ STORAGE_DTYPES = {
 
 
 class LazyStorage:
-    """The flat memory that tensors are views of; filled once the bytes have been reached."""
+    """The flat memory that tensors are views of, filled when its bytes are read."""
 
     def __init__(self, dtype: str, count: int) -> None:
         self.dtype = dtype
@@ -52,9 +52,15 @@ class LazyStorage:
 
     @property
     def itemsize(self) -> int:
+        """Bytes of one number."""
         return 2 if self.dtype == "bfloat16" else np.dtype(self.dtype).itemsize
 
     def fill(self, raw: bytes) -> None:
+        """Set the content.
+
+        Raises:
+            pickle.UnpicklingError: The number of bytes is wrong.
+        """
         if len(raw) != self.count * self.itemsize:
             raise pickle.UnpicklingError("a tensor is cut short")
         if self.dtype == "bfloat16":  # the upper half of a float32; NumPy has no such type
@@ -65,12 +71,17 @@ class LazyStorage:
 
 
 class LazyTensor:
-    """A view to be taken once its storage is filled (the older container stores data last)."""
+    """A view of a storage that is filled later (the older container stores data last)."""
 
     def __init__(self, storage: LazyStorage, offset: int, size: tuple, stride: tuple) -> None:
         self.storage, self.offset, self.size, self.stride = storage, offset, size, stride
 
     def array(self) -> np.ndarray:
+        """The tensor, copied out of its storage.
+
+        Raises:
+            pickle.UnpicklingError: The view does not fit its storage.
+        """
         data = self.storage.data
         if data is None:
             raise pickle.UnpicklingError("a tensor has no data")
@@ -97,13 +108,13 @@ def _rebuild_tensor(storage: Any, offset: int, size: tuple, stride: tuple, *_: A
 
 
 def read_size(size: Any) -> tuple:
-    """A size of few axes, as it is: a copy of a long one for every mention could fill any memory.
+    """A size with few axes, unchanged: a copy of a long one per mention could fill the memory.
 
     Raises:
-        pickle.UnpicklingError: It is no tuple, or a long one.
+        pickle.UnpicklingError: It is not a tuple, or a long one.
     """
     if not isinstance(size, tuple) or len(size) > MOST_AXES:
-        raise pickle.UnpicklingError(f"a size that is no tuple of at most {MOST_AXES} numbers")
+        raise pickle.UnpicklingError(f"a size that is not a tuple of at most {MOST_AXES} numbers")
     return size
 
 
@@ -114,14 +125,14 @@ def _rebuild_parameter(tensor: Any, *_: Any) -> LazyTensor:
 
 
 class _StorageType:
-    """Stands for `torch.FloatStorage` and its like: a name to look up, not something to call."""
+    """Represents `torch.FloatStorage` and the like: a name to look up, not something to call."""
 
     def __init__(self, dtype: str) -> None:
         self.dtype = dtype
 
 
 class _Tuple(tuple):
-    """A tuple that cannot be a key: to hash one whose items share items may take for ever."""
+    """A tuple that cannot be a key: hashing tuples nested many times may take exponential time."""
 
     __slots__ = ()
     __hash__ = None
@@ -138,15 +149,19 @@ def _load_tuple(instruction: int) -> Callable[[Any], None]:
 
 
 def _drop_state(reader: Any) -> None:
-    """Skip the state given to an object: nothing here needs one, and it could change anything."""
+    """Skip the state of an object: nothing here needs one, and it could change anything."""
     reader.stack.pop()
 
 
 class TensorReader(pickle._Unpickler):
-    """An unpickler whose whole world is the names below.
+    """An unpickler that knows only the names below.
 
-    It builds on the one written in Python: instructions can be replaced in that, and its memory
-    grows with the file, not with the numbers in it.
+    It extends the unpickler written in Python, whose instructions can be replaced, and whose memory
+    grows with the size of the file, not with the numbers in it.
+
+    Args:
+        file: The pickle.
+        load: Called with the key and the storage when a storage is first mentioned.
     """
 
     _TUPLES = (
@@ -161,8 +176,8 @@ class TensorReader(pickle._Unpickler):
         **{code[0]: _load_tuple(code[0]) for code in _TUPLES},
         pickle.BUILD[0]: _drop_state,
     }
-    del dispatch[pickle.FROZENSET[0]]  # can be hashed, however deep
-    del dispatch[pickle.BYTEARRAY8[0]]  # takes its memory before it reads
+    del dispatch[pickle.FROZENSET[0]]  # hashable, however deeply nested
+    del dispatch[pickle.BYTEARRAY8[0]]  # allocates its memory before it reads
 
     def __init__(self, file: BinaryIO, load: Callable[[str, LazyStorage], None]) -> None:
         super().__init__(file, encoding="utf-8")
@@ -171,11 +186,15 @@ class TensorReader(pickle._Unpickler):
         self.storages: dict[str, LazyStorage] = {}
 
     def load(self) -> Any:
-        """What the pickle holds; raises pickle.UnpicklingError, or what a hostile one causes."""
+        """The content of the pickle.
+
+        Raises:
+            pickle.UnpicklingError: It is damaged or not allowed. A hostile pickle may raise others.
+        """
         try:
             return super().load()
         except (EOFError, LookupError, AttributeError, struct.error):
-            raise pickle.UnpicklingError("it is damaged, or no pickle") from None
+            raise pickle.UnpicklingError("it is damaged, or not a pickle") from None
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("collections", "OrderedDict"):
@@ -186,7 +205,7 @@ class TensorReader(pickle._Unpickler):
             return _rebuild_parameter
         if module in ("torch", "torch.storage") and name in STORAGE_DTYPES:
             return _StorageType(STORAGE_DTYPES[name])
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is no tensor")
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is not a tensor")
 
     def persistent_load(self, pid: Any) -> LazyStorage:
         # ("storage", type, key, device, element count[, view]) in both containers
@@ -205,7 +224,7 @@ class TensorReader(pickle._Unpickler):
         return self.storages[key]
 
     def _table(self, pairs: Any = ()) -> dict:
-        """An OrderedDict; Python 2 wrote its items as pairs, Python 3 adds them afterwards."""
+        """An OrderedDict: Python 2 wrote its items as pairs, Python 3 adds them afterwards."""
         self._pairs += len(pairs)
         if self._pairs > MOST_PAIRS:
             raise pickle.UnpicklingError("its tables are too long")
@@ -237,14 +256,14 @@ def _read_zip(path: Path) -> Any:
 
 
 def read_legacy(file: BinaryIO, length: int) -> Any:
-    """What `torch.save` wrote in the older container, tensors as `LazyTensor`.
+    """The content of the older container of `torch.save`, with tensors as `LazyTensor`.
 
     Args:
-        file: At its start.
-        length: Bytes in it; no tensor can hold more.
+        file: Positioned at its start.
+        length: Its bytes; no tensor can hold more.
 
     Raises:
-        pickle.UnpicklingError: It is damaged or holds anything but tensors.
+        pickle.UnpicklingError: It is damaged, or holds something other than tensors.
     """
 
     def nothing_yet(key: str, storage: LazyStorage) -> None:
@@ -301,15 +320,15 @@ def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
         if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
             content = content["state_dict"]
         if not isinstance(content, dict) or not content:
-            raise pickle.UnpicklingError("it holds no mapping from names to tensors")
+            raise pickle.UnpicklingError("it does not hold a mapping from names to tensors")
         arrays = {}
         for name, value in content.items():
             if not isinstance(name, str) or not isinstance(value, LazyTensor):
-                raise pickle.UnpicklingError(f"its entry {name!r} is no tensor")
+                raise pickle.UnpicklingError(f"its entry {name!r} is not a tensor")
             arrays[sys.intern(name)] = value.array()
         return arrays
     except Exception as error:
-        # A hostile pickle can fail in any way; all of them mean that this is no table of tensors.
+        # A hostile pickle can fail in any way; each way means that it is not a table of tensors.
         reason = str(error) or type(error).__name__
         raise UserError(
             f"{path}: refused ({reason}); only plain tensors written by torch.save are read"

@@ -1,15 +1,10 @@
 """Faces from trained models: samples, walks, reconstructions, styles, directions and projection."""
 
-from facegen_keras.generate.generator import Generator
+from facegen_keras.generate.generator import Generator, interpolate_seeds
 from facegen_keras.generate.loading import load_encoder, load_generator
+from facegen_keras.generate.reconstruction import encode, reconstruct
 from facegen_keras.generate.stylegan2 import StyleGAN2Generator, interpolate_w
-from facegen_keras.generate.walks import (
-    encode,
-    interpolate,
-    interpolate_seeds,
-    reconstruct,
-    walk,
-)
+from facegen_keras.generate.walks import interpolate, walk
 from facegen_keras.inference import to_uint8
 from facegen_keras.pictures import beside, save_faces, save_frames, save_grid, tile
 

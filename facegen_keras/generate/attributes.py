@@ -1,8 +1,8 @@
-"""Attributes that can be read off the pixels of aligned faces, and directions in the latent that
-change them.
+"""Attributes measured on the pixels of aligned faces, and latent directions that change them.
 
 No label is needed: a mouth that shows teeth is lighter and less red than one that does not. Each
-is a proxy, and changes with other things as well; what a direction really changes is for the eye.
+attribute is a proxy and also responds to other things. What a direction really changes is for the
+eye to judge.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,8 +13,8 @@ from facegen_keras.errors import UserError
 from facegen_keras.generate.generator import Generator
 from facegen_keras.inference import to_uint8
 
-# Left, top, right and bottom as parts of the width and height of an aligned face (CelebA's
-# alignment, cropped to the head as for the shipped models), read off the mean face.
+# Left, top, right and bottom as fractions of the width and height of an aligned face (CelebA's
+# alignment, cropped to the head as for the shipped models), measured on the mean face.
 MOUTH = (0.42, 0.765, 0.58, 0.80)
 CHEEKS = ((0.28, 0.60, 0.38, 0.70), (0.62, 0.60, 0.72, 0.70))
 LEFT_HALF, RIGHT_HALF = (0.20, 0.30, 0.45, 0.80), (0.55, 0.30, 0.80, 0.80)
@@ -26,12 +26,12 @@ def brightness(images: np.ndarray) -> np.ndarray:
 
 
 def warmth(images: np.ndarray) -> np.ndarray:
-    """Mean of red minus blue: `(n,)` in grey levels."""
+    """Mean of red minus blue of uint8 `(n, height, width, 3)`: `(n,)` in grey levels."""
     return images[..., 0].mean(axis=(1, 2)) - images[..., 2].mean(axis=(1, 2))
 
 
 def smile(images: np.ndarray) -> np.ndarray:
-    """A proxy: how much lighter and less red the middle of the mouth is than the cheeks, `(n,)`."""
+    """How much lighter and less red the middle of the mouth is than the cheeks: a proxy, `(n,)`."""
 
     def pallor(box: tuple[float, ...]) -> np.ndarray:
         red, green, blue = np.moveaxis(_inside(images, box).mean(axis=(1, 2)), -1, 0)
@@ -41,8 +41,10 @@ def smile(images: np.ndarray) -> np.ndarray:
 
 
 def turn(images: np.ndarray) -> np.ndarray:
-    """A proxy: how much lighter the left half of the face is than the right, `(n,)`. The half that
-    is turned away is darker; so is the one that the light does not reach."""
+    """How much lighter the left half of the face is than the right: a proxy, `(n,)`.
+
+    The half that is turned away is darker, but so is the half that the light does not reach.
+    """
     left, right = _inside(images, LEFT_HALF), _inside(images, RIGHT_HALF)
     return left.mean(axis=(1, 2, 3)) - right.mean(axis=(1, 2, 3))
 
@@ -58,19 +60,27 @@ ATTRIBUTES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 def measure(
     images: np.ndarray, attributes: Mapping[str, Callable[[np.ndarray], np.ndarray]] = ATTRIBUTES
 ) -> np.ndarray:
-    """The attributes of uint8 `(n, height, width, 3)`: float64 `(n, len(attributes))`."""
+    """Measure attributes of images.
+
+    Args:
+        images: uint8 `(n, height, width, 3)`.
+        attributes: Functions from images to `(n,)`, by name.
+
+    Returns:
+        float64 `(n, len(attributes))`.
+    """
     return np.stack([value(images) for value in attributes.values()], axis=1).astype("float64")
 
 
 def attribute_directions(means: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """How the latent changes with each attribute while the others stay: least squares.
+    """How the latent changes with each attribute while the others stay fixed: least squares.
 
     Args:
         means: Mean latents of photos, `(n, latent_dim)`.
         values: The attributes of the same photos, `(n, attributes)`.
 
     Returns:
-        float32 `(attributes, latent_dim)`: the step for one standard deviation more.
+        float32 `(attributes, latent_dim)`: the step that adds one standard deviation.
 
     Raises:
         UserError: Too few photos, or an attribute is the same for all of them.
@@ -79,7 +89,7 @@ def attribute_directions(means: np.ndarray, values: np.ndarray) -> np.ndarray:
     if len(means) != count or count <= attributes:
         raise UserError(
             f"{len(means)} latents for {count} photos with {attributes} attributes: expected one "
-            "latent a photo and more photos than attributes"
+            "latent per photo and more photos than attributes"
         )
     spread = values.std(axis=0)
     if not spread.all():
@@ -89,7 +99,7 @@ def attribute_directions(means: np.ndarray, values: np.ndarray) -> np.ndarray:
     return solution.astype("float32")
 
 
-def along(
+def traverse_latent(
     generator: Generator,
     z: np.ndarray,
     directions: np.ndarray,
@@ -101,7 +111,7 @@ def along(
         generator: A plain generator or decoder.
         z: Latent of the face, `(latent_dim,)`.
         directions: `(directions, latent_dim)`.
-        steps: How far, in units of the directions.
+        steps: Distances, in units of the directions.
     """
     moved = z + np.asarray(steps)[None, :, None] * directions[:, None]
     images = to_uint8(generator(moved.reshape(-1, moved.shape[-1])))
@@ -111,7 +121,7 @@ def along(
 def _inside(images: np.ndarray, box: tuple[float, ...]) -> np.ndarray:
     height, width = images.shape[1:3]
     left, top, right, bottom = (
-        round(part * side) for part, side in zip(box, (width, height) * 2, strict=True)
+        round(fraction * side) for fraction, side in zip(box, (width, height) * 2, strict=True)
     )
     # At least one pixel, also of a small image.
     return images[:, top : max(bottom, top + 1), left : max(right, left + 1)].astype("float64")

@@ -1,28 +1,33 @@
-"""A trained generator, ready to be asked for faces."""
+"""A trained generator: faces of seeds and latents, and walks between them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
 
 from facegen_keras.errors import UserError
-from facegen_keras.inference import in_chunks, infer, latents, to_uint8
+from facegen_keras.generate.walks import interpolate, walk
+from facegen_keras.inference import images_per_pass, in_chunks, infer, latents, to_uint8
 
 
 class Generator:
-    """A generator with what is known about it.
+    """A generator and what is known about it.
 
     Attributes:
-        model: The Keras model, (batch, latent_dim) to (batch, height, width, 3).
+        model: The Keras model, `(batch, latent_dim)` to `(batch, height, width, 3)`.
         family: "vae", "dcgan", "combined", "stylegan2", or "unknown".
-        resolution: Pixels along one side of an image.
+        resolution: Side of an image, in pixels.
         latent_dim: Length of the latent z.
-        metadata: What was written into the file at export; empty for a foreign file.
+        spaces: Latent spaces that a walk can go through. The last one is the default.
+        layers: Number of layers that take a style; 0 where the family has no styles.
+        metadata: What the export wrote into the file; empty for a file of another program.
         path: The file it was read from, or None.
     """
 
-    chunk = 16  # rows of every forward pass (see `in_chunks`): one face costs as much as these
+    spaces: ClassVar[tuple[str, ...]] = ("z",)
+    layers: int = 0
 
     def __init__(
         self,
@@ -37,32 +42,118 @@ class Generator:
         self.path = path
         self.latent_dim = int(self._latent_shape()[-1])
         self.resolution = int(model.output_shape[1])
+        self.chunk = images_per_pass(self.resolution)  # rows of every pass, see `in_chunks`
 
-    def __call__(self, z: np.ndarray, **options) -> np.ndarray:
-        """Images of latents: float32 (n, height, width, 3), about [-1, 1], not clipped.
+    def __call__(self, z: np.ndarray, **options: Any) -> np.ndarray:
+        """Images of latents: float32 `(n, height, width, 3)`, about [-1, 1], not clipped.
 
         Args:
-            z: Latents (n, latent_dim), n at least 1.
+            z: Latents `(n, latent_dim)`, n at least 1.
             **options: What the family offers at call time; the plain families offer nothing.
 
         Raises:
             UserError: The latents have another shape, or an option is unknown.
         """
-        z = np.asarray(z, dtype="float32")
-        if z.ndim != 2 or z.shape[1] != self.latent_dim or not len(z):
-            raise UserError(f"latents of shape {z.shape}: expected (n, {self.latent_dim}), n >= 1")
-        return in_chunks(lambda part: self.forward(part, **options), z, self.chunk)
+        return in_chunks(
+            lambda part: self.forward(part, **options), self._checked_latents(z), self.chunk
+        )
 
-    def sample(self, seeds: Iterable[int] = range(16), **options) -> np.ndarray:
-        """Faces of seeds: uint8 (n, height, width, 3), the same for a seed in any company."""
+    def sample(self, seeds: Iterable[int] = range(16), **options: Any) -> np.ndarray:
+        """Faces of seeds: uint8 `(n, height, width, 3)`.
+
+        A seed always gives the same face, whatever other seeds are asked for in the same call.
+
+        Args:
+            seeds: One per face, from 0 to 2**32 - 1.
+            **options: As in `__call__`.
+
+        Raises:
+            UserError: A seed is invalid, or an option is unknown.
+        """
         return to_uint8(self(latents(seeds, self.latent_dim), **options))
 
-    def forward(self, z: np.ndarray, **options) -> np.ndarray:
+    def interpolate(
+        self,
+        seeds: Sequence[int],
+        frames: int = 48,
+        loop: bool = True,
+        space: str | None = None,
+        **options: Any,
+    ) -> np.ndarray:
+        """The frames of a walk through the faces of seeds: uint8 `(frames, height, width, 3)`.
+
+        The walk is spherical in z. In w, which only a StyleGAN2 has, it is straight.
+
+        Args:
+            seeds: Two or more faces to visit.
+            frames: Total number of images, at least one per seed.
+            loop: Return from the last face to the first, which is not shown twice.
+            space: One of `spaces`; by default the last of them.
+            **options: As in `__call__`.
+
+        Raises:
+            UserError: Fewer than two seeds, fewer frames than seeds, a seed is invalid, or the
+                family does not have this space or option.
+        """
+        self._check_space(space)
+        z = walk(latents(seeds, self.latent_dim), frames, loop)
+        return to_uint8(self(z, **options))
+
+    def walk_between(
+        self, seed: int, other: int, positions: Iterable[float], **options: Any
+    ) -> np.ndarray:
+        """Faces between the faces of two seeds, in the family's default space.
+
+        Args:
+            seed: Of the first face.
+            other: Of the last face.
+            positions: From 0, the first face, to 1, the last.
+            **options: As in `__call__`.
+
+        Returns:
+            uint8 `(positions, height, width, 3)`.
+
+        Raises:
+            UserError: A seed is invalid, or an option is unknown.
+        """
+        start, end = latents([seed, other], self.latent_dim)
+        t = np.asarray(list(positions), "float32")
+        return to_uint8(self(interpolate(start, end, t), **options))
+
+    def forward(self, z: np.ndarray, **options: Any) -> np.ndarray:
         """One pass in inference mode over exactly `chunk` latents."""
         if options:
             raise UserError(f"{', '.join(options)}: not an option of a {self.family} generator")
         return infer(self.model, z)
 
+    def _check_space(self, space: str | None) -> str:
+        """The space to walk in, `spaces[-1]` for None."""
+        if space is not None and space not in self.spaces:
+            raise UserError(
+                f"space {space!r}: a {self.family} generator has {' and '.join(self.spaces)}"
+            )
+        return space or self.spaces[-1]
+
+    def _checked_latents(self, z: np.ndarray) -> np.ndarray:
+        z = np.asarray(z, dtype="float32")
+        if z.ndim != 2 or z.shape[1] != self.latent_dim or not len(z):
+            raise UserError(f"latents of shape {z.shape}: expected (n, {self.latent_dim}), n >= 1")
+        return z
+
     def _latent_shape(self) -> tuple:
         shape = self.model.input_shape
         return shape[0] if isinstance(shape, list) else shape
+
+
+def interpolate_seeds(
+    generator: Generator,
+    seeds: Sequence[int],
+    frames: int = 48,
+    loop: bool = True,
+    **options: Any,
+) -> np.ndarray:
+    """A spherical walk in z through the faces of seeds, for every family.
+
+    The arguments, the result and the errors are those of `Generator.interpolate`.
+    """
+    return generator.interpolate(seeds, frames, loop, space="z", **options)

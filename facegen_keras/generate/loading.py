@@ -1,7 +1,7 @@
-"""Exported generators and encoders, opened again.
+"""Open exported generators and encoders again.
 
-A file is read and judged by `model_file` before Keras opens it. What this package exported opens
-with plain `keras.saving.load_model` too, once the package is imported.
+`export.model_file` reads and checks a file before Keras opens it. What this package exported also
+opens with plain `keras.saving.load_model`, once the package is imported.
 """
 
 import os
@@ -20,33 +20,40 @@ from facegen_keras.export.read import (
     read_generator,
 )
 from facegen_keras.generate.generator import Generator
+from facegen_keras.generate.stylegan2 import StyleGAN2Generator
+
+# Families whose generators offer more than `Generator` does.
+GENERATORS: dict[str, type[Generator]] = {"stylegan2": StyleGAN2Generator}
 
 
 def load_generator(path: str | os.PathLike, expected_family: str | None = None) -> Generator:
     """Open a generator written by `save_generator`, or any plain Keras one (vector to image).
 
-    The file is judged before Keras opens it: nothing but `keras.layers` and this package's layers
-    may be named in it, and nothing in it is executed.
+    The file is checked before Keras opens it: it may name only `keras.layers` and the layers of
+    this package, and nothing in it is executed.
 
     Args:
         path: A .h5 or .keras file.
-        expected_family: The family it has to be; names the family of a file that does not say.
+        expected_family: The family it must be. It also names the family of a file that does not.
 
     Raises:
-        UserError: The path is missing, or the file is truncated, unsafe, not a generator, or of
-            another family.
+        UserError: The file is missing, truncated, unsafe, not a generator, or of another family.
     """
     model, file, family = read_generator(path, expected_family)
-    kind = _generator_class(family)
+    kind = GENERATORS.get(family, Generator)
     return kind(model, family=family, metadata=file.metadata, path=file.path)
 
 
 def load_encoder(path: str | os.PathLike, expected_family: str | None = None) -> keras.Model:
-    """Open the encoder at `path`, or the one that stands beside the generator at `path`.
+    """Open the encoder at `path`, or the one beside the generator at `path`.
+
+    Args:
+        path: A .h5 or .keras file of an encoder or of a generator.
+        expected_family: The family it must be.
 
     Returns:
-        A model from (n, height, width, 3) float32 in [-1, 1] to (n, 2 * latent_dim): the mean
-        and the logarithm of the variance, concatenated.
+        A model from float32 `(batch, height, width, 3)` in [-1, 1] to `(batch, 2 * latent_dim)`:
+        the mean and the log-variance, concatenated.
 
     Raises:
         UserError: As `load_generator`; also when a generator has no encoder, or the two come from
@@ -69,19 +76,11 @@ def load_encoder(path: str | os.PathLike, expected_family: str | None = None) ->
     return open_model(file)
 
 
-def _generator_class(family: str) -> type[Generator]:
-    if family == "stylegan2":
-        from facegen_keras.generate.stylegan2 import StyleGAN2Generator
-
-        return StyleGAN2Generator
-    return Generator
-
-
 def as_generator(model: Any) -> Generator:
-    """The exportable (averaged, float32) generator of a model in training."""
-    network = model.export_parts()[model.main_part]
-    if model.family == "stylegan2":
-        from facegen_keras.generate.stylegan2 import StyleGAN2Generator
+    """The exportable (averaged, float32) generator of a model in training.
 
-        return StyleGAN2Generator(network)
-    return Generator(network, model.family)
+    Args:
+        model: A model of one of the families.
+    """
+    network = model.export_parts()[model.main_part]
+    return GENERATORS.get(model.family, Generator)(network, model.family)

@@ -1,7 +1,8 @@
-"""A trained StyleGAN2 generator: truncation, noise and styles chosen when it is called."""
+"""A trained StyleGAN2 generator: truncation, noise and styles are chosen when it is called."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -9,24 +10,31 @@ from keras import ops
 
 from facegen_keras.errors import UserError
 from facegen_keras.generate.generator import Generator
+from facegen_keras.generate.walks import straight_walk
 from facegen_keras.inference import in_chunks, infer, latents, to_uint8
 from facegen_keras.models.stylegan2.modulated_layers import StyledConv, TruncatedStyles
 
-NOISE_MODES = ("const", "random", "none")
+# What a caller may ask for. The networks themselves have other modes: "random" is noise that this
+# class draws and passes to a network built with the mode "input".
+SAMPLING_NOISE = ("const", "random", "none")
 _LATENTS_A_PASS = 256  # of the mapping network, which is cheap
-_PIXELS_A_PASS = 16 * 128 * 128  # bounds the memory of a forward pass at high resolutions
 
 
 class StyleGAN2Generator(Generator):
-    """A generator whose parts can be reached: `mapping`, `w_avg`, `styles`, `synthesis`.
+    """A StyleGAN2 generator with access to its parts: `mapping`, `w_avg`, `styles`, `synthesis`.
 
-    Besides what `Generator` has:
+    Besides those of `Generator`:
 
     Attributes:
         w_dim: Length of w.
-        layers: Number of styles w that synthesis takes.
-        w_avg: Average of w, float32 (w_dim,).
+        layers: Number of layers of the synthesis network that take a style w.
+        w_avg: Average of w, float32 `(w_dim,)`.
+
+    Raises:
+        UserError: The model is not a StyleGAN2 generator.
     """
+
+    spaces: ClassVar[tuple[str, ...]] = ("z", "w")
 
     def __init__(
         self,
@@ -39,8 +47,8 @@ class StyleGAN2Generator(Generator):
         names = [layer.name for layer in model.layers]
         if not {"mapping", "truncation", "synthesis"} <= set(names):
             raise UserError(
-                f"{path or 'this model'}: no StyleGAN2 generator (it has {', '.join(names[:6])}); "
-                "expected the parts mapping, truncation and synthesis"
+                f"{path or 'this model'}: not a StyleGAN2 generator (it has "
+                f"{', '.join(names[:6])}); expected the parts mapping, truncation and synthesis"
             )
         self._mapping = model.get_layer("mapping")
         truncation: TruncatedStyles = model.get_layer("truncation")
@@ -48,7 +56,6 @@ class StyleGAN2Generator(Generator):
         self.w_avg = ops.convert_to_numpy(truncation.w_avg).astype("float32")
         self.w_dim = len(self.w_avg)
         self.layers = truncation.layers
-        self.chunk = max(1, min(self.chunk, _PIXELS_A_PASS // self.resolution**2))
 
     def __call__(
         self,
@@ -58,13 +65,14 @@ class StyleGAN2Generator(Generator):
         noise_mode: str = "const",
         noise_seeds: Sequence[int] | None = None,
     ) -> np.ndarray:
-        """Images of latents: float32 (n, height, width, 3), about [-1, 1], not clipped.
+        """Images of latents: float32 `(n, height, width, 3)`, about [-1, 1], not clipped.
 
         Args:
-            z: Latents (n, latent_dim), n at least 1.
-            truncation_psi: Pull w towards its average, 1 for none, 0 for the average face.
-            truncation_cutoff: Only that many first layers are truncated; None: all of them.
-            noise_mode: "const": the noise images kept with the weights; "random": new ones;
+            z: Latents `(n, latent_dim)`, n at least 1.
+            truncation_psi: Pull w towards its average: 1 leaves w unchanged, 0 gives the average
+                face.
+            truncation_cutoff: Truncate only this many of the first layers; None: all of them.
+            noise_mode: "const": the noise images stored with the weights; "random": new ones;
                 "none".
             noise_seeds: One per image, which makes "random" repeatable.
 
@@ -76,31 +84,115 @@ class StyleGAN2Generator(Generator):
             self.styles(w, truncation_psi, truncation_cutoff), noise_mode, noise_seeds
         )
 
-    def sample(self, seeds: Iterable[int] = range(16), **options) -> np.ndarray:
-        """Faces of seeds: uint8 (n, height, width, 3), the same for a seed in any company.
+    def sample(self, seeds: Iterable[int] = range(16), **options: Any) -> np.ndarray:
+        """Faces of seeds: uint8 `(n, height, width, 3)`.
+
+        A seed always gives the same face, whatever other seeds are asked for in the same call.
 
         Args:
             seeds: One per face; of the latent, and of the noise with noise_mode="random".
             **options: As in `__call__`.
+
+        Raises:
+            UserError: A seed is invalid, or an option has an impossible value.
         """
         seeds = list(seeds)
-        options = {"noise_seeds": seeds, **options}
-        return to_uint8(self(latents(seeds, self.latent_dim), **options))
+        return super().sample(seeds, **{"noise_seeds": seeds, **options})
+
+    def interpolate(
+        self,
+        seeds: Sequence[int],
+        frames: int = 48,
+        loop: bool = True,
+        space: str | None = None,
+        **options: Any,
+    ) -> np.ndarray:
+        """The frames of a walk through the faces of seeds: uint8 `(frames, height, width, 3)`.
+
+        The walk is straight in w, where it is smoother than in z (Karras et al. 2019, section 4.1).
+
+        Args:
+            seeds: Two or more faces to visit.
+            frames: Total number of images, at least one per seed.
+            loop: Return from the last face to the first, which is not shown twice.
+            space: "w" (the default), or "z" for the spherical walk of the other families.
+            **options: As in `__call__`.
+
+        Raises:
+            UserError: Fewer than two seeds, fewer frames than seeds, or a seed, the space or an
+                option is invalid.
+        """
+        if self._check_space(space) == "z":
+            return super().interpolate(seeds, frames, loop, space, **options)
+        noise_mode = options.pop("noise_mode", "const")
+        w = straight_walk(self.mapping(latents(seeds, self.latent_dim)), frames, loop)
+        noise_seeds = [int(seeds[0])] * frames  # one noise for the film, or it would flicker
+        return to_uint8(self.synthesis(self.styles(w, **options), noise_mode, noise_seeds))
+
+    def walk_between(
+        self,
+        seed: int,
+        other: int,
+        positions: Iterable[float],
+        truncation_psi: float = 1.0,
+        layers: Iterable[int] | None = None,
+    ) -> np.ndarray:
+        """Faces between the faces of two seeds, on a straight line in w.
+
+        Args:
+            seed: Of the first face.
+            other: Of the last face.
+            positions: From 0, the first face, to 1, the last.
+            truncation_psi: Of both ends.
+            layers: Layers whose style moves; None: all. Some of them at position 1 mix styles.
+
+        Returns:
+            uint8 `(positions, height, width, 3)`.
+
+        Raises:
+            UserError: A seed is invalid, or an option has an impossible value.
+        """
+        w = self.mapping(latents([seed, other], self.latent_dim))
+        start, end = self.styles(w, truncation_psi)
+        t = np.asarray(list(positions), "float32")[:, None, None]
+        styles = start + t * self.layer_mask(layers)[:, None] * (end - start)
+        return to_uint8(self.synthesis(styles))
+
+    def layer_mask(self, layers: Iterable[int] | None = None) -> np.ndarray:
+        """float32 `(layers,)`: 1 for each of the given layers (None: all of them), else 0.
+
+        Raises:
+            UserError: A layer does not exist, or none is given.
+        """
+        chosen = list(range(self.layers) if layers is None else layers)
+        if not chosen or min(chosen) < 0 or max(chosen) >= self.layers:
+            raise UserError(f"layers {chosen}: expected some of 0 to {self.layers - 1}")
+        mask = np.zeros(self.layers, "float32")
+        mask[chosen] = 1
+        return mask
 
     def mapping(self, z: np.ndarray) -> np.ndarray:
-        """w of latents, not truncated: float32 (n, latent_dim) to (n, w_dim)."""
-        z = np.asarray(z, dtype="float32")
-        if z.ndim != 2 or z.shape[1] != self.latent_dim or not len(z):
-            raise UserError(f"latents of shape {z.shape}: expected (n, {self.latent_dim}), n >= 1")
-        return in_chunks(lambda part: infer(self._mapping, part), z, _LATENTS_A_PASS)
+        """w of latents, not truncated: `(n, latent_dim)` to float32 `(n, w_dim)`.
+
+        Raises:
+            UserError: The latents have another shape.
+        """
+        return in_chunks(
+            lambda part: infer(self._mapping, part), self._checked_latents(z), _LATENTS_A_PASS
+        )
 
     def styles(
         self, w: np.ndarray, truncation_psi: float = 1.0, truncation_cutoff: int | None = None
     ) -> np.ndarray:
-        """One w per layer, truncated: (n, w_dim) or (n, layers, w_dim) to (n, layers, w_dim).
+        """One w per layer, truncated, float32 `(n, layers, w_dim)`.
+
+        Args:
+            w: `(n, w_dim)` or `(n, layers, w_dim)`.
+            truncation_psi: As in `__call__`.
+            truncation_cutoff: As in `__call__`.
 
         Raises:
-            UserError: The shape is another one, or an option has an impossible value.
+            UserError: w has another shape, or an option has an impossible value.
         """
         cutoff = self.layers if truncation_cutoff is None else truncation_cutoff
         if not 0 <= cutoff <= self.layers or int(cutoff) != cutoff:
@@ -120,15 +212,22 @@ class StyleGAN2Generator(Generator):
         noise_mode: str = "const",
         noise_seeds: Sequence[int] | None = None,
     ) -> np.ndarray:
-        """Images of styles: (n, layers, w_dim) to float32 (n, height, width, 3), not clipped.
+        """Images of styles: float32 `(n, height, width, 3)`, about [-1, 1], not clipped.
+
+        Args:
+            styles: `(n, layers, w_dim)`.
+            noise_mode: As in `__call__`.
+            noise_seeds: As in `__call__`.
 
         Raises:
             UserError: The styles have another shape, or the noise mode is unknown.
         """
         styles = np.asarray(styles, dtype="float32")
         self._check_styles(styles)
-        if noise_mode not in NOISE_MODES:
-            raise UserError(f"noise_mode {noise_mode!r}: expected one of {', '.join(NOISE_MODES)}")
+        if noise_mode not in SAMPLING_NOISE:
+            raise UserError(
+                f"noise_mode {noise_mode!r}: expected one of {', '.join(SAMPLING_NOISE)}"
+            )
         if noise_mode != "random":
             network = self.network(noise_mode)
             return in_chunks(lambda part: infer(network, part), styles, self.chunk)
@@ -173,7 +272,12 @@ class StyleGAN2Generator(Generator):
 
 
 def with_noise_mode(synthesis: keras.Model, noise_mode: str) -> keras.Model:
-    """A synthesis network of the same architecture and weights that treats noise another way."""
+    """A copy of a synthesis network, weights included, with another noise mode.
+
+    Args:
+        synthesis: The network to copy.
+        noise_mode: "const", "input" or "none", as in `StyledConv`.
+    """
     from facegen_keras.models.stylegan2.networks import build_synthesis
 
     convolutions = [layer for layer in synthesis.layers if isinstance(layer, StyledConv)]
@@ -199,28 +303,10 @@ def interpolate_w(
     seeds: Sequence[int],
     frames: int = 48,
     loop: bool = True,
-    **options,
+    **options: Any,
 ) -> np.ndarray:
-    """A straight walk in w through the faces of seeds: uint8 (frames, height, width, 3).
+    """A straight walk in w through the faces of seeds.
 
-    Args:
-        generator: A StyleGAN2 generator.
-        seeds: Two or more faces to visit.
-        frames: Pictures in all.
-        loop: Go back from the last to the first, which is not shown twice.
-        **options: truncation_psi, truncation_cutoff, noise_mode.
-
-    Raises:
-        UserError: Fewer than two seeds.
+    The arguments, the result and the errors are those of `StyleGAN2Generator.interpolate`.
     """
-    if len(seeds) < 2:
-        raise UserError(f"an interpolation through {len(seeds)} seed: expected two or more")
-    stops = generator.mapping(latents(seeds, generator.latent_dim))
-    stops = np.concatenate([stops, stops[:1]]) if loop else stops
-    position = np.linspace(0, len(stops) - 1, frames, endpoint=not loop)
-    leg = np.minimum(position.astype(int), len(stops) - 2)
-    share = (position - leg)[:, None]
-    w = (1 - share) * stops[leg] + share * stops[leg + 1]
-    noise_mode = options.pop("noise_mode", "const")
-    noise_seeds = [int(seeds[0])] * frames  # one noise for the film, or it would flicker
-    return to_uint8(generator.synthesis(generator.styles(w, **options), noise_mode, noise_seeds))
+    return generator.interpolate(seeds, frames, loop, space="w", **options)

@@ -1,4 +1,4 @@
-"""What can be done in the w space of a StyleGAN2: mixing styles, truncating, finding directions."""
+"""The w space of a StyleGAN2: mix styles, compare truncations, find directions and walk them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from facegen_keras.generate.stylegan2 import StyleGAN2Generator
 from facegen_keras.inference import latents, to_uint8
 from facegen_keras.models.stylegan2.modulated_layers import StyledConv, ToRGB
 
-PSIS = (-1.0, -0.5, 0.0, 0.5, 0.7, 1.0)  # 0 is the average face, below it its opposite
+PSIS = (-1.0, -0.5, 0.0, 0.5, 0.7, 1.0)  # 0 is the average face; negative ψ mirrors w about it
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,8 @@ class Directions:
     """Directions in w along which faces change, the strongest first.
 
     Attributes:
-        vectors: float32 (count, w_dim), each of length 1.
-        scales: float32 (count,): what a step of 1 along each is, in units of w.
+        vectors: float32 `(count, w_dim)`, each of length 1.
+        scales: float32 `(count,)`: the length in w of a step of 1 along each direction.
         method: "pca" or "sefa".
     """
 
@@ -43,17 +43,20 @@ def style_mix(
     Args:
         generator: A StyleGAN2 generator.
         rows: Seeds of the faces that are changed.
-        columns: Seeds of the faces the styles come from.
-        layers: Which layers take the style of the column: 0-3 pose and shape, the last ones colour.
-        truncation_psi, truncation_cutoff, noise_mode: As in `StyleGAN2Generator`.
+        columns: Seeds of the faces that the styles come from.
+        layers: Layers that take the style of the column: 0-3 pose and shape, the last ones colour.
+        truncation_psi: As in `StyleGAN2Generator`.
+        truncation_cutoff: As in `StyleGAN2Generator`.
+        noise_mode: As in `StyleGAN2Generator`.
 
     Returns:
-        uint8 (len(rows) + 1, len(columns) + 1, height, width, 3): the first row and the first
+        uint8 `(len(rows) + 1, len(columns) + 1, height, width, 3)`: the first row and the first
         column hold the unmixed faces, the corner is white.
+
+    Raises:
+        UserError: A seed, a layer or an option is invalid.
     """
-    layers = list(layers)
-    if not layers or min(layers) < 0 or max(layers) >= generator.layers:
-        raise UserError(f"layers {layers}: expected some of 0 to {generator.layers - 1}")
+    layers = np.flatnonzero(generator.layer_mask(layers))
     seeds = [*rows, *columns]
     w = generator.mapping(latents(seeds, generator.latent_dim))
     styles = generator.styles(w, truncation_psi, truncation_cutoff)
@@ -78,7 +81,18 @@ def truncation_sweep(
     truncation_cutoff: int | None = None,
     noise_mode: str = "const",
 ) -> np.ndarray:
-    """Each face at several truncations: uint8 (len(seeds), len(psis), height, width, 3)."""
+    """Each face at several truncations: uint8 `(len(seeds), len(psis), height, width, 3)`.
+
+    Args:
+        generator: A StyleGAN2 generator.
+        seeds: Of the faces.
+        psis: Values of truncation ψ.
+        truncation_cutoff: As in `StyleGAN2Generator`.
+        noise_mode: As in `StyleGAN2Generator`.
+
+    Raises:
+        UserError: A seed or an option is invalid.
+    """
     seeds = list(seeds)
     w = generator.mapping(latents(seeds, generator.latent_dim))
     styles = [generator.styles(w, psi, truncation_cutoff) for psi in psis]
@@ -94,12 +108,15 @@ def pca_directions(
 
     Args:
         generator: A StyleGAN2 generator.
-        count: How many, at most w_dim.
-        samples: Number of latents that w is sampled with.
+        count: Number of directions, at most w_dim.
+        samples: Number of latents from which w is sampled.
         seed: Of those latents.
 
     Returns:
         Directions scaled by the standard deviation of w along them.
+
+    Raises:
+        UserError: The count is impossible.
     """
     _check_count(generator, count)
     z = np.random.RandomState(seed).randn(samples, generator.latent_dim)
@@ -117,21 +134,22 @@ def sefa_directions(
 
     Args:
         generator: A StyleGAN2 generator.
-        count: How many, at most w_dim.
-        layers: Styles whose weights are factorized; None: all.
+        count: Number of directions, at most w_dim.
+        layers: Layers whose style weights are factorized; None: all.
 
     Returns:
         Directions scaled by the typical distance of w from its average.
+
+    Raises:
+        UserError: The count is impossible, or a layer does not exist.
     """
     _check_count(generator, count)
-    wanted = set(range(generator.layers) if layers is None else layers)
+    chosen = generator.layer_mask(layers)
     weights = [
         ops.convert_to_numpy(layer.affine_kernel).astype("float64")
         for layer in generator.network("const").layers
-        if isinstance(layer, StyledConv | ToRGB) and layer.style_index in wanted
+        if isinstance(layer, StyledConv | ToRGB) and chosen[layer.style_index]
     ]
-    if not weights:
-        raise UserError(f"layers {sorted(wanted)}: expected some of 0 to {generator.layers - 1}")
     stacked = np.concatenate(weights, axis=1)  # (w_dim, all channels)
     stacked /= np.maximum(np.linalg.norm(stacked, axis=0, keepdims=True), 1e-12)
     values, vectors = np.linalg.eigh(stacked @ stacked.T)
@@ -143,7 +161,7 @@ def sefa_directions(
     return Directions(_signed(vectors[:, strongest].T), scales, method="sefa")
 
 
-def along(
+def traverse_w(
     generator: StyleGAN2Generator,
     directions: Directions,
     seed: int = 0,
@@ -153,25 +171,27 @@ def along(
     truncation_cutoff: int | None = None,
     noise_mode: str = "const",
 ) -> np.ndarray:
-    """One face moved along each direction: uint8 (directions, steps, height, width, 3).
+    """One face moved along each direction: uint8 `(directions, steps, height, width, 3)`.
 
     Args:
         generator: A StyleGAN2 generator.
         directions: From `pca_directions` or `sefa_directions`.
         seed: Of the face.
-        steps: How far, in units of the directions' scales.
-        layers: Styles that move; None: all.
-        truncation_psi, truncation_cutoff: Of the face, before it moves.
+        steps: Distances, in units of the directions' scales.
+        layers: Layers whose style moves; None: all.
+        truncation_psi: Of the face, before it moves.
+        truncation_cutoff: Of the face, before it moves.
         noise_mode: As in `StyleGAN2Generator`.
+
+    Raises:
+        UserError: The seed, a layer or an option is invalid.
     """
     base = generator.styles(
         generator.mapping(latents([seed], generator.latent_dim)), truncation_psi, truncation_cutoff
     )
     moves = directions.vectors * directions.scales[:, None]
     moves = np.asarray(steps, "float32")[None, :, None] * moves[:, None]
-    moving = np.zeros(generator.layers, "float32")
-    moving[list(range(generator.layers) if layers is None else layers)] = 1
-    styles = base[:, None] + moves[:, :, None] * moving[:, None]
+    styles = base[:, None] + moves[:, :, None] * generator.layer_mask(layers)[:, None]
     styles = styles.reshape(-1, generator.layers, generator.w_dim)
     images = to_uint8(generator.synthesis(styles, noise_mode, [seed] * len(styles)))
     return images.reshape(len(directions.vectors), len(steps), *images.shape[1:])
@@ -183,6 +203,6 @@ def _check_count(generator: StyleGAN2Generator, count: int) -> None:
 
 
 def _signed(vectors: np.ndarray) -> np.ndarray:
-    """An eigenvector has no sign; the largest component is made positive so that runs agree."""
+    """Make the largest component positive: the sign of an eigenvector is arbitrary."""
     largest = np.take_along_axis(vectors, np.abs(vectors).argmax(axis=1)[:, None], axis=1)
     return (vectors * np.sign(largest)).astype("float32")

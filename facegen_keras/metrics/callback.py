@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from facegen_keras.engine.callbacks import is_due
 from facegen_keras.errors import UserError
 from facegen_keras.export.write import save_generator
 from facegen_keras.generate.loading import as_generator
@@ -21,16 +22,17 @@ class MetricEvery(keras.callbacks.Callback):
     The samples are those of fixed seeds and the photos a fixed choice, measured once, so that the
     values of a run differ only by the weights. The value goes into the epoch's log under its key:
     `fid` or `kid` for the canonical Inception, `fd` or `kd` for other features. Put this callback
-    before those that write the log. Its memory is part of a checkpoint (`get_state`, `set_state`).
+    before those that write the log. What it remembers is part of a checkpoint (`get_state`,
+    `set_state`), and is restored only where `state_key` is the same.
 
     Args:
         faces: Reference `Faces`.
         path: Where the best generator is exported to (.h5 or .keras), with the value and its
             protocol in its metadata; None keeps no model.
         run: Name of the run, for that metadata.
-        every: Epochs from one measurement to the next; the last epoch is always measured.
-        extractor: An `InceptionFeatures` or `EfficientNetLite0Features`. Pass it ready-made: then
-            missing weights are told before the training starts.
+        every: Epochs between two measurements; the last epoch is always measured.
+        extractor: An `InceptionFeatures` or `EfficientNetLite0Features`. It is passed ready-made,
+            so that missing weights are noticed before the training starts.
         metric: `"fid"` or `"kid"`; KID is steadier below 10,000 images.
         num_images: Samples generated, and photos compared with, each time.
         seed: First seed of the samples.
@@ -66,11 +68,10 @@ class MetricEvery(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Measure if it is time, write the value into the log, keep the model if it is the best."""
-        due = (epoch + 1) % self.every == 0 or epoch + 1 == self.params.get("epochs")
-        if not due or not getattr(self.model, "epoch_is_complete", True):
+        if not self.model.epoch_is_complete or not is_due(epoch, self.every, self.params["epochs"]):
             return
         with warnings.catch_warnings():
-            if self._warned:  # the number of images does not change; a collapse may come later
+            if self._warned:  # that there are few images is said once; a collapse may come later
                 warnings.filterwarnings("ignore", ".*Fréchet distance", UserWarning)
             self._warned = True
             result = evaluate(
@@ -91,10 +92,16 @@ class MetricEvery(keras.callbacks.Callback):
             if self.path is not None:
                 save_generator(self.model, self.path, run=self.run, metrics=result.records())
 
+    @property
+    def state_key(self) -> str:
+        """What is measured and how: only values under the same key compare."""
+        network = f"{self.extractor.name} {self.extractor.fingerprint[:12]}"
+        return f"{self.metric} {network}, {self.num_images} images from seed {self.seed}"
+
     def get_state(self) -> dict[str, Any]:
         """The best value so far and its epoch (counted from 1), for a checkpoint."""
         return {"best": self.best, "best_epoch": self.best_epoch}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on from what `get_state` returned."""
+        """Continue from what `get_state` returned."""
         self.best, self.best_epoch = float(state["best"]), int(state["best_epoch"])

@@ -1,10 +1,10 @@
-"""How far a distance would move if other images had been drawn.
+"""Standard errors of metrics: how much a value would change if other images had been drawn.
 
-Not by the bootstrap: drawing with replacement puts the same image into a set twice, which lowers
-the rank of a covariance and gives the balls of precision and recall a radius of zero. Halves drawn
-without replacement hold every image once, and the spread of a mean over halves of n images is the
-standard error of the mean of all n: Var = s^2 (1/m - 1/n) with m = n / 2 (the delete-d jackknife
-with d = n / 2, Shao & Wu 1989, Annals of Statistics 17).
+The bootstrap does not work here: drawing with replacement repeats images, which lowers the rank of
+a covariance and gives the balls of precision and recall a radius of zero. Halves drawn without
+replacement hold every image once, and the spread of a mean over halves of n images is the standard
+error of the mean of all n: Var = s^2 (1/m - 1/n) with m = n / 2 (the delete-d jackknife with
+d = n / 2, Shao & Wu 1989, Annals of Statistics 17).
 """
 
 import warnings
@@ -30,14 +30,14 @@ def half_sample_error(
 ) -> Estimate:
     """A statistic of sets of images with its standard error from halves of each set.
 
-    The value is that of the whole sets, so the bias that few images bring (the Fréchet distance of
-    a half is larger than that of the whole) is not corrected, and is not part of the error either.
+    The value is that of the whole sets. The bias of small sets (the Fréchet distance of a half is
+    larger than that of the whole) is neither corrected nor included in the error.
 
     Args:
-        statistic: From as many arrays as `sets` to a number.
+        statistic: A function of one array per set, to a number.
         *sets: Features `(n, dim)`; rows are drawn.
         repeats: Number of halves.
-        seed: Chooses them.
+        seed: Chooses the halves.
 
     Returns:
         The statistic of the whole sets with its standard error in `.error`.
@@ -58,10 +58,10 @@ def half_samples(
     """Several statistics on the same halves: float64 `(repeats, statistics)`.
 
     Args:
-        statistics: From as many arrays as `sets` to numbers, always as many.
+        statistics: A function of one array per set, to a fixed number of numbers.
         *sets: Features `(n, dim)`; rows are drawn.
         repeats: Number of halves.
-        seed: Chooses them.
+        seed: Chooses the halves.
 
     Raises:
         UserError: A set of fewer than four images, or fewer than two repeats.
@@ -82,30 +82,31 @@ def half_samples(
 def with_errors(
     numbers: dict[str, Number], photos: np.ndarray, samples: np.ndarray, repeats: int, seed: int
 ) -> dict[str, Number]:
-    """Give the Fréchet distance and the shares of an evaluation their standard errors.
+    """Add standard errors to the Fréchet distance, precision, recall, density and coverage.
 
     Args:
         numbers: Key to number, as `evaluate` names them.
-        photos, samples: The features they were measured on.
+        photos: Features of the photos, `(n, dim)`.
+        samples: Features of the samples, `(m, dim)`.
         repeats: Number of halves.
-        seed: Chooses them.
+        seed: Chooses the halves.
     """
-    shares = [key for key in ("precision", "recall", "density", "coverage") if key in numbers]
+    fractions = [key for key in ("precision", "recall", "density", "coverage") if key in numbers]
     distance = [key for key in ("fid", "fd") if key in numbers]
 
     def measure(x: np.ndarray, y: np.ndarray) -> list[float]:
         values = [frechet_of_features(x, y)] if distance else []
-        if shares:
+        if fractions:
             k, k_density = (numbers["precision"].protocol[name] for name in ("k", "k_density"))
             most = min(len(x), len(y)) - 1
             halves = precision_recall(x, y, min(k, most), min(k_density, most))
-            values += [getattr(halves, key) for key in shares]
+            values += [getattr(halves, key) for key in fractions]
         return values
 
-    with warnings.catch_warnings():  # the protocol's warning has said it already
+    with warnings.catch_warnings():  # `evaluate` has already warned
         warnings.filterwarnings("ignore", message=".*rank-deficient.*", category=UserWarning)
         errors = half_samples(measure, photos, samples, repeats=repeats, seed=seed).std(0, ddof=1)
-    found = dict(zip([*distance, *shares], errors.tolist(), strict=True))
+    found = dict(zip([*distance, *fractions], errors.tolist(), strict=True))
     return {
         key: replace(
             number,

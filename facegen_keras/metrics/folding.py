@@ -1,6 +1,6 @@
 """Frozen batch normalisation, folded into the convolution before it (exact up to float32 rounding).
 
-The feature networks are read in PyTorch's names and layout, and only ever run in inference mode.
+The feature networks are read with PyTorch's names and layout, and run only in inference mode.
 """
 
 from collections.abc import Mapping
@@ -18,16 +18,22 @@ class FoldedConvolutions:
 
     Args:
         state: Tensors by name.
-        network: What the weights are called in an error.
-        expected: End of that error: where the right names come from.
+        network: Name of the network, for errors.
+        expected: Where the right names come from, for errors.
     """
 
     def __init__(self, state: Mapping[str, np.ndarray], network: str, expected: str) -> None:
         self._state, self._network, self._expected = state, network, expected
 
     def __call__(self, conv: str, norm: str) -> tuple[np.ndarray, np.ndarray]:
-        """Kernel `(height, width, in, out)` and bias `(out,)` of a convolution without a bias of
-        its own and the normalisation after it, float32.
+        """Kernel and bias of a convolution (without a bias) and its normalisation, as one.
+
+        Args:
+            conv: Name of the convolution.
+            norm: Name of the batch normalisation after it.
+
+        Returns:
+            float32 `(height, width, in, out)` and `(out,)`.
 
         Raises:
             UserError: A tensor is missing.

@@ -4,11 +4,11 @@ Heusel et al. 2017 (arXiv:1706.08500), eq. 6, after Dowson & Landau 1982:
 |m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)).
 
 The trace of the root is the sum of the square roots of the eigenvalues of C_a C_b. With C_a = L L'
-these are the eigenvalues of the symmetric L' C_b L, so no general matrix root is needed (which is
-slow, and complex where rounding makes it so). L is a pivoted Cholesky factor: it has as many
-columns as C_a has rank, so that fewer images than features are no special case, only a cheaper one.
-Pivoting also sorts the product by size, from large to small, and on such matrices the symmetric
-eigensolver keeps the digits of small eigenvalues, whose roots would otherwise be mostly rounding.
+these are the eigenvalues of the symmetric L' C_b L. A general matrix root would be slow, and
+rounding would make it complex. L is a pivoted Cholesky factor: it has as many columns as C_a has
+rank, so fewer images than features are not a special case, only a cheaper one. Pivoting also sorts
+the product by size, from large to small, and on such matrices the symmetric eigensolver keeps the
+digits of small eigenvalues, whose roots would otherwise be mostly rounding.
 """
 
 import warnings
@@ -17,14 +17,15 @@ import numpy as np
 from scipy.linalg import blas, lapack
 
 from facegen_keras.errors import UserError
-from facegen_keras.metrics.statistics import Statistics, check_comparable
+from facegen_keras.metrics.feature_statistics import Statistics, check_comparable
 
 
 def frechet_distance(a: Statistics, b: Statistics) -> float:
     """Fréchet distance (FID where the features are the canonical Inception's).
 
     Args:
-        a, b: Statistics under one extractor; the order does not matter.
+        a: Statistics of one side.
+        b: Statistics of the other side under the same extractor; the order does not matter.
 
     Returns:
         The squared distance, at least 0; 0 for equal statistics.
@@ -49,17 +50,18 @@ def frechet_distance(a: Statistics, b: Statistics) -> float:
 
 
 def frechet_of_features(a: np.ndarray, b: np.ndarray) -> float:
-    """Fréchet distance of two sets of features, for many small sets in a row.
+    """Fréchet distance of two sets of features, fast for many small sets.
 
-    The same number as `frechet_distance` of their `Statistics`, without its warning. With fewer
+    It equals `frechet_distance` of their `Statistics`, without its warning. With fewer
     images than features the covariances are never formed: for C_a = A'A and C_b = B'B the trace of
     the root is the sum of the singular values of A B', a matrix of images by images.
 
     Args:
-        a, b: `(n, dim)` and `(m, dim)`; n and m may differ.
+        a: Features of one side, `(n, dim)`.
+        b: Features of the other side, `(m, dim)`; n and m may differ.
 
     Raises:
-        UserError: The features do not belong together, or a side has fewer than two images.
+        UserError: The numbers of features differ, or a side has fewer than two images.
     """
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1]:
@@ -83,8 +85,8 @@ def trace_of_root(a: np.ndarray, b: np.ndarray) -> float:
     values = _eigenvalues(factor, order, b)
     noise = np.finfo(np.float64).eps * rank * values.max(initial=0.0)
     if (values < noise).any():
-        # Zeros that rounding has moved have roots that count. If b is the one of smaller rank, its
-        # own factor leaves them out.
+        # Rounding turns zeros into small numbers whose roots matter. If b has the smaller rank, its
+        # factor leaves them out.
         other, other_order = _cholesky(b)
         if other.shape[1] < rank:
             values = _eigenvalues(other, other_order, a)
@@ -95,7 +97,9 @@ def _cholesky(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Lower L `(dim, rank)` and an order with L L' = matrix[order][:, order] (LAPACK dpstrf)."""
     factor, pivots, rank, info = lapack.dpstrf(matrix.T, lower=1)
     if info < 0:
-        raise UserError("a covariance that is no matrix of finite numbers; extract features again")
+        raise UserError(
+            "a covariance that is not a matrix of finite numbers; extract the features again"
+        )
     return np.asfortranarray(np.tril(factor)[:, :rank]), pivots - 1
 
 

@@ -4,10 +4,10 @@ The Fréchet Inception Distance (Heusel et al. 2017, arXiv:1706.08500) is define
 not by an architecture: its average pooling leaves the padding out, its last block pools by maximum,
 and it has 1008 logits. `keras.applications.InceptionV3` differs in all three and in its weights.
 
-Three rewritings make it quicker and leave its answer alone (exact up to float32 rounding): the
-frozen batch normalisation is folded into the convolutions; 1x1 convolutions that read the same
-tensor are one convolution; and averaging comes after the 1x1 convolution of its branch, since the
-two are linear and commute, and there are fewer channels to average there.
+Three changes make it faster without changing its output (up to float32 rounding): the frozen batch
+normalisation is folded into the convolutions; 1x1 convolutions that read the same tensor are one
+convolution; and averaging comes after the 1x1 convolution of its branch, since the two are linear
+and commute, and there are fewer channels to average.
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ CLASSES = 1008  # the 2015 graph has 1008 outputs where ImageNet has 1000
 
 
 class _Builder:
-    """Lays the blocks of the graph; remembers which weights go where until the model exists."""
+    """Adds the blocks of the graph; sets their weights once the model exists."""
 
     def __init__(self, state: Mapping[str, np.ndarray]) -> None:
         self._convolutions = FoldedConvolutions(
@@ -161,7 +161,7 @@ class BranchHeads(keras.layers.Layer):
     """Splits a joint 1x1 convolution into its branches, each with its bias and ReLU.
 
     With `averaged`, the last branch is averaged over 3x3 neighbours first (padding left out), which
-    stands for averaging before its convolution.
+    equals averaging before its convolution.
     """
 
     def __init__(self, widths: tuple[int, ...], averaged: bool, **kwargs) -> None:
@@ -189,7 +189,7 @@ def build_inception(state: Mapping[str, np.ndarray]) -> keras.Model:
     """The 2015 graph from its normalised input to pool3.
 
     Args:
-        state: The tensors of `pt_inception-2015-12-05`, in PyTorch's names and layout.
+        state: The tensors of `pt_inception-2015-12-05`, with PyTorch's names and layout.
 
     Returns:
         A model from float32 `(batch, 299, 299, 3)` in [-1, 1] to float32 `(batch, 2048)`.
@@ -229,15 +229,16 @@ class InceptionFeatures(FeatureExtractor):
 
     Args:
         weights: Path of `pt_inception-2015-12-05-6726825d.pth`; or a mapping from its tensor names
-            to arrays; or None to use the cached file, downloading it (91 MB) the first time.
-        resize: How images reach 299x299. `"clean"` is clean-fid's protocol (Parmar et al. 2022,
-            arXiv:2104.11222): Pillow's antialiased bicubic filter in float, then (x - 128) / 128.
+            to arrays; or None to use the cached file, downloaded (91 MB) on first use.
+        resize: How images are brought to 299x299. `"clean"` is clean-fid's protocol (Parmar et al.
+            2022, arXiv:2104.11222): Pillow's antialiased bicubic filter in float, then
+            (x - 128) / 128.
             `"legacy"` is pytorch-fid's: bilinear without antialiasing, then 2x / 255 - 1. The two
             give different numbers; never compare across them.
-        batch_size: Images per run of the network; changes speed and memory, not the features.
+        batch_size: Images per run of the network; affects speed and memory, not the features.
 
     Raises:
-        UserError: The weights are missing, damaged, or of another network; unknown `resize`.
+        UserError: The weights are missing, damaged, or belong to another network; unknown `resize`.
     """
 
     name = "inception-2015-12-05"
@@ -287,7 +288,7 @@ class InceptionFeatures(FeatureExtractor):
         """
         if "fc.weight" not in self._classifier:
             raise UserError(
-                "these Inception weights hold no fc.weight; the Inception Score needs it"
+                "these Inception weights have no fc.weight, which the Inception Score needs"
             )
         logits = features @ self._classifier["fc.weight"].T
         return logits + self._classifier["fc.bias"] if bias else logits

@@ -1,7 +1,7 @@
 """The Inception Score (Salimans et al. 2016, arXiv:1606.03498), for comparison with old tables.
 
-It looks at the samples alone and asks whether ImageNet classes are recognised; faces are hardly
-among them, so for faces it says little.
+It looks at the samples alone and asks whether they show recognisable ImageNet classes. Faces are
+hardly among these, so for faces it says little.
 """
 
 import numpy as np
@@ -15,18 +15,20 @@ def inception_score(logits: np.ndarray, splits: int = 10) -> Estimate:
 
     Args:
         logits: `(n, classes)`, without the bias as in the first implementation.
-        splits: Parts that are scored one by one; 10 in the paper.
+        splits: Number of splits that are scored one by one; 10 in the paper.
 
     Returns:
-        The mean over the parts, from 1 to the number of classes; `.error` is their standard
+        The mean over the splits, from 1 to the number of classes; `.error` is their standard
         deviation, as it is usually printed.
 
     Raises:
-        UserError: Fewer images than parts.
+        UserError: Fewer images than splits.
     """
     logits = np.asarray(logits, np.float64)
     if splits < 1 or len(logits) < splits:
-        raise UserError(f"{len(logits)} images in {splits} splits; give at least one image a split")
+        raise UserError(
+            f"{len(logits)} images in {splits} splits; give at least one image per split"
+        )
     shifted = logits - logits.max(1, keepdims=True)
     log_p = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
     scores = []

@@ -25,11 +25,11 @@ def inception_file() -> Path:
     """Path of the published Inception weights, downloaded on first use (91 MB, progress bar).
 
     Returns:
-        The cached file, whose sha256 has just been checked.
+        The cached file, after a check of its sha256.
 
     Raises:
-        UserError: No network and no file, or the file is not the published one. The message gives
-            the address and the place to put the file.
+        UserError: The file is neither there nor downloadable, or is not the published one. The
+            message gives the address and the path for the file.
     """
     path = cache_folder(None) / INCEPTION_URL.rsplit("/", 1)[1]
     if path.is_file():
@@ -40,8 +40,8 @@ def inception_file() -> Path:
     except (urllib.error.URLError, OSError) as error:
         raise UserError(
             f"the Inception weights could not be downloaded ({error}); fetch {INCEPTION_URL} "
-            f"elsewhere and put it at {path}, or pass the file by --inception_weights; without it "
-            "use --extractor efficientnet-lite0 (reported as FD, not FID)"
+            f"elsewhere and put it at {path}, or use the features of EfficientNet-Lite0, which are "
+            "reported as FD, not FID"
         ) from error
     return path
 
@@ -51,12 +51,12 @@ def _check(path: Path) -> None:
     if found != INCEPTION_SHA256:
         raise UserError(
             f"{path}: sha256 {found[:12]}... instead of {INCEPTION_SHA256[:12]}...; the file is "
-            f"damaged or another one; delete it and fetch {INCEPTION_URL} again"
+            f"damaged or a different one; delete it and fetch {INCEPTION_URL} again"
         )
 
 
 def _download(url: str, path: Path, timeout: float = 30.0) -> None:
-    """Fetch into a temporary file, check it, and only then give it its name."""
+    """Download into a temporary file, check it, and only then give it its name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
     part = Path(name)

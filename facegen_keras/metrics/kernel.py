@@ -2,7 +2,7 @@
 
 Bińkowski et al. 2018 (arXiv:1801.01401), section 4: the squared maximum mean discrepancy under the
 kernel (x'y / dim + 1)^3, in its unbiased form. Unlike FID it has no bias in the number of images,
-so it is the number to look at below 10,000.
+so it is the better metric below 10,000 images.
 """
 
 import numpy as np
@@ -21,19 +21,20 @@ def kernel_distance(
     """Unbiased squared MMD with the cubic kernel, averaged over random subsets.
 
     Args:
-        features_a, features_b: `(n, dim)` and `(m, dim)`; n and m may differ.
+        features_a: Of one side, `(n, dim)`.
+        features_b: Of the other side, `(m, dim)`; n and m may differ.
         subsets: Number of random subsets.
         subset_size: Images in each; by default 1000 as in the paper, or half of the smaller set,
-            so that the subsets differ and their spread says something.
+            so that the subsets differ and their spread is informative.
         seed: Chooses the subsets.
 
     Returns:
-        The distance (may be slightly negative: it is unbiased) with its standard error in
-        `.error`: that of all the images, from the spread of the subsets. More subsets steady the
-        mean but add no images.
+        The distance (it is unbiased, so it may be slightly negative) with its standard error in
+        `.error`: that of all the images, from the spread of the subsets. More subsets make the
+        mean more precise but add no images.
 
     Raises:
-        UserError: The features do not belong together, or there are too few.
+        UserError: The numbers of features differ, or there are too few images.
     """
     a, b = np.asarray(features_a, np.float32), np.asarray(features_b, np.float32)
     smaller = _check(a, b)
@@ -51,7 +52,7 @@ def kernel_distance(
     error = None
     if subsets > 1 and size < smaller:
         # Subsets of m of the same n images share some: they spread by s^2 (1/m - 1/n), and the mean
-        # of all n has s^2 / n. The mean of so many subsets is itself off by their number.
+        # of all n has s^2 / n. A mean over few subsets adds the square of their spread / subsets.
         error = values.std(ddof=1) * np.sqrt(size / (smaller - size) + 1 / subsets)
     return Estimate(float(values.mean()), error)
 

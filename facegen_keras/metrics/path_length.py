@@ -1,7 +1,8 @@
-"""Perceptual path length: how evenly the image changes along a walk through the latent space.
+"""Path lengths: how far the image moves when the latent does.
 
-Karras et al. 2018 (arXiv:1812.04948), section 4.1, with the distance of this package's extractor in
-place of VGG's: values compare only among themselves, and are named after the extractor.
+Perceptual path length: Karras et al. 2018 (arXiv:1812.04948), section 4.1, with this package's
+extractor in place of VGG. Its values compare only with each other, and are named after
+the extractor.
 """
 
 from typing import Any
@@ -9,18 +10,19 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from facegen_keras import losses
 from facegen_keras.engine import autodiff
 from facegen_keras.errors import UserError
 from facegen_keras.generate.walks import interpolate
 from facegen_keras.inference import in_chunks, latents
-from facegen_keras.losses import path_lengths as lengths_of
 from facegen_keras.metrics.estimate import Estimate
 from facegen_keras.metrics.extractor import FeatureExtractor
 
-# The paper steps by 1e-4. In float32, features differ by rounding at that distance; at 1e-3 the
-# value is the same and stands clear of it (measured: see `tests/metrics/test_path_length.py`).
+# The paper steps by 1e-4. At that distance float32 rounding moves the features as much as the step
+# does; at 1e-3 the value is the same and rounding no longer matters (`tests/metrics/test_scores.py`
+# compares steps).
 EPSILON = 1e-3
-TRIM = 0.01  # share of the smallest and of the largest distances left out, as in the paper's code
+TRIM = 0.01  # fraction left out at either end of the sorted distances, as in the paper's code
 
 
 def perceptual_path_length(
@@ -39,21 +41,21 @@ def perceptual_path_length(
         extractor: Supplies the distance: squared Euclidean distance of features.
         num_samples: Number of walks.
         seed: First of the seeds of the walks' ends.
-        epsilon: Step, as a share of the walk.
-        space: `"z"` (spherical walk, a random point of it) or `"w"` (straight walk of StyleGAN2's
-            intermediate latent, its start); by default w where there is one.
+        epsilon: Length of the step, as a fraction of the walk.
+        space: `"z"` (a random point of a spherical walk) or `"w"` (the start of a straight walk
+            through StyleGAN2's intermediate latent); by default w where the generator has it.
 
     Returns:
-        The mean, without the smallest and the largest 1 %, and its standard error in `.error`.
+        The mean without the smallest and the largest 1 %, and its standard error in `.error`.
 
     Raises:
-        UserError: Unknown space, or one this generator does not have.
+        UserError: A space that this generator does not have, or an impossible number.
     """
-    has_w = hasattr(generator, "mapping") and hasattr(generator, "synthesis")
-    space = space or ("w" if has_w else "z")
-    if space not in ("z", "w") or (space == "w" and not has_w):
+    spaces = _spaces(generator)
+    space = space or spaces[-1]
+    if space not in spaces:
         raise UserError(
-            f"space={space!r}; choose 'z'" + (" or 'w'" if has_w else " (there is no w)")
+            f"space={space!r}; choose 'z'" + (" or 'w'" if "w" in spaces else " (there is no w)")
         )
     if num_samples < 2 or epsilon <= 0:
         raise UserError(f"num_samples={num_samples}, epsilon={epsilon}; at least 2, and above 0")
@@ -61,18 +63,14 @@ def perceptual_path_length(
     distances = []
     step = max(1, extractor.batch_size // 2)
     for start in range(0, num_samples, step):
-        seeds = np.arange(start, min(start + step, num_samples))
-        begin = latents(seed + 2 * seeds, generator.latent_dim)
-        end = latents(seed + 2 * seeds + 1, generator.latent_dim)
-        if space == "w":
-            begin, end = generator.mapping(begin), generator.mapping(end)
-            points = np.concatenate([begin, begin + epsilon * (end - begin)])
-            images = generator.synthesis(generator.styles(points))
-        else:
-            t = position[seeds]
-            images = np.asarray(
-                generator(np.concatenate([_slerp(begin, end, t), _slerp(begin, end, t + epsilon)]))
-            )
+        walks = np.arange(start, min(start + step, num_samples))
+        begin = latents(seed + 2 * walks, generator.latent_dim)
+        end = latents(seed + 2 * walks + 1, generator.latent_dim)
+        images = (
+            _pairs_in_w(generator, begin, end, epsilon)
+            if space == "w"
+            else _pairs_in_z(generator, begin, end, position[walks], epsilon)
+        )
         features = extractor.from_floats(np.clip((images + 1.0) * 127.5, 0.0, 255.0))
         first, second = np.split(features.astype(np.float64), 2)
         distances.append(((first - second) ** 2).sum(1) / epsilon**2)
@@ -82,10 +80,10 @@ def perceptual_path_length(
     return Estimate(float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values))))
 
 
-def path_lengths(generator: Any, num_samples: int = 128, seed: int = 0) -> np.ndarray:
-    """How far images move per unit of w at random faces: |Jᵀy| (Karras et al. 2020, eq. 3).
+def w_path_lengths(generator: Any, num_samples: int = 128, seed: int = 0) -> np.ndarray:
+    """How far images move per unit of w, |Jᵀy|, at random faces (Karras et al. 2020, eq. 3).
 
-    What path length regularization makes equal; needs no extractor.
+    Path length regularization makes these lengths equal. Needs no extractor.
 
     Args:
         generator: A StyleGAN2 generator.
@@ -96,10 +94,12 @@ def path_lengths(generator: Any, num_samples: int = 128, seed: int = 0) -> np.nd
         float32 `(num_samples,)`.
 
     Raises:
-        UserError: The generator has no w, or there is no sample.
+        UserError: The generator has no w, or the number of samples is impossible.
     """
-    if not hasattr(generator, "network") or num_samples < 1:
-        raise UserError(f"path_lengths of {num_samples} samples: expected a StyleGAN2, at least 1")
+    if "w" not in _spaces(generator) or num_samples < 1:
+        raise UserError(
+            f"w_path_lengths of {num_samples} samples: expected a StyleGAN2, at least 1"
+        )
     network, size = generator.network("const"), generator.resolution
     z = latents(range(seed, seed + num_samples), generator.latent_dim)
     styles = generator.styles(generator.mapping(z)).reshape(num_samples, -1)
@@ -109,7 +109,7 @@ def path_lengths(generator: Any, num_samples: int = 128, seed: int = 0) -> np.nd
         def projected(styles: Any) -> tuple[Any, Any]:
             return ops.sum(network(styles, training=False) * direction), ()
 
-        return lengths_of(autodiff.input_gradient(projected, styles)[2])
+        return losses.path_lengths(autodiff.input_gradient(projected, styles)[2])
 
     split = styles.shape[1]
     rows = np.concatenate([styles, directions / size], axis=1).astype("float32")
@@ -127,8 +127,29 @@ def path_lengths(generator: Any, num_samples: int = 128, seed: int = 0) -> np.nd
     )
 
 
+def _spaces(generator: Any) -> tuple[str, ...]:
+    """The latent spaces of a `Generator`; any other callable has only z."""
+    return getattr(generator, "spaces", ("z",))
+
+
+def _pairs_in_w(generator: Any, begin: np.ndarray, end: np.ndarray, epsilon: float) -> np.ndarray:
+    """Images at the start of straight walks in w, then those a step further on."""
+    begin, end = generator.mapping(begin), generator.mapping(end)
+    points = np.concatenate([begin, begin + epsilon * (end - begin)])
+    return generator.synthesis(generator.styles(points))
+
+
+def _pairs_in_z(
+    generator: Any, begin: np.ndarray, end: np.ndarray, t: np.ndarray, epsilon: float
+) -> np.ndarray:
+    """Images at positions t `(n,)` of spherical walks in z, then those a step further on."""
+    return np.asarray(
+        generator(np.concatenate([_slerp(begin, end, t), _slerp(begin, end, t + epsilon)]))
+    )
+
+
 def _slerp(begin: np.ndarray, end: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """Spherical walk between latents `(n, dim)`, row by row at its own position t `(n,)`."""
+    """Spherical walk between latents `(n, dim)`, each row at its own position t `(n,)`."""
     return np.concatenate(
         [interpolate(a, b, np.array([x])) for a, b, x in zip(begin, end, t, strict=True)]
     ).astype(np.float32)

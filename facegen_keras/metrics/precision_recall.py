@@ -1,7 +1,7 @@
-"""Fidelity and variety apart: precision and recall, density and coverage.
+"""Fidelity and variety as separate numbers: precision and recall, density and coverage.
 
-Both draw a ball around every image, reaching to its k-th nearest neighbour in its own set, and ask
-which images of the other set fall inside.
+Both draw a ball around every image that reaches its k-th nearest neighbour in its own set. They
+count the images of the other set inside.
 """
 
 from collections.abc import Iterator
@@ -16,13 +16,13 @@ ROWS = 1024  # rows of distances in memory at a time
 
 @dataclass(frozen=True)
 class PrecisionRecall:
-    """Shares in [0, 1], except density, which can exceed 1.
+    """Fractions in [0, 1], except density, which can exceed 1.
 
     Attributes:
-        precision: Samples that fall into the photos' balls: how many look like photos.
-        recall: Photos that fall into the samples' balls: how much of the variety is there.
-        density: Like precision, counting every ball a sample falls into; outliers weigh less.
-        coverage: Photos whose ball holds at least one sample.
+        precision: Samples inside the photos' balls: how many look like photos.
+        recall: Photos inside the samples' balls: how much of the variety the samples have.
+        density: Like precision, but counts every ball that a sample is in; outliers weigh less.
+        coverage: Photos whose ball contains at least one sample.
         k: Neighbours for precision and recall.
         k_density: Neighbours for density and coverage.
     """
@@ -48,7 +48,7 @@ def precision_recall(
         k_density: Neighbours of density and coverage; 5 in the paper.
 
     Raises:
-        UserError: The features do not belong together, or there are not more images than k.
+        UserError: The numbers of features differ, or there are not more images than k.
     """
     photos, samples = np.asarray(photos, np.float32), np.asarray(samples, np.float32)
     if photos.ndim != 2 or samples.ndim != 2 or photos.shape[1] != samples.shape[1]:
@@ -85,8 +85,9 @@ def nearest(samples: np.ndarray, photos: np.ndarray, k: int) -> tuple[np.ndarray
     """The k nearest photos of each sample.
 
     Args:
-        samples, photos: Features `(m, dim)` and `(n, dim)`, n at least k.
-        k: How many.
+        samples: Features `(m, dim)`.
+        photos: Features `(n, dim)`, n at least k.
+        k: Number of neighbours.
 
     Returns:
         Indices into photos, int `(m, k)`, nearest first, and Euclidean distances `(m, k)`.

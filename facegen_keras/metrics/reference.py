@@ -1,4 +1,4 @@
-"""The photos that samples are compared with: chosen once, measured once, kept by fingerprint."""
+"""The photos that samples are compared with: chosen once, measured once, cached by fingerprint."""
 
 import hashlib
 from pathlib import Path
@@ -10,9 +10,9 @@ from facegen_keras.errors import UserError
 from facegen_keras.files.atomic import replacing
 from facegen_keras.files.places import cache_folder
 from facegen_keras.metrics.extractor import FeatureExtractor
-from facegen_keras.metrics.statistics import Statistics, check_comparable
+from facegen_keras.metrics.feature_statistics import Statistics, check_same_features
 
-# Which photos are taken when not all are: fixed, so that every model meets the same ones.
+# Chooses the photos when not all are taken: fixed, so that every model is compared with the same.
 SELECTION_SEED = 0
 
 
@@ -21,7 +21,7 @@ class Selection:
 
     Args:
         images: `Faces` or uint8 `(n, height, width, 3)`.
-        count: How many to take at random; all if there are no more.
+        count: Number of images to take at random; by default, or if there are no more, all.
     """
 
     def __init__(self, images: Any, count: int | None = None) -> None:
@@ -45,7 +45,7 @@ class Selection:
 
     @property
     def fingerprint(self) -> str:
-        """Hex sha256 of what the images are: of the source's fingerprint, or of the pixels."""
+        """Hex sha256 of the source's fingerprint and the choice, or of the pixels."""
         own = getattr(self.images, "fingerprint", None)
         if own is not None and self.indices is None:
             return own
@@ -60,12 +60,12 @@ class Selection:
 
 
 class Reference:
-    """Photos, or statistics of photos, under one extractor; measured when first asked for.
+    """Photos, or statistics of photos, under one extractor; measured on first use.
 
     Args:
         extractor: The extractor of both sides.
         photos: `Faces`, uint8 `(n, height, width, 3)`, or `Statistics`.
-        count: Use so many photos, chosen at random once and for all; None uses all.
+        count: Number of photos to use, always the same random choice; None uses all.
         cache_dir: Where features and statistics are kept by fingerprint; False keeps nothing.
         progress: Show progress bars.
 
@@ -88,8 +88,7 @@ class Reference:
         self._features: np.ndarray | None = None
         self.photos: Selection | None = None
         if isinstance(photos, Statistics):
-            own = Statistics(np.zeros(extractor.dim), np.eye(extractor.dim), 2, extractor.protocol)
-            check_comparable(photos, own)
+            check_same_features(photos.dim, photos.protocol, extractor.dim, extractor.protocol)
             self._statistics = photos
             self.n = photos.n
             self.resolution = photos.protocol.get("resolution")

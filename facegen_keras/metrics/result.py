@@ -7,12 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from facegen_keras.files.atomic import replacing
 from facegen_keras.files.json_values import as_json
 
-# Keys of a record that are the number itself; the others are its protocol.
+# Keys of a record that describe the number itself; all others are its protocol.
 NUMBER_FIELDS = ("model", "metric", "label", "name", "value", "error", "protocol")
 HIGHER_IS_BETTER = ("is", "precision", "recall", "density", "coverage")
 
@@ -22,9 +20,10 @@ class Number:
     """One measured value.
 
     Attributes:
-        label: Its name as it may be printed, such as `FID` or `FD (efficientnet-lite0)`.
+        label: Its name in print, such as `FID` or `FD (efficientnet-lite0)`.
         value: The value.
-        error: Its standard error (for the Inception Score the deviation over splits), or None.
+        error: Its standard error (for the Inception Score the standard deviation over splits), or
+            None.
         lower_is_better: The direction.
         protocol: What a reader needs to compare it: extractor, sha256 of its weights, resize,
             numbers of images, fingerprint of the reference, seed, versions.
@@ -43,14 +42,14 @@ class Number:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was measured of one model or set of images.
+    """The numbers of one model or set of images.
 
     Attributes:
         name: The model's file or the folder, or what the caller named it.
         numbers: Key (`fid`, `kid`, `precision`, ...) to `Number`. The keys `fid` and `kid` exist
             only for the canonical Inception; with other features they are `fd` and `kd`.
         protocol: What all numbers share.
-        warnings: Reasons to mistrust them, as they were warned of.
+        warnings: Reasons to mistrust the numbers.
     """
 
     name: str
@@ -59,7 +58,11 @@ class Evaluation:
     warnings: tuple[str, ...] = ()
 
     def __getitem__(self, key: str) -> float:
-        """The value under a key, such as `result["fid"]`."""
+        """The value under a key, such as `result["fid"]`.
+
+        Raises:
+            KeyError: It was not measured.
+        """
         if key not in self.numbers:
             raise KeyError(f"{key!r} was not measured; there are {', '.join(self.numbers)}")
         return self.numbers[key].value
@@ -90,17 +93,13 @@ class Evaluation:
         """CSV text, one line per number; also written to `path`."""
         return Report([self]).to_csv(path)
 
-    def bar_chart(self, path: str | Path | None = None) -> Any:
-        """A matplotlib figure, one panel per number; also written to `path`."""
-        return Report([self]).bar_chart(path)
-
 
 def recorded(metadata: dict[str, Any]) -> dict[str, Number]:
     """The numbers that an exported model carries in its metadata, by their key.
 
     Args:
-        metadata: `generator.metadata`. Its entry `metrics` is what `evaluate.py --stamp` writes
-            (`Evaluation.records`), or lines with a `name`, a `value` and a `protocol` in words.
+        metadata: `generator.metadata`. Its entry `metrics` holds `Evaluation.records`, or records
+            with a `name`, a `value` and a `protocol` in words, as the shipped models have them.
 
     Returns:
         Key (`fid`, `fd`, `kid`, ...) to number; of several with one key the last. Empty for a
@@ -113,8 +112,8 @@ def recorded(metadata: dict[str, Any]) -> dict[str, Number]:
         if not key or not isinstance(record.get("value"), int | float):
             continue
         protocol = {k: v for k, v in record.items() if k not in NUMBER_FIELDS}
-        said = record.get("protocol") or {}
-        protocol |= said if isinstance(said, dict) else {"protocol": said}
+        stated = record.get("protocol") or {}
+        protocol |= stated if isinstance(stated, dict) else {"protocol": stated}
         lower = key not in HIGHER_IS_BETTER
         value = float(record["value"])
         numbers[key] = Number(label, value, record.get("error"), lower, protocol)
@@ -123,7 +122,11 @@ def recorded(metadata: dict[str, Any]) -> dict[str, Number]:
 
 @dataclass(frozen=True)
 class Report:
-    """Several evaluations under one protocol, side by side."""
+    """Several evaluations under one protocol, side by side; `figures.model_comparison` draws them.
+
+    Attributes:
+        evaluations: One per model or set of images.
+    """
 
     evaluations: Sequence[Evaluation]
 
@@ -133,6 +136,7 @@ class Report:
         return list(dict.fromkeys(key for e in self.evaluations for key in e.numbers))
 
     def label(self, key: str) -> str:
+        """The printed name of the number under a key."""
         return next(e.numbers[key].label for e in self.evaluations if key in e.numbers)
 
     def table(self) -> str:
@@ -190,46 +194,13 @@ class Report:
         writer.writerows(records)
         return _write("".join(lines.parts), path)
 
-    def bar_chart(self, path: str | Path | None = None) -> Any:
-        """A matplotlib figure with a panel per number and a bar per model.
-
-        Args:
-            path: Also write the figure here (.png, .pdf, .svg).
-        """
-        from matplotlib.figure import Figure
-
-        keys = self.keys
-        columns = min(4, max(1, len(keys)))
-        rows = -(-len(keys) // columns)
-        height = 1.2 + 0.35 * len(self.evaluations)
-        figure = Figure(figsize=(3.4 * columns, height * rows), layout="constrained")
-        cells = figure.subplots(rows, columns, squeeze=False).ravel()
-        for key, axis in zip(keys, cells, strict=False):
-            having = [e for e in self.evaluations if key in e.numbers]
-            places = np.arange(len(having))[::-1]
-            values = [e.numbers[key].value for e in having]
-            errors = [e.numbers[key].error or 0.0 for e in having]
-            bars = {"height": 0.6, "color": "0.75"}  # light, so that the numbers on them are read
-            axis.barh(places, values, xerr=errors if any(errors) else None, **bars)
-            axis.locator_params(axis="x", nbins=3)
-            axis.set_yticks(places, [Path(e.name).stem or e.name for e in having])
-            axis.set_title(f"{self.label(key)} {self._arrow(key)}", fontsize=9)
-            for place, evaluation in zip(places, having, strict=True):
-                axis.annotate(f" {evaluation.numbers[key]}", (0, place), va="center", fontsize=8)
-        for axis in cells[len(keys) :]:
-            axis.axis("off")
-        if path is not None:
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-            figure.savefig(path, dpi=120)
-        return figure
-
     def _arrow(self, key: str) -> str:
         lower = next(e.numbers[key].lower_is_better for e in self.evaluations if key in e.numbers)
         return "↓" if lower else "↑"
 
 
 class _Lines:
-    """The little of a file that csv needs."""
+    """The part of a file that the csv module needs."""
 
     def __init__(self) -> None:
         self.parts: list[str] = []

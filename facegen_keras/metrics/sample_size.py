@@ -1,9 +1,9 @@
-"""A distance against the number of images it was measured with, and where it would end.
+"""A distance against the number of images, and its limit for infinitely many.
 
-The Fréchet distance is biased upward, and once there are many more images than features the bias
-falls as 1/n: drawn over 1/n the values lie on a straight line, whose end at 1/n = 0 is the distance
-of endlessly many images (Chong & Forsyth 2020, arXiv:1911.07023, section 3). With fewer images than
-features the line is a curve, and its end is no distance of anything.
+The Fréchet distance is biased upward. With many more images than features the bias falls as 1/n:
+over 1/n the values lie on a straight line, and its value at 1/n = 0 is the distance of infinitely
+many images (Chong & Forsyth 2020, arXiv:1911.07023, section 3). With fewer images than features the
+values lie on a curve, and the extrapolated value means nothing.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,9 +23,9 @@ class SampleSizeCurve:
         counts: Images on each side, `(points,)`.
         values: Mean distance over the repeats, `(points,)`.
         spread: Standard deviation over the repeats, `(points,)`.
-        limit: Where the straight line through the values over 1/n ends, at 1/n = 0.
+        limit: Value at 1/n = 0 of the straight line through the values over 1/n.
         slope: Of that line, in distance times images.
-        trusted: Whether every point has more images than features, which the line asks for.
+        trusted: Whether every point has more images than features, which the line requires.
     """
 
     counts: np.ndarray
@@ -44,17 +44,18 @@ def distance_by_count(
     repeats: int = 5,
     seed: int = 0,
 ) -> SampleSizeCurve:
-    """Measure the distance of random parts of two sets.
+    """Measure the distance between random subsets of two sets, for several subset sizes.
 
     Args:
-        features_a, features_b: `(n, dim)` and `(m, dim)`.
+        features_a: Of one set, `(n, dim)`.
+        features_b: Of the other set, `(m, dim)`.
         counts: Images taken from each side, at least two different numbers.
-        distance: Of two sets of features; the Fréchet distance, or `kernel_distance`.
-        repeats: Random parts per number.
-        seed: Chooses them.
+        distance: Between two sets of features: the Fréchet distance, or `kernel_distance`.
+        repeats: Random subsets per size.
+        seed: Chooses the subsets.
 
     Raises:
-        UserError: Fewer than two numbers, or one that is below 2 or above what there is.
+        UserError: Fewer than two counts, or one below 2 or above the size of the smaller set.
     """
     counts = np.unique(np.asarray(counts, int))
     most = min(len(features_a), len(features_b))

@@ -1,4 +1,4 @@
-"""The Gaussians q(z|x) that an encoder gives to photos, and how much of the latent they use."""
+"""The posteriors q(z|x) of photos, and how much of the latent they use."""
 
 import keras
 import numpy as np
@@ -8,7 +8,7 @@ from facegen_keras import losses
 from facegen_keras.errors import UserError
 from facegen_keras.inference import in_chunks, infer, to_network_range
 
-ACTIVE_VARIANCE = 0.01  # of the mean, above which a unit is active: Burda et al. 2016, appendix C
+ACTIVE_VARIANCE = 0.01  # of the mean; above it a unit is active (Burda et al. 2016, appendix C)
 CHUNK = 64  # images at a time
 
 
@@ -18,10 +18,10 @@ def encode_photos(encoder: keras.Model, images: np.ndarray, chunk: int = CHUNK) 
     Args:
         encoder: As from `load_encoder`.
         images: uint8 `(n, height, width, 3)`.
-        chunk: Photos at a time; a photo's numbers do not depend on the photos beside it.
+        chunk: Photos at a time; the result of a photo does not depend on the others.
 
     Raises:
-        UserError: The photos do not have the size that the encoder takes.
+        UserError: The photos do not have the encoder's input size.
     """
     images = np.asarray(images)
     if images.ndim != 4 or tuple(images.shape[1:]) != tuple(encoder.input_shape[1:]):
@@ -41,14 +41,14 @@ def latent_statistics(encoder: keras.Model, images: np.ndarray) -> dict[str, np.
 
     Returns:
         `mean` and `log_variance`, `(n, latent_dim)`; `kl_per_dimension`, `(latent_dim,)`, in nats,
-        the mean over the images; `active`, `(latent_dim,)`, whether the mean moves with the image
+        the mean over the images; `active`, `(latent_dim,)`, whether the mean depends on the image
         (its variance is above 0.01: Burda et al. 2016).
 
     Raises:
-        UserError: The photos do not have the size that the encoder takes.
+        UserError: The photos do not have the encoder's input size.
     """
     statistics = encode_photos(encoder, images)
-    mean, log_variance = np.split(statistics, 2, axis=-1)
+    mean, log_variance = map(ops.convert_to_numpy, losses.posterior(statistics))
     kl = ops.convert_to_numpy(losses.kl_divergence(statistics))
     return {
         "mean": mean,
@@ -59,8 +59,7 @@ def latent_statistics(encoder: keras.Model, images: np.ndarray) -> dict[str, np.
 
 
 def draw_latents(statistics: dict[str, np.ndarray], seed: int = 0) -> np.ndarray:
-    """Draw one latent from each photo's Gaussian, `(n, latent_dim)`: samples of the aggregate
-    posterior.
+    """One latent from each photo's posterior, `(n, latent_dim)`: the aggregate posterior.
 
     Args:
         statistics: From `latent_statistics`.

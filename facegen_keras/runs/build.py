@@ -6,8 +6,8 @@ from pathlib import Path
 
 import keras
 
+from facegen_keras import backend
 from facegen_keras.data import Faces, load_faces
-from facegen_keras.engine import autodiff
 from facegen_keras.engine.face_model import FaceModel
 from facegen_keras.errors import UserError
 from facegen_keras.files.places import check_output_dir
@@ -51,7 +51,7 @@ def build(config: TrainConfig) -> FaceModel:
     """
     keras.utils.set_random_seed(config.seed)
     if config.deterministic:
-        autodiff.make_deterministic()
+        backend.make_deterministic()
     model = config.family(**config.model_options())
     if config.init_from:
         kept = model.start_from(config.init_from)
@@ -67,8 +67,3 @@ def build(config: TrainConfig) -> FaceModel:
 def optimizers(config: TrainConfig, model: FaceModel) -> dict[str, keras.optimizers.Optimizer]:
     """The family's optimizers by name, with the rates that the configuration gives."""
     return model.default_optimizers(config.learning_rate, config.beta_1)
-
-
-def resolved(config: TrainConfig, model: FaceModel | None = None) -> TrainConfig:
-    """`config.resolved()`, under the name that callers still use."""
-    return config.resolved()

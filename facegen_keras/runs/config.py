@@ -14,19 +14,20 @@ from typing import Any, Literal, NoReturn
 
 import yaml
 
+from facegen_keras.engine import resume
 from facegen_keras.engine.options import AdamOptions, FaceModelOptions, Precision
 from facegen_keras.errors import UserError
 from facegen_keras.files.atomic import write_text
 from facegen_keras.models import FAMILIES, Family
 from facegen_keras.runs.family_options import families_with, family_fields, options_of
 
-# Options that may change when a run goes on; the others are part of what makes it exact. `augment`
-# is one because overfitting shows late; `environment.json` says from which step on it was another.
+# Options that may change when a run is resumed; the others decide its result. Those that decide the
+# result of any training, of `fit(checkpoints=...)` too, are in `resume.MAY_CHANGE`.
 MAY_CHANGE = {
     "epochs", "save_interval", "save_minutes", "time_limit", "on_nan", "output_dir",
     "saved_models_dir", "cache_dir", "data_path", "tensorboard", "wandb", "wandb_project",
     "wandb_group", "resume", "dry_run", "fid_every", "fid_images", "extractor",
-    "inception_weights", "decay_from", "augment",
+    "inception_weights", "decay_from", *resume.MAY_CHANGE,
 }  # fmt: skip
 OF_ONE_CALL = ("resume", "dry_run", "time_limit")  # given anew each time, never part of a record
 _NEEDED = {"validation_split": "has_validation", "init_from": "has_transfer"}  # of the family

@@ -1,4 +1,4 @@
-"""A training that is only looked at: its configuration, its sizes, and the time it would take."""
+"""The plan of a training: its configuration, its sizes, and the time it would take."""
 
 import time
 from typing import Any
@@ -8,18 +8,21 @@ import numpy as np
 
 from facegen_keras.data import FaceBatches
 from facegen_keras.resolution import SMALLEST_TRAINED, check_resolution
-from facegen_keras.runs.build import build, load_photos, resolved
+from facegen_keras.runs.build import build, load_photos
 from facegen_keras.runs.config import TrainConfig
 
 STEPS_TIMED = 2  # after those that also compile
 
 
 def dry_run(config: TrainConfig) -> str:
-    """What a training would be: configuration, and in comments sizes and the time of an epoch.
+    """Describe a training without running it: the configuration as YAML, and in comments the sizes
+    of the networks and the time of an epoch. Writes nothing but the data cache.
 
-    The text is a YAML file that `--config` takes. Writes nothing but the data cache.
+    Raises:
+        UserError: The configuration or the data cannot be used.
     """
     check_resolution(config.resolution, SMALLEST_TRAINED)
+    config = config.resolved()
     faces, _ = load_photos(config)
     model = build(config)
     batches = FaceBatches(faces, config.batch_size, seed=config.seed)
@@ -37,7 +40,7 @@ def dry_run(config: TrainConfig) -> str:
         f"({config.batch_size / clock.seconds_per_step:.1f} images per second)",
         f"time for {config.epochs} epochs: {_duration(seconds * config.epochs)}",
     ]
-    return resolved(config, model).record() + "\n".join(f"# {line}" for line in found)
+    return config.record() + "\n".join(f"# {line}" for line in found)
 
 
 class _Clock(keras.callbacks.Callback):

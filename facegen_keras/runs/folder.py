@@ -1,4 +1,4 @@
-"""The folder of a run: made with its record, found again, and guarded against another training."""
+"""The folder of a run: made with its record, found again, and kept from another training."""
 
 import dataclasses
 import json
@@ -7,21 +7,22 @@ import shlex
 import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 import keras
 
+from facegen_keras import backend
 from facegen_keras.data import Faces
 from facegen_keras.data.batches import check_batch_size
-from facegen_keras.engine import autodiff, checkpoint
+from facegen_keras.engine import checkpoint
+from facegen_keras.engine.resume import check_unchanged
 from facegen_keras.errors import UserError
 from facegen_keras.files.atomic import write_text
 from facegen_keras.pictures import save_grid
 from facegen_keras.runs.config import MAY_CHANGE, TrainConfig, load_config
 
-RESULT = "result.json"  # in the folder of a run that came to its end
-PHOTOS_SHOWN = 64
-TOLD_IF_CHANGED = ("epochs", "decay_from", "augment")  # of MAY_CHANGE, those that training feels
+RESULT = "result.json"  # in the folder of a run that is finished
+PHOTOS_SHOWN = 64  # as many as there are fakes in a grid
+RECORDED_CHANGES = ("epochs", "decay_from", "augment")  # of MAY_CHANGE: these affect the training
 PACKAGES = ("facegen-keras", "keras", "tensorflow", "jax", "torch", "numpy", "pillow", "h5py")
 
 
@@ -56,15 +57,15 @@ def _named_folder(config: TrainConfig) -> Path:
     folder = Path(config.output_dir) / config.name
     if (folder / "config.yaml").exists():
         raise UserError(
-            f"name {config.name}: {folder} exists; go on with it by --resume "
-            f"{shlex.quote(str(folder))}, or choose another"
+            f"name {config.name}: {folder} exists; continue it with --resume "
+            f"{shlex.quote(str(folder))}, or choose another name"
         )
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def _timed_folder(config: TrainConfig) -> Path:
-    """A folder that was not there, also when two runs begin in the same second."""
+    """A new folder, also when two runs begin in the same second."""
     name = f"{config.model}_{config.resolution}_{time.strftime('%Y%m%d-%H%M%S')}"
     folder, count = Path(config.output_dir) / name, 1
     while True:
@@ -90,48 +91,38 @@ def find_run(resume: str, output_dir: str | Path) -> Path:
     runs = [path.parent for path in Path(output_dir).glob("*/config.yaml")]
     if not runs:
         raise UserError(f"--resume latest: no run in {output_dir}; start one first")
-    return max(runs, key=_last_sign_of_life)
+    return max(runs, key=_last_changed)
 
 
 def check_same_run(config: TrainConfig, folder: Path) -> dict[str, list]:
-    """Refuse to go on with a run under another configuration than the one it began with.
+    """Refuse to resume a run with another configuration than the one it began with.
 
     Returns:
-        The options of the training that changed all the same: `{name: [before, now]}`.
+        The options in `RECORDED_CHANGES` that changed: `{name: [before, now]}`.
+
+    Raises:
+        UserError: An option that is not in `MAY_CHANGE` differs.
     """
-    stored = load_config(folder / "config.yaml")
-    changed = {}
-    for field in dataclasses.fields(config):
-        given, before = getattr(config, field.name), getattr(stored, field.name)
-        if field.name in TOLD_IF_CHANGED and given != before:
-            changed[field.name] = [before, given]
-        if field.name not in MAY_CHANGE and given != before:
-            raise UserError(
-                f"--{field.name} {given}: {folder} was trained with {_told(before)}, which cannot "
-                "change when it goes on; leave it out, or start a new run (in Python begin with "
-                f"facegen_keras.runs.config.load_config({str(folder / 'config.yaml')!r}))"
-            )
-    return changed
-
-
-def _told(value: Any) -> str:
-    return "none" if value in ("", None) else str(value)
-
-
-def check_same_data(folder: Path, faces: Faces, data_path: str) -> None:
-    """Refuse to go on with a run on other photos than those it began with."""
-    last = checkpoint.read_state(folder / "checkpoints")
-    if last and last["data_fingerprint"] != faces.fingerprint:
-        raise UserError(
-            f"{folder}: its data changed (fingerprint {faces.fingerprint[:12]} of {data_path}, "
-            f"{last['data_fingerprint'][:12]} when it was trained); give the same photos, or start "
-            "a new run"
-        )
+    path = folder / "config.yaml"
+    before, now = dataclasses.asdict(load_config(path)), dataclasses.asdict(config)
+    advice = (
+        "leave it out, or start a new run (in Python begin with "
+        f"facegen_keras.runs.config.load_config({str(path)!r}))"
+    )
+    check_unchanged(before, now, MAY_CHANGE, folder, advice)
+    return {
+        name: [before[name], now[name]] for name in RECORDED_CHANGES if before[name] != now[name]
+    }
 
 
 def record_environment(folder: Path, step: int, changed: dict[str, list]) -> None:
-    """Add this start of the run, what it runs on, and what changed (see `check_same_run`), to
-    `environment.json`."""
+    """Add a start of the run to `environment.json`: what it runs on, and what changed.
+
+    Args:
+        folder: The run's folder.
+        step: Training steps before this start.
+        changed: What `check_same_run` returned.
+    """
     path = folder / "environment.json"
     sessions = _sessions(path)
     versions = {}
@@ -148,7 +139,7 @@ def record_environment(folder: Path, step: int, changed: dict[str, list]) -> Non
             "python": platform.python_version(),
             "system": platform.platform(),
             "backend": keras.backend.backend(),
-            "accelerator": autodiff.has_accelerator(),
+            "accelerator": backend.has_accelerator(),
             "versions": versions,
         }
     )
@@ -156,13 +147,13 @@ def record_environment(folder: Path, step: int, changed: dict[str, list]) -> Non
 
 
 def _sessions(path: Path) -> list[dict]:
-    """What `environment.json` holds; nothing where it is missing or was damaged."""
+    """The starts in `environment.json`; none where it is missing or damaged."""
     try:
         return list(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return []
 
 
-def _last_sign_of_life(folder: Path) -> float:
+def _last_changed(folder: Path) -> float:
     paths = [folder / "config.yaml", *checkpoint.find(folder / "checkpoints")]
     return max(path.stat().st_mtime for path in paths)

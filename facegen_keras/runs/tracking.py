@@ -1,4 +1,4 @@
-"""Training followed from outside: TensorBoard, and Weights & Biases if asked."""
+"""Trackers of a training: TensorBoard and Weights & Biases."""
 
 import contextlib
 import dataclasses
@@ -41,11 +41,11 @@ def tensorboard(folder: Path) -> keras.callbacks.Callback:
 
 
 def wandb_mode() -> str:
-    """What `WANDB_MODE` asks for, else online; offline where that takes a key and there is none.
+    """The mode in `WANDB_MODE`, else online; offline where that needs a key and there is none.
 
     Raises:
-        UserError: The package `wandb` is not installed, there is no such mode, the key is none, or
-            the server cannot be reached.
+        UserError: The package `wandb` is not installed, there is no such mode, the key is invalid,
+            or the server cannot be reached.
     """
     wandb = require("wandb", "wandb")
     mode = os.environ.get("WANDB_MODE") or "online"
@@ -56,20 +56,18 @@ def wandb_mode() -> str:
     if not _has_key():
         return "offline"
     with _in_one_line():
-        wandb.login(verify=True)  # asks the server about the key, and nobody for one
+        wandb.login(verify=True)  # asks the server whether the key is valid; never prompts for one
     return mode
 
 
 @contextlib.contextmanager
 def _in_one_line() -> Iterator[None]:
-    """Let what Weights & Biases refuses be a line, not its traceback."""
+    """Turn what Weights & Biases raises into a `UserError` of one line."""
     try:
         yield
     except Exception as error:  # it raises its own kinds and pydantic's
         reason = " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
-        raise UserError(
-            f"Weights & Biases: {reason}; mend it, or set WANDB_MODE=offline"
-        ) from error
+        raise UserError(f"Weights & Biases: {reason}; fix it, or set WANDB_MODE=offline") from error
 
 
 def _has_key() -> bool:
@@ -90,25 +88,23 @@ class WandbLog(keras.callbacks.Callback):
     """Losses, grids and configuration to Weights & Biases.
 
     Never asks for a key: without one (in `WANDB_API_KEY` or from an earlier `wandb login`) the run
-    is kept offline in its folder, for `wandb sync`. A resumed run goes on under its id.
+    is kept offline in its folder, for `wandb sync`. A resumed run continues under its id, which is
+    part of every checkpoint (`get_state`, `set_state`).
 
     Args:
         config: The training's configuration.
         folder: The run's folder.
         grid: The callback whose pictures are logged.
-        run_id: Of the run to go on with; a new one by default.
 
     Raises:
         UserError: The package `wandb` is not installed; when training begins, as for `wandb_mode`.
     """
 
-    def __init__(
-        self, config: TrainConfig, folder: Path, grid: ImageGrid, run_id: str | None = None
-    ):
+    def __init__(self, config: TrainConfig, folder: Path, grid: ImageGrid):
         super().__init__()
         self.wandb = require("wandb", "wandb")
         self.config, self.folder, self.grid = config, folder, grid
-        self.run_id = run_id or uuid.uuid4().hex[:8]
+        self.run_id = uuid.uuid4().hex[:8]
         self.logged: Any = None
 
     def on_train_begin(self, logs: dict | None = None) -> None:
@@ -140,3 +136,9 @@ class WandbLog(keras.callbacks.Callback):
 
     def on_train_end(self, logs: dict | None = None) -> None:
         self.run.finish()
+
+    def get_state(self) -> dict[str, Any]:
+        return {"run_id": self.run_id}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self.run_id = state["run_id"]

@@ -10,20 +10,14 @@ import json
 import math
 import shlex
 from pathlib import Path
-from typing import Any
 
-import keras
 from tqdm.auto import tqdm
 
 from facegen_keras import figures
-from facegen_keras.data import Faces
-from facegen_keras.engine import checkpoint
-from facegen_keras.engine.callbacks import (
-    GRID_SEEDS,
-    BestModel,
-)
+from facegen_keras.engine import checkpoint, resume
+from facegen_keras.engine.callbacks import GRID_SEEDS, BestModel, Progress
 from facegen_keras.engine.face_model import FaceModel
-from facegen_keras.engine.guards import GracefulStop
+from facegen_keras.engine.guards import Autosave, GracefulStop, restore_callbacks
 from facegen_keras.errors import UserError, require
 from facegen_keras.export.write import publish, save_generator
 from facegen_keras.files.atomic import write_text
@@ -31,66 +25,185 @@ from facegen_keras.files.places import check_writable
 from facegen_keras.pictures import save_grid
 from facegen_keras.resolution import SMALLEST_TRAINED, check_resolution
 from facegen_keras.runs import tracking
-from facegen_keras.runs.build import build, load_photos, resolved
-from facegen_keras.runs.callbacks import _callbacks, _main_file, _metric
+from facegen_keras.runs.build import build, load_photos
+from facegen_keras.runs.callbacks import feature_extractor, main_file, make_callbacks
 from facegen_keras.runs.config import TrainConfig
 from facegen_keras.runs.folder import (
     RESULT,
-    check_same_data,
     check_same_run,
     find_run,
     make_run,
     record_environment,
 )
 
-MAX_ROLLBACKS = 3  # a run that breaks more often has another problem
+MAX_ROLLBACKS = 3  # a run that breaks more often has a problem that other numbers do not solve
 
 
 def train(config: TrainConfig) -> Path:
-    """Train as configured, or go on with `config.resume`; returns the run's folder.
+    """Train as configured, or continue `config.resume`; returns the run's folder.
 
     Raises:
         UserError: The configuration, the data or the run to resume cannot be used, or a loss
             stopped being a number (unless `on_nan` is `"rollback"`).
     """
-    stop = GracefulStop(config.time_limit_seconds)
-    folder = find_run(config.resume, config.output_dir) if config.resume else None
-    changed = check_same_run(config, folder) if folder else {}
-    check_resolution(config.resolution, SMALLEST_TRAINED)
-    faces, held_out = load_photos(config)
-    if folder:
-        check_same_data(folder, faces, config.data_path)
-    model = build(config)
-    if note := early_end(config, model, len(faces)):
-        print(note)
-    _check_packages(config)
-    check_writable("saved_models_dir", config.saved_models_dir)
-    metric = _metric(config, faces) if config.fid_every else None
-    if folder is None:
-        folder = make_run(resolved(config, model), faces)
-    state = _restore(model, folder)
-    done = checkpoint.all_trained(model, config.epochs)
-    if changed or not done:  # first: a change that is in config.yaml has been told
-        record_environment(folder, model.steps, changed)
-    if config.resume:  # what may change stays changed
-        resolved(config, model).save(folder / "config.yaml")
-    callbacks, best = _callbacks(config, model, faces, held_out, folder, stop, state, metric)
-    epochs = state.get("epoch", 0)
-    if done:
-        print(f"nothing to do: all {config.epochs} epochs are trained")
-    elif state and isinstance(best, BestModel) and best.is_over(epochs):
-        print(f"nothing to do: training ended after epoch {epochs}, out of patience")
-    else:
-        _fit(config, model, faces, folder, callbacks)
-    if stop.reason:
-        _pause(model, folder, stop.reason)
-    else:
-        _finish(config, model, folder, best)
-    return folder
+    run = Run(config)
+    run.train()
+    return run.folder
+
+
+class Run:
+    """One training of the command line, ready to begin or to continue.
+
+    What can be refused is refused before anything is written.
+
+    Attributes:
+        config: The configuration with every option filled in.
+        faces: The photos to train on.
+        held_out: Photos for the validation loss, or None.
+        model: Compiled, and restored where there is a checkpoint.
+        folder: The run's folder.
+        state: Of the restored checkpoint; None where the training begins.
+        stop: Ends the training on an interrupt or when its time is up.
+        best: The callback that keeps the best model, or None.
+        callbacks: All callbacks, in the order in which they act.
+
+    Raises:
+        UserError: As for `train`.
+    """
+
+    def __init__(self, config: TrainConfig):
+        self.stop = GracefulStop(config.time_limit_seconds)  # first: its time counts from here
+        folder = find_run(config.resume, config.output_dir) if config.resume else None
+        changed = check_same_run(config, folder) if folder else {}
+        check_resolution(config.resolution, SMALLEST_TRAINED)
+        self.config = config.resolved()
+        self.faces, self.held_out = load_photos(self.config)
+        self.model = build(self.config)
+        if note := early_end(self.config, self.model, len(self.faces)):
+            print(note)
+        _check_packages(self.config)
+        check_writable("saved_models_dir", config.saved_models_dir)
+        extractor = feature_extractor(self.config)
+        self.folder = folder or make_run(self.config, self.faces)
+        self.state = resume.restore(
+            self.model,
+            self.checkpoints,
+            config.batch_size,
+            self.faces.fingerprint,
+            self.faces.mirror,
+            advice="give the same as before, or start a new run",
+        )
+        self._record(changed)
+        callbacks, self.best = make_callbacks(
+            self.config, self.model, self.faces, self.held_out, extractor, self.folder
+        )
+        restore_callbacks(callbacks, self.state)
+        every, minutes = config.save_interval, config.save_minutes
+        autosave = Autosave(self.checkpoints, every, minutes, callbacks)
+        self.callbacks = [*callbacks, self.stop, autosave, Progress()]
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the run's checkpoints."""
+        return self.folder / "checkpoints"
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all epochs are trained, by the checkpoint that was restored.
+
+        Raises:
+            UserError: It is in the middle of an epoch after the last one asked for.
+        """
+        return checkpoint.all_trained(self.model, self.config.epochs)
+
+    def train(self) -> None:
+        """Train what is left to train, then publish the model, or say how to resume.
+
+        Raises:
+            UserError: A loss stopped being a number (unless `on_nan` is `"rollback"`).
+        """
+        epochs = self.state.epoch if self.state else 0
+        if self.is_complete:
+            print(f"nothing to do: all {self.config.epochs} epochs are trained")
+        elif self.state and isinstance(self.best, BestModel) and self.best.is_over(epochs):
+            print(f"nothing to do: training ended after epoch {epochs}, out of patience")
+        else:
+            self._fit()
+        if self.stop.reason:
+            self._pause()
+        else:
+            self._finish()
+
+    def _record(self, changed: dict[str, list]) -> None:
+        """Write what this start runs on, and what may change into `config.yaml`."""
+        is_complete = self.is_complete  # first: an impossible number of epochs writes nothing
+        if changed or not is_complete:  # before config.yaml, where the change shows no more
+            record_environment(self.folder, self.model.steps, changed)
+        if self.config.resume:
+            self.config.save(self.folder / "config.yaml")
+
+    def _fit(self) -> None:
+        """`fit`, again from the last checkpoint where a loss broke and `on_nan` is `"rollback"`."""
+        config, model = self.config, self.model
+        for attempt in range(1, MAX_ROLLBACKS + 2):
+            model.fit(
+                self.faces,
+                epochs=config.epochs,
+                batch_size=config.batch_size,
+                callbacks=self.callbacks,
+            )
+            if not model.broken:
+                return
+            step, term = model.broken
+            what = f"{term} is not a number at step {step}"
+            if not checkpoint.find(self.checkpoints):
+                raise UserError(
+                    f"{what}; no checkpoint is older; lower learning_rate and start again"
+                )
+            if config.on_nan != "rollback" or attempt > MAX_ROLLBACKS:
+                raise UserError(
+                    f"{what}; the last checkpoint in {self.folder} is from before: train with a "
+                    "lower learning_rate in a new run, or resume with --on_nan rollback"
+                )
+            state = checkpoint.restore(model, self.checkpoints)
+            model.skip_random_numbers(attempt)
+            tqdm.write(f"{what}; back to step {state.step} ({attempt} of {MAX_ROLLBACKS} times)")
+
+    def _pause(self) -> None:
+        """Say how to resume, and export the model and its faces as they are now."""
+        model, folder = self.model, self.folder
+        command = f"python train.py --resume {shlex.quote(str(folder))}"
+        print(f"stopped: {self.stop.reason}. Resume with: {command}")
+        path = save_generator(model, main_file(model, folder), run=folder.name)
+        save_grid(model.sample(GRID_SEEDS), folder / "fakes_stopped.png")
+        print(f"faces until then: python generate.py --model_path {shlex.quote(str(path))}")
+
+    def _finish(self) -> None:
+        """Export, publish to `saved_models_dir`, and draw the curves."""
+        config, model, folder, best = self.config, self.model, self.folder, self.best
+        path = save_generator(model, main_file(model, folder), run=folder.name)
+        if best is not None and best.path.exists():
+            path = best.path
+        if (folder / "log.jsonl").exists():
+            figure = figures.loss_curves(folder)
+            figure.savefig(folder / "losses.png")
+        target = Path(config.saved_models_dir) / main_file(model, folder).name
+        if target.resolve() != path.resolve():
+            publish(path, target)
+        value = best.best if best and math.isfinite(best.best) else None
+        result = {
+            "epochs": config.epochs,  # asked for; with patience fewer may have been trained
+            "images_seen": model.images_seen,
+            "best_epoch": best.best_epoch if best else None,
+            "best_value": value,
+            "model": str(target),
+        }
+        write_text(folder / RESULT, json.dumps(result, indent=2) + "\n")
+        print(f"{model.images_seen} images seen; model: {target}; pictures and log: {folder}")
 
 
 def early_end(config: TrainConfig, model: FaceModel, photos: int) -> str | None:
-    """What to say of a progressive training that ends before it has grown to its resolution."""
+    """A note where a progressive training ends before it has grown to its resolution, or None."""
     if not config.progressive:
         return None
     images = config.epochs * (photos // config.batch_size * config.batch_size)
@@ -99,22 +212,10 @@ def early_end(config: TrainConfig, model: FaceModel, photos: int) -> str | None:
         return None
     needed = sum(model.schedule.images[size] for size in model.schedule.images if size <= reached)
     return (
-        f"mind: {config.epochs} epochs of these photos are {images:,} images and end at "
+        f"note: {config.epochs} epochs of these photos are {images:,} images and end at "
         f"{reached}x{reached}; the next resolution begins after {needed:,}: "
-        "more epochs, or a shorter progressive"
+        "give more epochs, or a shorter progressive"
     )
-
-
-def _restore(model: FaceModel, folder: Path) -> dict[str, Any]:
-    """The state of the run's last checkpoint, brought into the model; empty before the first."""
-    if not checkpoint.find(folder / "checkpoints"):
-        return {}
-    state = checkpoint.restore(model, folder / "checkpoints")
-    print(
-        f"resuming {folder} after step {state['step']} (epoch {state['epoch'] + 1}, "
-        f"{state['images_seen']} images seen)"
-    )
-    return state
 
 
 def _check_packages(config: TrainConfig) -> None:
@@ -124,60 +225,3 @@ def _check_packages(config: TrainConfig) -> None:
             require(package, package)
     if config.wandb:
         tracking.wandb_mode()
-
-
-def _fit(
-    config: TrainConfig,
-    model: FaceModel,
-    faces: Faces,
-    folder: Path,
-    callbacks: list[keras.callbacks.Callback],
-) -> None:
-    """`fit`, again from the last checkpoint where a loss broke and `on_nan` is `"rollback"`."""
-    for attempt in range(1, MAX_ROLLBACKS + 2):
-        model.fit(faces, epochs=config.epochs, batch_size=config.batch_size, callbacks=callbacks)
-        if not model.broken:
-            return
-        step, term = model.broken
-        what = f"{term} is not a number at step {step}"
-        if not checkpoint.find(folder / "checkpoints"):
-            raise UserError(f"{what}; no checkpoint is older; lower learning_rate and start again")
-        if config.on_nan != "rollback" or attempt > MAX_ROLLBACKS:
-            raise UserError(
-                f"{what}; the last checkpoint in {folder} is from before: go on with a lower "
-                "learning_rate in a new run, or with --on_nan rollback"
-            )
-        state = checkpoint.restore(model, folder / "checkpoints")
-        model.draw_other_numbers(attempt)
-        tqdm.write(f"{what}; back to step {state['step']} ({attempt} of {MAX_ROLLBACKS} times)")
-
-
-def _pause(model: FaceModel, folder: Path, reason: str) -> None:
-    """Say how to go on, and leave the model and its faces as they are now to look at."""
-    print(f"stopped: {reason}. Go on with: python train.py --resume {shlex.quote(str(folder))}")
-    path = save_generator(model, _main_file(model, folder), run=folder.name)
-    save_grid(model.sample(GRID_SEEDS), folder / "fakes_stopped.png")
-    print(f"faces until then: python generate.py --model_path {shlex.quote(str(path))}")
-
-
-def _finish(config: TrainConfig, model: FaceModel, folder: Path, best: Any) -> None:
-    """Export, publish to `saved_models_dir`, and draw the curves."""
-    path = save_generator(model, _main_file(model, folder), run=folder.name)
-    if best is not None and best.path.exists():
-        path = best.path
-    if (folder / "log.jsonl").exists():
-        figure = figures.loss_curves(folder)
-        figure.savefig(folder / "losses.png")
-    target = Path(config.saved_models_dir) / _main_file(model, folder).name
-    if target.resolve() != path.resolve():
-        publish(path, target)
-    value = best.best if best and math.isfinite(best.best) else None
-    result = {
-        "epochs": config.epochs,  # asked for; with patience fewer may have been trained
-        "images_seen": model.images_seen,
-        "best_epoch": best.best_epoch if best else None,
-        "best_value": value,
-        "model": str(target),
-    }
-    write_text(folder / RESULT, json.dumps(result, indent=2) + "\n")
-    print(f"{model.images_seen} images seen; model: {target}; pictures and log: {folder}")

@@ -11,7 +11,7 @@ from PIL import Image
 
 from facegen_keras.cli import evaluate as command
 from facegen_keras.cli import main
-from facegen_keras.data.image_files import doubts, look
+from facegen_keras.data.image_files import comparison_warnings, format_and_side
 from facegen_keras.export.write import write_model
 from facegen_keras.generate.loading import load_generator
 from facegen_keras.metrics import FeatureExtractor, Statistics
@@ -124,6 +124,17 @@ def test_statistics_both_ways(place, capsys):
     assert Statistics.load(place / "s.npz").n == 30
 
 
+def test_metrics_that_statistics_cannot_give_are_refused_by_name(place, capsys):
+    Statistics(np.zeros(8), np.eye(8), 40).save(place / "s.npz")
+    given = ["evaluate", "--images", "samples.zip", "--stats", "s.npz"]
+    assert main([*given, "--metrics", "fid", "kid", "pr"]) == 2
+    error = capsys.readouterr().err
+    assert "metrics kid, pr: statistics are enough for fid only; leave them out" in error
+    assert error.count("\n") == 1 and not (place / "output").exists()
+    assert main(given) == 0  # by default, what statistics can give
+    assert list(read(place)[0]["numbers"]) == ["fd"]
+
+
 def test_path_length_needs_no_photos(place):
     flags = ["--metrics", "ppl", "--num_images", "16"]
     assert main(["evaluate", "--model_path", "g.h5", *flags]) == 0
@@ -135,6 +146,22 @@ def test_memorisation(place, capsys):
     assert main(["evaluate", "--model_path", "g.h5", *flags]) == 0
     assert "of 20 samples are closer to a photo" in capsys.readouterr().out
     assert (place / "output" / "g_memorisation.png").stat().st_size > 1000
+
+
+def test_photos_of_the_memorisation_check_are_measured_once(place, monkeypatch):
+    measured = []
+
+    class Counting(TinyFeatures):
+        def stream(self, images, progress=False):
+            measured.append(len(images))
+            return super().stream(images, progress)
+
+    monkeypatch.setattr(command, "make_extractor", lambda config: Counting())
+    (place / "h.h5").write_bytes((place / "g.h5").read_bytes())
+    flags = ["--data_path", "photos", "--num_images", "20", "--metrics", "ppl", "--memorisation"]
+    assert main(["evaluate", "--model_path", "g.h5", "h.h5", *flags]) == 0
+    assert sorted(measured) == [4, 20, 20, 36]  # held out, the samples of two models, training
+    assert (place / "output" / "h_memorisation.png").exists()
 
 
 @pytest.mark.parametrize(
@@ -165,14 +192,24 @@ def test_missing_weights_are_told(tmp_path, monkeypatch, capsys):
     flags = ["--images", "photos", "--data_path", "photos", "--inception_weights", "none.pth"]
     assert main(["evaluate", *flags]) == 2
     assert "none.pth: no such file" in capsys.readouterr().err
+    monkeypatch.setenv("FACEGEN_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "pt_inception-2015-12-05-6726825d.pth").write_bytes(b"damaged")
+    assert main(["evaluate", *flags[:4]]) == 2
+    error = capsys.readouterr().err
+    assert "the file is damaged or a different one" in error and error.count("\n") == 1
+    assert "flags: --inception_weights FILE, or --extractor efficientnet-lite0" in error
 
 
 def test_what_files_say_about_themselves(place):
-    assert look("photos") == ("PNG", 32) and look("samples.zip") == ("PNG", 32)
+    assert format_and_side("photos") == ("PNG", 32) and format_and_side("samples.zip") == (
+        "PNG",
+        32,
+    )
     (place / "jpeg").mkdir()
     for i, image in enumerate(smooth(3, 0, side=16)):
         Image.fromarray(image).save(place / "jpeg" / f"{i}.jpg")
-    assert look("jpeg") == ("JPEG", 16)
-    assert doubts(look("photos"), look("samples.zip"), 32) == []
-    size, format = doubts(look("photos"), look("jpeg"), 32)
+    assert format_and_side("jpeg") == ("JPEG", 16)
+    assert comparison_warnings(format_and_side("photos"), format_and_side("samples.zip"), 32) == []
+    size, format = comparison_warnings(format_and_side("photos"), format_and_side("jpeg"), 32)
     assert "photos are only 16 pixels wide" in size and "JPEG on one side" in format

@@ -136,10 +136,15 @@ class TestMain:
                 command, cwd=ROOT, env=environment, capture_output=True, text=True
             )
 
-        ended = run("-m", "facegen_keras.cli", "--help")
+        ended = run("-m", "facegen_keras.cli", "train", "--help")
         message = "KERAS_BACKEND pytorch: expected one of tensorflow, jax, torch\n"
         assert (ended.returncode, ended.stderr) == (2, f"error: {message}")
-        caught = run("-c", "try: import facegen_keras\nexcept ValueError as e: print(e)\n1 / 0")
+        ended = run("train.py", "--help")
+        assert (ended.returncode, ended.stderr) == (2, f"error: {message}")
+        python = (
+            "import facegen_keras as fg\ntry: fg.VAE\nexcept fg.UserError as e: print(e)\n1 / 0"
+        )
+        caught = run("-c", python)
         assert caught.stdout == message and "ZeroDivisionError" in caught.stderr
 
     def test_help_is_0(self, capsys):

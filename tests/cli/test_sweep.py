@@ -12,6 +12,7 @@ import pytest
 
 from facegen_keras.cli import main
 from facegen_keras.cli import sweep as sweeping
+from facegen_keras.models import vae
 from facegen_keras.runs import train as training
 
 
@@ -62,6 +63,20 @@ def test_a_finished_run_is_not_taken_for_one_of_more_epochs_that_was_cut_off(
     assert not (out / "beta2").exists()
 
 
+def test_a_finished_run_is_compared_without_building_its_model(
+    configs, photos, tmp_path, monkeypatch, capsys
+):
+    out = tmp_path / "out"
+    assert sweep(configs[:1], photos, out, "--epochs", "1") == 0
+
+    def build(*shape):
+        raise AssertionError("a model is built")
+
+    monkeypatch.setattr(vae, "build_encoder", build)
+    assert sweep(configs[:1], photos, out, "--epochs", "1") == 0
+    assert "beta1: finished" in capsys.readouterr().out
+
+
 def test_ctrl_c_ends_the_sweep(configs, photos, tmp_path, monkeypatch, capsys):
     class Press(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
@@ -69,8 +84,13 @@ def test_ctrl_c_ends_the_sweep(configs, photos, tmp_path, monkeypatch, capsys):
                 pressed.append(batch)
                 os.kill(os.getpid(), signal.SIGINT)
 
-    pressed, fit = [], training._fit
-    monkeypatch.setattr(training, "_fit", lambda *given: fit(*given[:-1], [Press(), *given[-1]]))
+    pressed, make = [], training.make_callbacks
+
+    def make_callbacks(*given):
+        callbacks, best = make(*given)
+        return [Press(), *callbacks], best
+
+    monkeypatch.setattr(training, "make_callbacks", make_callbacks)
     assert sweep(configs, photos, tmp_path / "out", "--epochs", "5") == 2
     assert "stopped before its end" in capsys.readouterr().err
     assert not (tmp_path / "out/beta2").exists()
@@ -81,11 +101,11 @@ def test_a_changed_configuration_is_refused_by_name(configs, photos, tmp_path, c
     assert sweep(configs[:1], photos, out, "--epochs", "1") == 0
     capsys.readouterr()
     assert sweep(configs, photos, out, "--epochs", "1", "--learning_rate", "0.5") == 2
-    assert f"--learning_rate 0.5: {out / 'beta1'} was trained with" in capsys.readouterr().err
+    assert f"learning_rate 0.5: {out / 'beta1'} was trained with" in capsys.readouterr().err
     text = Path(configs[0]).read_text()
     Path(configs[0]).write_text(text.replace("beta: 1.0\n", "beta: 3.0\n"))
     assert sweep(configs, photos, out, "--epochs", "1") == 2
-    assert "--beta 3.0" in capsys.readouterr().err
+    assert "beta 3.0: " in capsys.readouterr().err
     assert not (out / "beta2").exists()
 
 
@@ -110,12 +130,12 @@ def test_the_time_limit_is_that_of_the_sweep(configs, photos, tmp_path, monkeypa
         )
 
     monkeypatch.setattr(sweeping, "time", SimpleNamespace(monotonic=lambda: clock[0]))
-    monkeypatch.setattr(training, "train", train)
+    monkeypatch.setattr(sweeping, "train", train)
     (tmp_path / "beta3.yaml").write_text("model: vae\n")
     files = [*configs, str(tmp_path / "beta3.yaml")]
     assert sweep(files, photos, tmp_path / "out", "--time_limit", "80s") == 2
     assert given == ["80.000s", "40.000s"]
-    assert "beta3: stopped before its end; the same line again" in capsys.readouterr().err
+    assert "beta3: stopped before its end; the same command again" in capsys.readouterr().err
 
 
 def test_models_go_where_they_are_asked_to(configs, photos, tmp_path):

@@ -129,7 +129,7 @@ def test_killed_and_interrupted_it_ends_with_the_same_bits(start, tmp_path):
     log = finish(process, folder)
     if last_step(folder) < STEPS:  # on a fast machine it may have been done
         assert "SIGINT received: saving a checkpoint" in log
-        assert f"stopped: SIGINT received. Go on with: python train.py --resume {folder}" in log
+        assert f"stopped: SIGINT received. Resume with: python train.py --resume {folder}" in log
         assert "Traceback" not in log
     process, _ = start("cut", "--resume", "latest", "--save_minutes", "10")
     finish(process, folder)

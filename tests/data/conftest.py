@@ -1,6 +1,7 @@
 """Made-up photos: smooth colour fields that differ from each other."""
 
 import io
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,3 +49,20 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache of the test's own."""
     monkeypatch.setenv("FACEGEN_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
+
+
+@pytest.fixture
+def mixed(folder, photo, encode):
+    """The twelve photos, and two or more of everything that can be wrong or odd."""
+    (folder / "cut.jpg").write_bytes(encode(photo(20), "JPEG")[:-200])
+    (folder / "empty.png").write_bytes(b"")
+    (folder / "page.jpg").write_text("<html>404</html>")
+    (folder / "notes.txt").write_text("not a face")
+    (folder / "README.md").write_text("about")
+    (folder / "broken.png").write_bytes(encode(photo(21))[:20] + b"\0" * 200 + b"IEND\xaeB`\x82")
+    photo(22, 15, 40).save(folder / "small.png")
+    photo(23).convert("L").save(folder / "grey.png")
+    photo(24).convert("CMYK").save(folder / "more" / "cmyk.jpg")
+    shutil.copy(folder / "00.png", folder / "more" / "again.png")
+    shutil.copy(folder / "00.png", folder / "third.png")
+    return folder

@@ -1,37 +1,14 @@
-import json
-import shutil
 import zipfile
 
 import numpy as np
-import pytest
 from PIL import Image
 
-from facegen_keras.cli.data import DataConfig, run, run_check, table
-from facegen_keras.cli.parser import parse
 from facegen_keras.data.contact_sheet import SIDE, draw_contact_sheet
 from facegen_keras.data.decode import Settings
 from facegen_keras.data.doctor import examine
 from facegen_keras.data.faces import load_faces, open_source
-from facegen_keras.errors import UserError
 
 SETTINGS = Settings(32, min_size=16)
-
-
-@pytest.fixture
-def mixed(folder, photo, encode):
-    """The twelve photos, and two or more of everything that can be wrong or odd."""
-    (folder / "cut.jpg").write_bytes(encode(photo(20), "JPEG")[:-200])
-    (folder / "empty.png").write_bytes(b"")
-    (folder / "page.jpg").write_text("<html>404</html>")
-    (folder / "notes.txt").write_text("not a face")
-    (folder / "README.md").write_text("about")
-    (folder / "broken.png").write_bytes(encode(photo(21))[:20] + b"\0" * 200 + b"IEND\xaeB`\x82")
-    photo(22, 15, 40).save(folder / "small.png")
-    photo(23).convert("L").save(folder / "grey.png")
-    photo(24).convert("CMYK").save(folder / "more" / "cmyk.jpg")
-    shutil.copy(folder / "00.png", folder / "more" / "again.png")
-    shutil.copy(folder / "00.png", folder / "third.png")
-    return folder
 
 
 def check(diagnosis) -> None:
@@ -102,49 +79,3 @@ def test_contact_sheet_shows_the_faces(folder, tmp_path, photo):
     first = photo(0).crop((0, 4, 40, 44)).resize((SIDE, SIDE), Image.Resampling.LANCZOS)
     windows = np.lib.stride_tricks.sliding_window_view(sheet, (SIDE, SIDE, 3)).squeeze(2)
     assert (windows[:60, :60] == np.asarray(first)).all(axis=(2, 3, 4)).any()
-
-
-def test_check_writes_and_returns_one_if_anything_is_unusable(mixed, tmp_path, capsys):
-    out = tmp_path / "out"
-    assert run_check(str(mixed), str(out), resolution=32, progress=False) == 1
-    printed = capsys.readouterr().out
-    for line in ("files", "22", "truncated", "cut.jpg", "= more/again.png", "6 unusable"):
-        assert line in printed
-    assert (
-        printed.strip()
-        in table(examine(open_source(mixed), SETTINGS, progress=False))
-        + f"\nfull lists: {out / 'data_check.json'}; contact sheet: {out / 'data_check.png'}"
-    )
-    report = json.loads((out / "data_check.json").read_text())
-    assert [finding["name"] for finding in report["unusable"]["too small"]] == ["small.png"]
-    assert report["usable"] == 16
-    with Image.open(out / "data_check.png") as sheet:
-        assert sheet.format == "PNG" and sheet.width > 12 * SIDE
-
-
-def test_duplicates_and_odd_modes_alone_are_usable(folder, tmp_path, photo):
-    shutil.copy(folder / "00.png", folder / "again.png")
-    photo(23).convert("L").save(folder / "grey.png")
-    assert run_check(str(folder), str(tmp_path / "out"), resolution=32, progress=False) == 0
-
-
-def test_command_line(folder, tmp_path, capsys):
-    flags = ["check", str(folder), "--output_dir", str(tmp_path / "out"), "--resolution", "32"]
-    config = parse(DataConfig, flags, "facegen data", "")
-    assert run(config) == 0
-    assert "all usable" in capsys.readouterr().out
-    with pytest.raises(UserError, match="workers -1: must be 1 or more"):
-        run(parse(DataConfig, [*flags, "--workers", "-1"], "facegen data", ""))
-    with pytest.raises(UserError, match="an empty path"):
-        run(parse(DataConfig, ["check", ""], "facegen data", ""))
-    with pytest.raises(UserError, match="the folder of the photos, among which"):
-        run_check(str(folder), str(folder), resolution=32, progress=False)
-    for _ in range(2):  # what the first writes below the photos, the second leaves out
-        assert run_check(str(folder), str(folder / "o"), resolution=32, progress=False) == 0
-    for words in (["my photos"], ["--resolution", "32", "my photos"], ["chekc", "my photos"]):
-        with pytest.raises(UserError, match=r"say: facegen data check 'my photos'$"):
-            parse(DataConfig, words, "facegen data", "")
-    with pytest.raises(UserError, match="give it a folder"):
-        run(DataConfig())
-    with pytest.raises(UserError, match="give another --output_dir"):
-        run_check(str(folder), str(folder / "00.png" / "x"), resolution=32, progress=False)

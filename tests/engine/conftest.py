@@ -19,15 +19,17 @@ class Toy(FaceModel):
 
     Args:
         broken_at: Step (from 1) whose `colour` is not a number.
+        seed: Of the noise.
+        augment: Changes nothing; the one option that may change on resume.
     """
 
     family = "toy"
     loss_names = ("number", "colour", "phase_b")
     phases = ("a", "b")
 
-    def __init__(self, broken_at: int = 0, seed: int = 0):
+    def __init__(self, broken_at: int = 0, seed: int = 0, augment: str = ""):
         super().__init__(FaceModelOptions(resolution=32, latent_dim=4, seed=seed))
-        self.broken_at = broken_at
+        self.broken_at, self.augment = broken_at, augment
         inputs = keras.Input((3,))
         self.network = keras.Model(inputs, keras.layers.EinsumDense("bc,c->bc", (3,))(inputs))
         self.built = True
@@ -58,14 +60,14 @@ class Toy(FaceModel):
         return {"network": self.network}
 
     def get_config(self) -> dict[str, Any]:
-        return {"broken_at": self.broken_at, "seed": self.seed}
+        return {"broken_at": self.broken_at, "seed": self.seed, "augment": self.augment}
 
 
 @pytest.fixture
 def toy() -> Callable[..., Toy]:
-    """`toy(broken_at=0, seed=0)`: compiled, always with the same initial weights."""
+    """`toy(broken_at=0, seed=0, augment="")`: compiled, always with the same initial weights."""
 
-    def make(compile: bool = True, **options: int) -> Toy:
+    def make(compile: bool = True, **options: Any) -> Toy:
         keras.utils.set_random_seed(1)
         model = Toy(**options)
         if compile:

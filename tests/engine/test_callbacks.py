@@ -16,12 +16,13 @@ from facegen_keras.engine.callbacks import (
     LearningRateDecay,
     RunLog,
 )
+from facegen_keras.engine.run_state import Start
 from facegen_keras.errors import UserError
 
 
 def attach(callback, epochs=100, **attributes):
     """A callback of a made-up model."""
-    defaults = {"epoch_is_complete": True, "steps": 0, "images_seen": 0, "start_epoch": 0}
+    defaults = {"epoch_is_complete": True, "steps": 0, "images_seen": 0, "start": Start()}
     callback.set_params({"epochs": epochs})
     callback.set_model(SimpleNamespace(**{**defaults, **attributes}))
     return callback
@@ -136,7 +137,7 @@ def test_lines_after_the_checkpoint_go(tmp_path):
     path = tmp_path / "log.jsonl"
     lines = [json.dumps({"epoch": epoch}) for epoch in (1, 2, 3)]
     path.write_text("\n".join(lines) + '\n{"epoch": 4, "lo')  # killed in the middle of a line
-    attach(RunLog(path), start_epoch=2).on_train_begin()
+    attach(RunLog(path), start=Start(2)).on_train_begin()
     assert path.read_text() == "".join(f"{line}\n" for line in lines[:2])
 
 
@@ -149,7 +150,7 @@ def test_a_disk_that_is_full_at_the_start_leaves_the_lines(tmp_path, monkeypatch
 
     monkeypatch.setattr("os.replace", fail)
     with pytest.raises(UserError, match="No space left on device"):
-        attach(RunLog(path), start_epoch=1).on_train_begin()
+        attach(RunLog(path), start=Start(1)).on_train_begin()
     assert path.read_text() == '{"epoch": 1}\n{"epoch": 2}\n'
 
 

@@ -16,7 +16,9 @@ from facegen_keras.engine.guards import (
     GracefulStop,
     NanGuard,
     pairwise_distance,
+    restore_callbacks,
 )
+from facegen_keras.engine.run_state import Start
 
 
 def plain(value, count=1):
@@ -43,6 +45,20 @@ class At(keras.callbacks.Callback):
             self.action()
 
 
+class Memory(keras.callbacks.Callback):
+    """A callback with a state, and possibly a key of its own."""
+
+    def __init__(self, state, key=""):
+        super().__init__()
+        self.state, self.state_key = state, key
+
+    def get_state(self):
+        return self.state
+
+    def set_state(self, state):
+        self.state = state
+
+
 def test_pairwise_distance_known_answers(made_up):
     three = np.concatenate([plain(0), plain(10), plain(30)])
     assert pairwise_distance(three) == pytest.approx((10 + 20 + 30) / 3)
@@ -64,7 +80,7 @@ def alarm(made_up):
 
     def look(samples, images_seen=GRACE, complete=True, epoch=9, photos=16, **logs):
         told = []
-        callback = CollapseAlarm(made_up(photos), every=5, tell=told.append)
+        callback = CollapseAlarm(made_up(photos), every=5, warn=told.append)
         callback.set_params({"epochs": 100})
         callback.set_model(
             SimpleNamespace(
@@ -115,20 +131,32 @@ def test_autosave_by_epochs(toy, made_up, tmp_path):
     saved = Autosave(tmp_path, every=2, minutes=60)
     fit(toy(), made_up(24), [saved], epochs=5)
     assert saved_steps(tmp_path) == [24, 30]  # epoch 4, and 5, the last
-    assert checkpoint.read_state(tmp_path)["epoch"] == 5
+    assert checkpoint.read_state(tmp_path).epoch == 5
 
 
 def test_autosave_by_minutes_remembers_position_and_callbacks(toy, made_up, tmp_path):
-    memory = type("Memory", (), {"get_state": lambda self: {"best": 0.5}})()
+    memory = Memory({"best": 0.5})
     states = []
     look = At(8, lambda: states.append(checkpoint.read_state(tmp_path)))
-    saved = Autosave(tmp_path, every=50, minutes=1e-9, remember=[memory], extra={"wandb_id": "w"})
+    saved = Autosave(tmp_path, every=50, minutes=1e-9, callbacks=[memory, NanGuard()])
     fit(toy(), made_up(24), [saved, look], epochs=2)
     assert saved_steps(tmp_path) == [11, 12]  # a checkpoint at every step
-    assert (states[0]["epoch"], states[0]["position"], states[0]["step"]) == (1, 2, 8)
-    assert states[0]["callbacks"] == {"Memory": {"best": 0.5}} and states[0]["wandb_id"] == "w"
-    last = checkpoint.read_state(tmp_path)
-    assert (last["epoch"], last["position"]) == (2, 0)
+    assert (states[0].epoch, states[0].position, states[0].step) == (1, 2, 8)
+    assert states[0].callbacks == {"Memory": {"best": 0.5}}
+    assert checkpoint.read_state(tmp_path).start == Start(2, 0)
+
+
+def test_callbacks_of_one_class_keep_their_own_state(toy, made_up, tmp_path):
+    before = [Memory("fid's", "fid"), Memory("kid's", "kid"), Memory("1st"), Memory("2nd")]
+    fit(toy(), made_up(24), [Autosave(tmp_path, 1, 60, before)])
+    state = checkpoint.read_state(tmp_path)
+    assert len(state.callbacks) == 4
+    # The other way round, and one that was not there before.
+    after = [Memory(None, "kid"), Memory(None), Memory(None, "pr"), Memory(None, "fid")]
+    restore_callbacks(after, state)
+    assert [memory.state for memory in after] == ["kid's", "1st", None, "fid's"]
+    restore_callbacks(after, None)  # where a training begins
+    assert after[0].state == "kid's"
 
 
 def test_nothing_is_saved_after_a_loss_broke(toy, made_up, tmp_path):
@@ -139,14 +167,15 @@ def test_nothing_is_saved_after_a_loss_broke(toy, made_up, tmp_path):
     assert model.steps == 12  # the end of the epoch is the next look
 
 
-def test_ctrl_c_ends_at_the_next_step_with_a_checkpoint(toy, made_up, tmp_path):
+def test_ctrl_c_ends_at_the_next_step_with_a_checkpoint(toy, made_up, tmp_path, capsys):
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     model, stop = toy(), GracefulStop()
     interrupt = At(8, lambda: os.kill(os.getpid(), signal.SIGINT))
     fit(model, made_up(24), [interrupt, stop, Autosave(tmp_path, 50, 60)], epochs=5)
+    assert "(press Ctrl-C again to stop immediately)" in capsys.readouterr().out
     assert stop.reason == "SIGINT received" and model.steps == 8
     state = checkpoint.read_state(tmp_path)
-    assert (state["epoch"], state["position"], state["step"]) == (1, 2, 8)
+    assert (state.epoch, state.position, state.step) == (1, 2, 8)
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 

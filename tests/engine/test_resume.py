@@ -68,12 +68,12 @@ def test_interrupted_and_called_again_is_as_never_interrupted(
     whole = toy()
     train(whole, images, tmp_path / "whole")
     train(toy(), images, tmp_path / "cut", callbacks=[Interrupt(9)])
-    assert "stopped: SIGINT received. The same call goes on from" in capsys.readouterr().out
+    assert "stopped: SIGINT received. Call fit again to resume from" in capsys.readouterr().out
     with pytest.raises(UserError, match="epochs 1: the checkpoint is in the middle of epoch 2"):
         train(toy(), images, tmp_path / "cut", epochs=1)
     again = toy()
     train(again, images, tmp_path / "cut")
-    assert "after 36 images" in capsys.readouterr().out
+    assert "after step 9 (epoch 2, 36 images seen)" in capsys.readouterr().out
     assert again.steps == whole.steps == 18
     expected = state(whole)
     for name, value in state(again).items():
@@ -94,19 +94,34 @@ def test_after_the_end_nothing_is_trained(toy, made_up, tmp_path, capsys):
 
 def test_checkpoints_of_another_training_are_refused(toy, made_up, tmp_path):
     train(toy(), made_up(24), tmp_path, epochs=1)
-    with pytest.raises(UserError, match="the photos differ"):
+    with pytest.raises(UserError, match="was trained on other photos"):
         train(toy(), made_up(24, seed=1), tmp_path)
-    with pytest.raises(UserError, match="batch_size 8, 4 in the checkpoints"):
+    with pytest.raises(UserError, match=r"batch_size 8: .* trained with 4, which cannot change"):
         train(toy(), made_up(24), tmp_path, batch_size=8)
-    with pytest.raises(UserError, match="seed 1, 0 in the checkpoints; give the same as then"):
+    with pytest.raises(UserError, match=r"seed 1: .* trained with 0, .*; give the same as before"):
         train(toy(seed=1), made_up(24), tmp_path)
     mirrored = fg.load_faces(made_up(24), resolution=32, mirror=True, progress=False)
-    with pytest.raises(UserError, match="mirror True, False in the checkpoints"):
+    with pytest.raises(UserError, match=r"mirror True: .* was trained with False"):
         train(toy(), mirrored, tmp_path)
     other = toy()
     other.family = "other"
-    with pytest.raises(UserError, match="family 'other', 'toy' in the checkpoints"):
+    with pytest.raises(UserError, match=r"family other: .* was trained with toy"):
         train(other, made_up(24), tmp_path)
+
+
+def test_augmentation_may_be_changed_here_too(toy, made_up, tmp_path):
+    train(toy(), made_up(24), tmp_path, epochs=1)
+    changed = toy(augment="color")
+    train(changed, made_up(24), tmp_path, epochs=2)
+    assert changed.steps == 12
+    assert checkpoint.read_state(tmp_path).options["augment"] == "color"
+
+
+def test_options_of_numpy_s_types_are_the_same_as_python_s(toy, made_up, tmp_path):
+    train(toy(broken_at=np.int64(99)), made_up(24), tmp_path, epochs=1)
+    model = toy(broken_at=99)
+    train(model, made_up(24), tmp_path, epochs=2)
+    assert model.steps == 12
 
 
 def test_a_broken_loss_is_told_and_not_saved(toy, made_up, tmp_path):

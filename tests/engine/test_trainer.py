@@ -1,5 +1,7 @@
 """`fit` of a family: phases, counters, averages of the losses, resuming in an epoch, refusals."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import facegen_keras as fg
 from facegen_keras.data import order
 from facegen_keras.engine.guards import NanGuard
 from facegen_keras.engine.optimizer_group import OptimizerGroup
+from facegen_keras.engine.run_state import Start
 from facegen_keras.errors import UserError
 
 
@@ -56,8 +59,7 @@ def test_fit_can_go_on_in_the_middle_of_an_epoch(toy, images, state):
         strict=True,
     ):
         variable.assign(value)
-    resumed.start_epoch, resumed.start_position = 1, 3
-    resumed.keep_metrics_in_first_epoch(True)
+    resumed.resume(begun.run_state(epoch=1, position=3))
     rest = resumed.fit(images, epochs=3, batch_size=4, verbose=0).history
     for name, values in rest.items():  # the cut epoch's averages over all of its steps, too
         np.testing.assert_array_equal(values, history[name][1:])
@@ -75,7 +77,7 @@ def test_every_epoch_is_read_in_its_own_order(toy, images, monkeypatch):
 
     monkeypatch.setattr(order, "batch", reading)
     model = toy()
-    model.start_epoch = 5
+    model.start = Start(5)
     model.fit(images, epochs=8, batch_size=8, verbose=0)
     model.fit(images, epochs=1, batch_size=8, verbose=0)
     expected = [(epoch, step) for epoch in (5, 6, 7, 0) for step in range(3)]
@@ -106,7 +108,7 @@ def test_one_bar_for_the_whole_training(toy, images, capsys):
 def test_other_numbers_are_drawn_after_a_rollback(toy, images):
     model = toy()
     before = np.array(model.seed_generator.state.value)
-    model.draw_other_numbers(2)
+    model.skip_random_numbers(2)
     after = np.array(model.seed_generator.state.value)
     assert after[0] == before[0] and after[1] == before[1] + 2 * 7919
 
@@ -124,6 +126,65 @@ def test_optimizer_group_carries_the_variables_of_all():
     assert int(group.iterations.value) == 1
 
 
+class Given(keras.utils.PyDataset):
+    """The caller's own batches, also with labels, of so many images each."""
+
+    def __init__(self, images, sizes, labels=False):
+        super().__init__()
+        self.batches = np.split(images[: sum(sizes)], np.cumsum(sizes)[:-1])
+        self.labels = labels
+
+    def __len__(self):
+        return len(self.batches)
+
+    def __getitem__(self, index):
+        batch = self.batches[index]
+        return (batch, np.zeros(len(batch))) if self.labels else batch
+
+
+@pytest.mark.parametrize("labels", [False, True])
+def test_a_dataset_of_the_callers_own_batches_trains(toy, images, state, labels, tmp_path):
+    model = toy()
+    history = model.fit(
+        Given(images, [4] * 6, labels), epochs=2, batch_size=4, checkpoints=tmp_path, verbose=0
+    ).history
+    assert history["number"] == [3.5, 9.5] and model.steps == 12 and model.images_seen == 48
+    again = toy()
+    again.fit(Given(images, [4] * 6, labels), 2, 4, checkpoints=tmp_path, verbose=0)
+    for (name, value), expected in zip(state(again).items(), state(model).values(), strict=True):
+        np.testing.assert_array_equal(value, expected, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "which"), [([8, 8, 8], r"first .* \(8, 32"), ([4, 4, 2], r"last .* \(2, 32")]
+)
+def test_batches_of_another_size_are_refused_in_one_line(toy, images, sizes, which):
+    message = f"batch_size 4: the {which}, 32, 3\\), expected \\(4, 32, 32, 3\\); every batch"
+    model = toy()
+    with pytest.raises(UserError, match=message) as raised:
+        model.fit(Given(images, sizes), batch_size=4, verbose=0)
+    assert "\n" not in str(raised.value) and model.steps == 0
+
+
+@pytest.mark.parametrize(("resolution", "expected"), [(32, 16), (128, 16), (512, 1), (1024, 1)])
+def test_samples_are_drawn_in_chunks_of_bounded_memory(toy, resolution, expected):
+    drawn = []
+
+    class Sampling(type(toy(compile=False))):
+        @property
+        def sampling_network(self):
+            def draw(latents, training):
+                drawn.append(len(latents))
+                return np.zeros((len(latents), 2, 2, 3), "float32")
+
+            return draw
+
+    model = Sampling()
+    model.options = dataclasses.replace(model.options, resolution=resolution)
+    assert len(model.sample(range(3))) == 3
+    assert set(drawn) == {expected}
+
+
 def test_refusals_say_what_to_do(toy, images):
     with pytest.raises(UserError, match=r"call compile\(\) before fit\(\)"):
         toy(compile=False).fit(images)
@@ -136,10 +197,10 @@ def test_refusals_say_what_to_do(toy, images):
         model.fit(fg.load_faces(images[:, ::2, ::2], resolution=16), batch_size=4)
     with pytest.raises(UserError, match="optimizers for player; expected one for each of network"):
         model.compile({"player": keras.optimizers.Adam()})
-    with pytest.raises(UserError, match="network: 'best' is no optimizer; give one such as"):
+    with pytest.raises(UserError, match="network: 'best' is not an optimizer; give one such as"):
         model.compile("best")
     for option, message in {
-        "initial_epoch": "what is restored says where to begin",
+        "initial_epoch": "the restored checkpoint says where to begin",
         "validation_data": "hold photos out with faces.split",
     }.items():
         with pytest.raises(UserError, match=message):

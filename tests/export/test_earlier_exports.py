@@ -2,7 +2,7 @@
 
 import pytest
 
-from facegen_keras.export.earlier_exports import keep_existing
+from facegen_keras.export.earlier_exports import back_up
 from facegen_keras.export.write import publish, save_generator
 from facegen_keras.generate.loading import load_generator
 
@@ -17,7 +17,7 @@ def test_existing_file_is_kept_under_its_runs_name(tmp_path, tiny_family):
     save_generator(tiny_family(images_seen=3), path, run="tuesday")
     assert sorted(p.name for p in tmp_path.iterdir()) == [path.name, kept.name]
     assert load_generator(path).metadata["images_seen"] == 3
-    assert keep_existing(path) == keep_existing(path) == tmp_path / "dcgan_generator.tuesday.h5"
+    assert back_up(path) == back_up(path) == tmp_path / "dcgan_generator.tuesday.h5"
     save_generator(tiny_family(images_seen=4), path, run="monday")
     save_generator(tiny_family(images_seen=5), path, run="wednesday")
     seen = {p.name: load_generator(p).metadata["images_seen"] for p in tmp_path.iterdir()}
@@ -27,7 +27,7 @@ def test_existing_file_is_kept_under_its_runs_name(tmp_path, tiny_family):
         "dcgan_generator.tuesday.h5": 3,
         "dcgan_generator.monday-2.h5": 4,
     }
-    assert keep_existing(tmp_path / "absent.h5") is None
+    assert back_up(tmp_path / "absent.h5") is None
 
 
 @pytest.mark.parametrize("how", ["save", "publish"])

@@ -58,6 +58,14 @@ def test_timelapse_shows_the_same_faces_in_every_column(tmp_path):
         figures.timelapse_strip(tmp_path / "nothing")
 
 
+def test_timelapse_shows_epoch_10000_after_9950(tmp_path):
+    for epoch in (9950, 10000):
+        save_grid(np.zeros((1, 4, 4, 3), np.uint8), tmp_path / f"fakes_epoch{epoch}.png")
+    figure = figures.timelapse_strip(tmp_path, faces=1, grid=1)
+    labels = [text.get_text() for text in figure.axes[0].get_xticklabels()]
+    assert labels == ["epoch 9950", "epoch 10000"]
+
+
 def test_diversity_over_the_images_seen_with_the_line_of_the_alarm():
     healthy = [
         {"images_seen": 10, "diversity": 0.2},

@@ -9,8 +9,6 @@ from facegen_keras.figures import (
     distortion_curves,
     gaussian_pairs,
     model_comparison,
-    nearest_distances,
-    nearest_photos,
     point_clouds,
     sample_size_curves,
 )
@@ -97,6 +95,18 @@ def test_comparison_shows_values_with_their_intervals():
         model_comparison(report(), ["kid"])
 
 
+def test_many_numbers_wrap_and_files_go_by_their_stem():
+    keys = ["fd", "kd", "precision", "recall", "is", "ppl"]
+    numbers = {key: Number(key, 1.0) for key in keys}
+    names = ["saved/a.h5", "output/generated", "held-out photos", "v1.5"]
+    figure = model_comparison(Report([Evaluation(name, numbers, {}) for name in names]))
+    titled = [ax for ax in figure.axes if ax.get_title()]
+    assert [ax.get_title().split("\n")[0] for ax in titled] == keys and len(figure.axes) == 8
+    assert all(len(ax.containers) == 4 for ax in titled)
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels == ["a", "generated", "held-out photos", "v1.5"]
+
+
 def test_compute():
     models = {"vae": (1e11, 130.0), "dcgan": (1e12, Estimate(45.0, 2.0))}
     ax = distance_against_compute(models, "FD", floor=6.0).axes[0]
@@ -109,20 +119,3 @@ def test_compute():
     for wrong in ({}, {"vae": (0, 1.0)}):
         with pytest.raises(UserError, match="above 0"):
             distance_against_compute(wrong, "FD")
-
-
-def test_nearest_distances_are_cumulative():
-    ax = nearest_distances({"held out": np.array([3.0, 1.0]), "vae": np.array([2.0])}, 1.5).axes[0]
-    assert lines(ax)["held out"].tolist() == [[1, 0], [1, 50], [3, 100]]
-    assert lines(ax)["close: left of this line"][:, 0].tolist() == [1.5, 1.5]
-    assert len({line.get_linestyle() for line in ax.get_lines()[:2]}) == 2
-
-
-def test_samples_stand_beside_their_nearest_photos():
-    photos = np.random.RandomState(0).randint(0, 256, (5, 4, 4, 3)).astype("uint8")
-    figure = nearest_photos(255 - photos[:2], photos, [[3, 1], [0, 4]], [[1.0, 2.5], [0.5, 3.0]])
-    titles = [ax.get_title() for ax in figure.axes]
-    assert titles == ["sample", "1.00", "2.50", "sample", "0.50", "3.00"]
-    shown = [np.asarray(ax.get_images()[0].get_array()) for ax in figure.axes]
-    np.testing.assert_array_equal(shown[0], 255 - photos[0])
-    np.testing.assert_array_equal(shown[5], photos[4])

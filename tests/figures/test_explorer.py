@@ -10,13 +10,13 @@ from matplotlib.figure import Figure
 
 from facegen_keras.errors import UserError
 from facegen_keras.figures import explorer
-from facegen_keras.generate import w_space as latent
+from facegen_keras.generate import w_space
 from facegen_keras.generate.generator import Generator
 from facegen_keras.generate.stylegan2 import StyleGAN2Generator
 from facegen_keras.models import stylegan2
 from facegen_keras.models.dcgan import build_generator
 
-REFERENCE = Path(__file__).parent / "fixtures" / "stylegan2_reference.npz"
+REFERENCE = Path(__file__).parents[1] / "fixtures" / "stylegan2_reference.npz"
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def test_all_layers_go_from_one_face_to_the_other(generator):
 
 def test_some_layers_at_the_end_of_the_way_mix_styles(generator):
     (mixed,) = explorer.walk_between(generator, 3, 4, [1], psi=1.0, layers=range(2))
-    matrix = latent.style_mix(generator, [3], [4], range(2))
+    matrix = w_space.style_mix(generator, [3], [4], range(2))
     np.testing.assert_array_equal(mixed, matrix[1, 1])
 
 

@@ -132,7 +132,7 @@ def test_rows_stand_below_each_other():
     figure = image_rows({"faces": IMAGES, "negatives": 255 - IMAGES})
     (ax,) = figure.axes
     np.testing.assert_array_equal(shown(ax), tile(np.concatenate([IMAGES, 255 - IMAGES]), (3, 2)))
-    assert names(ax) == ["faces", "negatives"] and ax.get_yticks().tolist() == [2, 6]
+    assert names(ax) == ["faces", "negatives"] and ax.get_yticks().tolist() == [1.5, 5.5]
     with pytest.raises(UserError, match="expected one shape"):
         image_rows({"a": IMAGES, "b": IMAGES[:2]})
 

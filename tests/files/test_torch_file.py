@@ -151,7 +151,7 @@ def test_refuses_parts_larger_than_the_file(tmp_path, compression):
     ("body", "reason"),
     [
         (b"\x80\x02Nr" + struct.pack("<I", 1 << 23) + b".", "does not start like"),
-        (b"\x80\x05\x96" + struct.pack("<Q", 1 << 27) + b".", "damaged, or no pickle"),
+        (b"\x80\x05\x96" + struct.pack("<Q", 1 << 27) + b".", "damaged, or not a pickle"),
         (b"\x80\x02)q\x00" + b"h\x00h\x00\x86q\x00" * 22 + b"}h\x00Ns.", "unhashable"),
         (
             b"\x80\x02((K\x01K\x02\x86"
@@ -190,7 +190,7 @@ def test_refuses_damage(tmp_path):
     with pytest.raises(UserError, match="cut short"):
         read_state_dict(path)
     path.write_bytes(legacy_bytes({"w": 3}))
-    with pytest.raises(UserError, match="is no tensor"):
+    with pytest.raises(UserError, match="is not a tensor"):
         read_state_dict(path)
     path.write_bytes(b"hello")
     with pytest.raises(UserError, match="refused"):

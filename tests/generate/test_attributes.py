@@ -49,13 +49,13 @@ def test_directions_hold_the_other_attributes_fixed():
         attributes.attribute_directions(means, np.stack([light, np.ones(400)], axis=1))
 
 
-def test_along_moves_one_face():
+def test_a_traversal_moves_one_face():
     z = keras.Input((2,))
     image = keras.layers.Reshape((1, 1, 3))(keras.layers.Dense(3, name="colour")(z))
     model = keras.Model(z, image)
     model.get_layer("colour").set_weights([np.array([[1, 0, 0], [0, 1, 0]]), np.zeros(3)])
     directions = np.array([[0.5, 0], [0, 0.25]], "float32")
-    strips = attributes.along(Generator(model), np.zeros(2), directions, steps=(-1, 0, 1))
+    strips = attributes.traverse_latent(Generator(model), np.zeros(2), directions, steps=(-1, 0, 1))
     assert strips.shape == (2, 3, 1, 1, 3)
     assert strips[0, :, 0, 0, 0].tolist() == [64, 128, 191]
     assert strips[1, :, 0, 0, 1].tolist() == [96, 128, 159]

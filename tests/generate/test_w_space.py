@@ -9,6 +9,7 @@ from keras import ops
 from facegen_keras.cli.values import parse_layers
 from facegen_keras.errors import UserError
 from facegen_keras.generate import w_space
+from facegen_keras.generate.generator import interpolate_seeds
 from facegen_keras.generate.projection import distance, project
 from facegen_keras.generate.stylegan2 import StyleGAN2Generator, interpolate_w
 from facegen_keras.models import stylegan2
@@ -64,6 +65,29 @@ def test_a_walk_in_w(generator):
     np.testing.assert_array_equal(loop[[0, 2]], plain)
 
 
+def test_the_space_of_a_walk_can_be_chosen(generator):
+    walk = [1, 2], 5, False
+    np.testing.assert_array_equal(generator.interpolate(*walk), interpolate_w(generator, *walk))
+    in_z = generator.interpolate(*walk, space="z")
+    np.testing.assert_array_equal(in_z, interpolate_seeds(generator, *walk))
+    assert (in_z[2] != generator.interpolate(*walk)[2]).any()
+    with pytest.raises(UserError, match=r"space 'w\+': a stylegan2 generator has z and w"):
+        generator.interpolate(*walk, space="w+")
+
+
+def test_layers_that_do_not_exist_are_refused_everywhere(generator):
+    directions = w_space.sefa_directions(generator, count=1)
+    for layers in ([8], [-1], []):
+        for use in (
+            lambda x: generator.walk_between(1, 2, [1], layers=x),
+            lambda x: w_space.traverse_w(generator, directions, layers=x),
+            lambda x: w_space.style_mix(generator, [1], [2], x),
+            lambda x: w_space.sefa_directions(generator, 1, x),
+        ):
+            with pytest.raises(UserError, match="expected some of 0 to 7"):
+                use(layers)
+
+
 def test_pca_finds_the_axes_of_w(generator):
     found = w_space.pca_directions(generator, count=32, samples=2000)
     np.testing.assert_allclose(found.vectors @ found.vectors.T, np.eye(32), atol=1e-5)
@@ -92,7 +116,7 @@ def test_sefa_finds_what_the_weights_amplify(generator):
 
 def test_a_face_moves_along_a_direction(generator):
     found = w_space.sefa_directions(generator, count=2)
-    faces = w_space.along(generator, found, seed=5, steps=(-2, 0, 2))
+    faces = w_space.traverse_w(generator, found, seed=5, steps=(-2, 0, 2))
     assert faces.shape == (2, 3, 32, 32, 3)
     plain = generator.sample([5], truncation_psi=0.7)[0]
     np.testing.assert_array_equal(faces[0, 1], plain)

@@ -11,8 +11,9 @@ from PIL import Image
 
 from facegen_keras.cli.values import parse_grid, parse_seeds
 from facegen_keras.errors import UserError
-from facegen_keras.generate.generator import Generator
-from facegen_keras.generate.walks import encode, interpolate, interpolate_seeds, reconstruct, walk
+from facegen_keras.generate.generator import Generator, interpolate_seeds
+from facegen_keras.generate.reconstruction import encode, reconstruct
+from facegen_keras.generate.walks import interpolate, straight_walk, walk
 from facegen_keras.inference import latents
 from facegen_keras.pictures import beside, grid_shape, save_faces, save_frames, save_grid, tile
 
@@ -117,6 +118,27 @@ def test_walk_visits_its_stops_and_closes_the_loop():
     for stops, frames in ((z[:1], 8), (z, 2)):
         with pytest.raises(UserError, match="expected"):
             walk(stops, frames, loop=True)
+
+
+def test_a_straight_walk_visits_the_same_stops_on_lines():
+    w = np.array([[0.0, 0.0], [4.0, 0.0], [4.0, 8.0]])
+    np.testing.assert_allclose(
+        straight_walk(w, 5, loop=False), [[0, 0], [2, 0], [4, 0], [4, 4], [4, 8]]
+    )
+    np.testing.assert_allclose(straight_walk(w, 6, loop=True)[5], [2, 4])
+    with pytest.raises(UserError, match="2 frames through 3 latents: expected 3 or more"):
+        straight_walk(w, 2, loop=True)
+
+
+def test_every_generator_walks_by_the_same_call(generator):
+    frames = generator.interpolate([0, 7, 12], 48)
+    np.testing.assert_array_equal(frames, interpolate_seeds(generator, [0, 7, 12], 48))
+    ends = generator.walk_between(0, 7, [0, 1])
+    np.testing.assert_array_equal(ends, generator.sample([0, 7]))
+    with pytest.raises(UserError, match="space 'w': a vae generator has z"):
+        generator.interpolate([0, 7], 4, space="w")
+    with pytest.raises(UserError, match="layers: not an option of a vae generator"):
+        generator.walk_between(0, 7, [0, 1], layers=[0])
 
 
 def test_interpolated_frames_are_the_faces_at_the_stops(generator):

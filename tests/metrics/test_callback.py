@@ -1,11 +1,14 @@
 """Measuring while training: when, what is kept, and what a checkpoint carries."""
 
+import json
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from facegen_keras import load_generator
+from facegen_keras.engine.guards import restore_callbacks, stateful
 from facegen_keras.errors import UserError
 from facegen_keras.generate.loading import as_generator
 from facegen_keras.metrics import MetricEvery, evaluate
@@ -83,6 +86,31 @@ def test_resumes_its_memory(training, tmp_path):
     epoch(1, 1.0)
     assert callback.get_state() == {"best": 1e-9, "best_epoch": 1}
     assert not (tmp_path / "best.h5").exists()
+
+
+def test_two_of_them_keep_a_state_each(photos, tiny, tmp_path):
+    def three(*states):
+        measured = [("fid", 30), ("kid", 30), ("fid", 20)]
+        found = [
+            MetricEvery(photos, None, None, 1, tiny, metric=metric, num_images=count)
+            for metric, count in measured
+        ]
+        for each, state in zip(found, states, strict=False):
+            each.set_state(state)
+        return found
+
+    fid, kid, _ = before = three({"best": 1.5, "best_epoch": 1}, {"best": 0.25, "best_epoch": 2})
+    states = {key: each.get_state() for key, each in stateful(before).items()}
+    assert len(states) == 3
+    restored = three()
+    restore_callbacks(restored[::-1], SimpleNamespace(callbacks=json.loads(json.dumps(states))))
+    assert restored[0].get_state() == fid.get_state() != kid.get_state()
+    assert restored[1].get_state() == kid.get_state()
+    # The distance of other counts is another number.
+    restored[2].num_images = 10
+    restored[2].set_state({"best": 9.0, "best_epoch": 9})
+    restore_callbacks(restored[2:], SimpleNamespace(callbacks=states))
+    assert restored[2].best == 9.0
 
 
 def test_an_interrupted_epoch_is_not_measured(training):

@@ -11,8 +11,8 @@ from PIL import Image
 
 from facegen_keras.errors import UserError
 from facegen_keras.metrics import InceptionFeatures
-from facegen_keras.metrics.extractor import resize_matrix
 from facegen_keras.metrics.inception_weights import INCEPTION_URL, inception_file
+from facegen_keras.metrics.preprocess import resize_matrix
 
 # Two synthetic images and every eighth of pytorch-fid 0.3.0's pool3 features for them, under the
 # weights that `weight` below gives to the published names and shapes.

@@ -114,3 +114,19 @@ def test_latent_statistics_known_answers(made_up):
 def test_impossible_options(options, message):
     with pytest.raises(UserError, match=message):
         fg.VAE(**SMALL, **options)
+
+
+def test_noise_as_data_does_not_break_the_loss():
+    """An encoder that gives a log-variance of 100, as it may on noise: exp(100) is infinite."""
+    model = vae()
+    head = model.encoder.get_layer("statistics")
+    bias = np.zeros(12, "float32")
+    bias[6:] = 100.0
+    head.bias.assign(bias)
+    images = np.random.RandomState(0).uniform(-1, 1, (4, 32, 32, 3)).astype("float32")
+    for _ in range(3):
+        report = model.update(ops.convert_to_tensor(images), "plain")
+        assert all(np.isfinite(float(value)) for value in report.values()), report
+    after = number(head.bias)
+    assert np.isfinite(after).all() and (after[6:] < 100).all()  # on its way down
+    assert np.isfinite(number(model.decoder(number(model.draw_latents(2))))).all()

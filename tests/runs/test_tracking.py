@@ -65,7 +65,7 @@ def test_a_server_out_of_reach_is_one_line(no_key, monkeypatch, tmp_path):
 
     log = tracking.WandbLog(TrainConfig(model="vae"), tmp_path, None)
     monkeypatch.setattr(log, "wandb", SimpleNamespace(init=fail, Settings=dict))
-    with pytest.raises(UserError, match=r"^Weights & Biases: no such host; mend it, or set WANDB"):
+    with pytest.raises(UserError, match=r"^Weights & Biases: no such host; fix it, or set WANDB"):
         log.on_train_begin()
 
 
@@ -75,15 +75,16 @@ def test_wandb_offline_keeps_its_id_through_a_resume(run_python, no_key, tmp_pat
 import json, pathlib
 from types import SimpleNamespace
 import numpy as np
-from facegen_keras import tracking
-from facegen_keras.config import TrainConfig
+from facegen_keras.runs import tracking
+from facegen_keras.runs.config import TrainConfig
 
 folder = pathlib.Path({str(tmp_path)!r})
 config = TrainConfig(model="vae", wandb=True, wandb_group="study", latent_dim=7)
 grid = SimpleNamespace(latest=np.zeros((4, 8, 8, 3), "uint8"))
-facts, run_id = [], None
+facts, state = [], None
 for start in (0, 2):
-    log = tracking.WandbLog(config, folder, grid, run_id)
+    log = tracking.WandbLog(config, folder, grid)
+    if state: log.set_state(state)
     log.set_model(SimpleNamespace(epoch_is_complete=True, images_seen=10, steps=start))
     log.on_train_begin()
     logged = []
@@ -98,7 +99,7 @@ for start in (0, 2):
     named = log.run.name == folder.name
     facts.append([log.run.id, log.run.settings.mode, log.run.group, latent_dim, named, logged])
     log.on_train_end()
-    run_id = log.run_id
+    state = log.get_state()
 print(json.dumps(facts))
 """
     first, second = json.loads(run_python(code).splitlines()[-1])

@@ -76,14 +76,14 @@ def test_the_final_model_is_the_best_one_and_opens(vae_run, train, log_of):
     assert metadata["images_seen"] == 32 * best and metadata["run"] == "whole"
     assert metadata["training"]["batch_size"] == 8
     state = checkpoint.read_state(vae_run / "checkpoints")
-    assert metadata["data_fingerprint"] == state["data_fingerprint"]
+    assert metadata["data_fingerprint"] == state.data_fingerprint
     plain = keras.saving.load_model(train.models / "vae_encoder.h5", compile=False)
     assert plain.output_shape == (None, 12)
 
 
 def test_a_run_s_name_is_not_taken_twice(vae_run, train, capsys):
     train("whole", "--model vae", code=2)
-    assert "exists; go on with it by --resume" in capsys.readouterr().err
+    assert "exists; continue it with --resume" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -16,13 +16,12 @@ All forms are differentiable any number of times; none resizes.
 """
 
 from collections.abc import Callable
-from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
 
-Tensor = Any
+from facegen_keras import backend
+from facegen_keras.backend.types import Tensor
 
 # Karras et al. 2020 (StyleGAN2), section 4.1 and the official code: a binomial filter, sum 1.
 TAPS = np.array([1, 3, 3, 1], "float32") / 8
@@ -69,7 +68,7 @@ def upsample(x: Tensor) -> Tensor:
 
 
 def _derives_itself_fast(x: Tensor) -> bool:
-    return keras.backend.backend() == "tensorflow" and x.dtype == "float32"
+    return backend.NAME == "tensorflow" and x.dtype == "float32"
 
 
 def _linear(function: Callable, transpose: Callable, x: Tensor) -> Tensor:
@@ -91,22 +90,11 @@ def _linear(function: Callable, transpose: Callable, x: Tensor) -> Tensor:
 
 
 def _filtered(x: Tensor, padding: int, stride: int, gain: float) -> Tensor:
-    backend = keras.backend.backend()
-    pads = [[0, 0], [padding, padding], [padding, padding], [0, 0]]
-    if backend == "jax":
-        x = ops.pad(x, pads)
+    if backend.NAME == "jax":
+        x = ops.pad(x, [[0, 0], [padding, padding], [padding, padding], [0, 0]])
         return _shifted_sums(_shifted_sums(x, 1, stride, gain), 2, stride, 1.0)
     kernel = _depthwise_kernel(np.outer(TAPS, TAPS) * gain, x)
-    if backend == "tensorflow":
-        import tensorflow as tf
-
-        # Where halving pads by 1 that is what "SAME" means, and twice as fast in the gradient.
-        return tf.nn.depthwise_conv2d(
-            x, kernel, [1, stride, stride, 1], "SAME" if (padding, stride) == (1, 2) else pads
-        )
-    return ops.depthwise_conv(
-        ops.pad(x, pads), kernel, stride, "valid", data_format="channels_last"
-    )
+    return backend.depthwise_conv(x, kernel, stride, padding)
 
 
 def _depthwise_kernel(kernel: np.ndarray, x: Tensor) -> Tensor:
@@ -120,7 +108,7 @@ def _halved(x: Tensor) -> Tensor:
 
 
 def _doubled(x: Tensor) -> Tensor:
-    if keras.backend.backend() != "tensorflow":
+    if backend.NAME != "tensorflow":
         return _interleaved(_interleaved(x, 1), 2)
     if x.shape[-1] > FEW_CHANNELS:
         return _phases(x)

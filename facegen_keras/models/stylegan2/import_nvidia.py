@@ -3,7 +3,6 @@
 `official_files` reads the files and executes nothing in them.
 """
 
-import hashlib
 import os
 import warnings
 from collections.abc import Mapping
@@ -16,10 +15,11 @@ import keras
 import numpy as np
 
 from facegen_keras.errors import UserError
-from facegen_keras.export.earlier_exports import keep_existing
+from facegen_keras.export.earlier_exports import back_up
 from facegen_keras.export.model_file import SUFFIXES
 from facegen_keras.export.read import discriminator_path
 from facegen_keras.export.write import write_model
+from facegen_keras.files.hashes import sha256_of
 from facegen_keras.models import stylegan2
 from facegen_keras.models.stylegan2.official_files import State, read_networks
 
@@ -66,7 +66,7 @@ class Imported:
 def import_nvidia(src: str | os.PathLike, dst: str | os.PathLike) -> Path:
     """Convert an official StyleGAN2 generator to Keras, and its discriminator if there is one.
 
-    Files that stood there stay beside the new ones (see `earlier_exports.keep_existing`). A
+    Files that stood there stay beside the new ones (see `earlier_exports.back_up`). A
     discriminator of another architecture is left out with a warning.
 
     Args:
@@ -112,13 +112,13 @@ def import_networks(src: str | os.PathLike, dst: str | os.PathLike) -> Imported:
         "resolution": generator.output_shape[1],
         "latent_dim": generator.input_shape[-1],
         "imported_from": src.name,
-        "imported_sha256": hashlib.sha256(src.read_bytes()).hexdigest(),
+        "imported_sha256": sha256_of(src),
         "licence": LICENCE,
         "part": "generator",
     }
     beside = discriminator_path(dst)
     for path in (dst, beside):
-        keep_existing(path)
+        back_up(path)
     if discriminator:
         write_model(discriminator, beside, {**metadata, "part": "discriminator"})
     else:

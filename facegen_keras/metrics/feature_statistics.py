@@ -1,4 +1,4 @@
-"""Mean and covariance of features: streamed, mergeable, and kept under the name of their source."""
+"""Mean and covariance of features: streamed, mergeable, and cached by the source's fingerprint."""
 
 import contextlib
 import hashlib
@@ -15,8 +15,8 @@ from facegen_keras.errors import UserError
 from facegen_keras.files.atomic import replacing
 from facegen_keras.files.places import cache_folder
 
-# Rows gathered before one outer product: fewer make the matrix product inefficient, more cost
-# memory (8 MB at 2048 features in float64).
+# Rows gathered for one outer product: fewer make the matrix product inefficient, more cost memory
+# (8 MB at 2048 features in float64).
 GATHER = 512
 
 
@@ -27,8 +27,11 @@ class Statistics:
     Attributes:
         mean: `(dim,)`.
         covariance: `(dim, dim)`, unbiased (divided by n - 1).
-        n: Number of images; None where a file does not say (pytorch-fid's files do not).
+        n: Number of images; None where a file does not state it (pytorch-fid's files do not).
         protocol: Extractor, sha256 of its weights, resize, and what else is known of the source.
+
+    Raises:
+        UserError: The shapes do not fit, or a value is not finite.
     """
 
     mean: np.ndarray
@@ -47,11 +50,12 @@ class Statistics:
             )
         if not (np.isfinite(self.mean).all() and np.isfinite(self.covariance).all()):
             raise UserError(
-                "statistics hold values that are not finite; extract the features again"
+                "statistics with values that are not finite; extract the features again"
             )
 
     @property
     def dim(self) -> int:
+        """Number of features."""
         return len(self.mean)
 
     @classmethod
@@ -87,7 +91,7 @@ class Statistics:
             extractor: An `InceptionFeatures` or `EfficientNetLite0Features`.
             images: `Faces`, uint8 `(n, height, width, 3)`, or an iterable of uint8 batches.
             cache_dir: Keep the result here under the fingerprints of images and extractor, and
-                take it from here the next time. Only for images that have a `fingerprint`.
+                read it from here the next time. Only for images that have a `fingerprint`.
             progress: Show a progress bar.
 
         Raises:
@@ -98,7 +102,7 @@ class Statistics:
         if cache_dir is not None and fingerprint is not None:
             path = cached_path(extractor, fingerprint, cache_dir)
             if path.is_file():
-                with contextlib.suppress(UserError):  # a damaged cache is written anew
+                with contextlib.suppress(UserError):  # a damaged cache is written again
                     return cls.load(path)
         protocol = dict(extractor.protocol)
         if fingerprint is not None:
@@ -118,14 +122,14 @@ class Statistics:
             return NotImplemented
         check_comparable(self, other)
         if self.n is None or other.n is None:
-            raise UserError("statistics that do not say their number of images cannot be merged")
+            raise UserError("statistics without their number of images cannot be merged")
         moments = Moments.of(self)
         moments.merge(Moments.of(other))
         same = {k: v for k, v in self.protocol.items() if other.protocol.get(k) == v}
         return moments.statistics(same)
 
     def save(self, path: str | Path) -> None:
-        """Write an `.npz` that pytorch-fid reads too (`mu`, `sigma`), all at once or not at all."""
+        """Write an `.npz` that pytorch-fid reads too (`mu`, `sigma`), whole or not at all."""
         with replacing(path) as temporary, open(temporary, "wb") as file:
             np.savez(
                 file,
@@ -137,10 +141,10 @@ class Statistics:
 
     @classmethod
     def load(cls, path: str | Path) -> "Statistics":
-        """Read an `.npz` with `mu` and `sigma`: ours, pytorch-fid's, or any like it.
+        """Read an `.npz` with `mu` and `sigma`, such as ours and pytorch-fid's.
 
         Raises:
-            UserError: No such file, or no statistics inside.
+            UserError: The file does not exist, or holds no statistics.
         """
         path = Path(path)
         if not path.is_file():
@@ -163,7 +167,7 @@ class Statistics:
 
 
 class Moments:
-    """Running count, mean and scatter matrix; memory does not grow with the number of images."""
+    """Running count, mean and scatter matrix, in memory that does not grow with the images."""
 
     def __init__(self) -> None:
         self.n = 0
@@ -173,13 +177,14 @@ class Moments:
 
     @classmethod
     def of(cls, stats: Statistics) -> "Moments":
+        """The moments that statistics were computed from."""
         moments = cls()
         moments.n, moments.mean = stats.n, stats.mean.copy()
         moments.scatter = stats.covariance * (stats.n - 1)
         return moments
 
     def update(self, features: np.ndarray) -> None:
-        """Take in features `(batch, dim)`."""
+        """Add features `(batch, dim)`."""
         features = np.array(features, np.float64)
         if features.ndim != 2:
             raise UserError(f"features of shape {features.shape}; expected (n, dim)")
@@ -188,7 +193,7 @@ class Moments:
             self._fold()
 
     def merge(self, other: "Moments") -> None:
-        """Take in another set (Chan, Golub & LeVeque 1979, eq. 2.1: the pairwise update)."""
+        """Add another set (Chan, Golub & LeVeque 1979, eq. 2.1: the pairwise update)."""
         self._fold()
         other._fold()
         if other.n == 0:
@@ -204,7 +209,7 @@ class Moments:
         self.n = total
 
     def statistics(self, protocol: dict[str, Any] | None = None) -> Statistics:
-        """The summary so far.
+        """The statistics of what was added so far.
 
         Raises:
             UserError: Fewer than two images.
@@ -234,14 +239,25 @@ class Moments:
 def check_comparable(a: Statistics, b: Statistics) -> None:
     """Refuse statistics of different extractors, weights or resize protocols, naming what differs.
 
-    What a file does not say cannot be checked (pytorch-fid's files hold only numbers).
+    What a file does not state cannot be checked (pytorch-fid's files hold only numbers).
 
     Raises:
         UserError: The two cannot be compared.
     """
-    if a.dim != b.dim:
+    check_same_features(a.dim, a.protocol, b.dim, b.protocol)
+
+
+def check_same_features(
+    dim_a: int, protocol_a: dict[str, Any], dim_b: int, protocol_b: dict[str, Any]
+) -> None:
+    """`check_comparable` for the numbers of features and the protocols of two sides.
+
+    Raises:
+        UserError: The two cannot be compared.
+    """
+    if dim_a != dim_b:
         raise UserError(
-            f"statistics of {a.dim} and of {b.dim} features do not compare; extract both with the "
+            f"statistics of {dim_a} and of {dim_b} features do not compare; extract both with the "
             "same extractor"
         )
     for key, words in (
@@ -249,15 +265,15 @@ def check_comparable(a: Statistics, b: Statistics) -> None:
         ("weights_sha256", "the weights (sha256)"),
         ("resize", "the resize protocol"),
     ):
-        if key in a.protocol and key in b.protocol and a.protocol[key] != b.protocol[key]:
+        if key in protocol_a and key in protocol_b and protocol_a[key] != protocol_b[key]:
             raise UserError(
-                f"statistics do not compare: {words} is {a.protocol[key]!r} in one and "
-                f"{b.protocol[key]!r} in the other; extract both with the same"
+                f"statistics do not compare: {words} is {protocol_a[key]!r} in one and "
+                f"{protocol_b[key]!r} in the other; extract both with the same"
             )
 
 
 def cached_path(extractor: Any, fingerprint: str, cache_dir: str | Path | None = None) -> Path:
-    """Where the statistics of a source under an extractor are kept."""
+    """The file in which the statistics of a source under an extractor are kept."""
     key = hashlib.sha256(f"{fingerprint} {extractor.fingerprint}".encode()).hexdigest()
     return (
         cache_folder(cache_dir)

@@ -1,4 +1,4 @@
-"""How unlike each other images are: the mean distance of two of them."""
+"""Variety of a set of images: the mean distance between two of them."""
 
 import numpy as np
 
@@ -6,20 +6,21 @@ from facegen_keras.errors import UserError
 from facegen_keras.metrics.estimate import Estimate
 
 
-def diversity(features: np.ndarray) -> Estimate:
+def mean_pairwise_distance(features: np.ndarray) -> Estimate:
     """Mean Euclidean distance between the features of two different images.
 
-    It says nothing of quality: noise is diverse. To be read beside the value of photos.
+    It measures variety, not quality: noise varies too. Read it beside the value of photos.
 
     Args:
-        features: `(n, dim)`, of an extractor or pixels laid flat, n at least 3.
+        features: `(n, dim)`, of an extractor or flattened pixels, n at least 3.
 
     Returns:
-        The mean over all pairs, and its standard error in `.error` (that of a U-statistic of two
-        arguments, Hoeffding 1948: twice the deviation of the images' own mean distances over √n).
+        The mean over all pairs, and its standard error in `.error`: that of a U-statistic of two
+        arguments (Hoeffding 1948), twice the standard deviation of each image's mean distance to
+        the others, over √n.
 
     Raises:
-        UserError: There are fewer than three images, or the features are no matrix.
+        UserError: There are fewer than three images, or the features are not a matrix.
     """
     features = np.asarray(features, np.float64)
     if features.ndim != 2 or len(features) < 3:

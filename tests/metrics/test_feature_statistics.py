@@ -5,7 +5,7 @@ import pytest
 
 from facegen_keras.errors import UserError
 from facegen_keras.metrics import Statistics
-from facegen_keras.metrics.statistics import cached_path, check_comparable
+from facegen_keras.metrics.feature_statistics import cached_path, check_comparable
 
 
 class PixelMeans:

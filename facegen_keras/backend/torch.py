@@ -1,0 +1,61 @@
+"""PyTorch: the functions of `facegen_keras.backend`."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import torch
+from keras import ops
+
+from facegen_keras.backend.types import Tensor
+
+ONLY_XLA = False
+fused_batch_norm = fused_adam = fused_leaky_relu = None
+
+
+def compiled(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """The function itself: `torch.compile` would need a C++ compiler on the machine."""
+    return fn
+
+
+def has_accelerator() -> bool:
+    """Whether PyTorch sees a CUDA GPU."""
+    return torch.cuda.is_available()
+
+
+def xla_is_faster() -> bool:
+    """Never: PyTorch has none."""
+    return False
+
+
+def make_deterministic() -> None:
+    """Turn on deterministic algorithms, for the rest of the process."""
+    torch.use_deterministic_algorithms(True)
+
+
+@contextlib.contextmanager
+def exact_float32() -> Iterator[None]:
+    """Turn TF32 off in convolutions and matrix products, then back to what it was."""
+    flags = (torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32)
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = flags
+
+
+def predict(model: keras.Model, inputs: Any) -> Tensor:
+    """Keras's own prediction, which records no graph."""
+    return model.predict_on_batch(inputs)
+
+
+def dataset(read: Callable[[], Iterator[np.ndarray]], count: int, shape: tuple[int, ...]) -> None:
+    """None: Keras reads a `PyDataset` ahead."""
+
+
+def depthwise_conv(x: Tensor, kernel: Tensor, stride: int, padding: int) -> Tensor:
+    """Pad, then Keras's own."""
+    padded = ops.pad(x, [[0, 0], [padding, padding], [padding, padding], [0, 0]])
+    return ops.depthwise_conv(padded, kernel, stride, "valid", data_format="channels_last")

@@ -1,0 +1,92 @@
+"""Does a model copy its training photos? Samples beside their nearest photos, and the distances."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, FigureBase
+
+from facegen_keras.figures.grids import INCH, image_grid
+from facegen_keras.figures.theme import new_axes, new_figure, styled
+
+if TYPE_CHECKING:
+    from facegen_keras.metrics import Memorisation
+
+
+@styled
+def memorisation_overview(found: Memorisation, rows: int = 8) -> Figure:
+    """The closest samples beside their nearest training photos, and all distances.
+
+    Args:
+        found: As `metrics.memorisation` returns it.
+        rows: Samples shown, the closest first.
+    """
+    closest = np.argsort(found.distances[:, 0])[:rows]
+    width = INCH * (1 + found.indices.shape[1])
+    height = max(len(closest) * (INCH + 0.25), 3.2)
+    figure = new_figure(width + 5, height)
+    left, right = figure.subfigures(1, 2, width_ratios=[width, 5])
+    samples = np.stack([found.samples[int(index)] for index in closest])
+    nearest_photos(
+        samples, found.training, found.indices[closest], found.distances[closest], into=left
+    )
+    ax = right.subplots()
+    sets = {"held-out photos": found.held_out, "samples": found.distances[:, 0]}
+    nearest_distances(sets, found.threshold, ax=ax)
+    ax.set_title(f"{100 * found.close:.1f} % of the samples are close")
+    return figure
+
+
+@styled
+def nearest_photos(
+    samples: np.ndarray,
+    photos: Any,
+    indices: np.ndarray,
+    distances: np.ndarray,
+    inch: float = INCH,
+    into: FigureBase | None = None,
+) -> FigureBase:
+    """Samples, each beside the training photos nearest to it, with their distances.
+
+    Args:
+        samples: uint8 `(n, height, width, 3)`, one per row.
+        photos: `Faces` or uint8 images that `indices` refer to.
+        indices: Of the nearest photos, `(n, k)`, nearest first, as `metrics.Memorisation` has them.
+        distances: Of these photos, `(n, k)`.
+        inch: Side of one image.
+        into: Draw into this figure or subfigure.
+    """
+    images, titles = [], []
+    for sample, found, apart in zip(samples, indices, distances, strict=True):
+        images += [sample, *(photos[int(index)] for index in found)]
+        titles += ["sample", *(f"{distance:.2f}" for distance in apart)]
+    columns = 1 + np.shape(indices)[1]
+    return image_grid(np.stack(images), titles, columns, inch=inch, into=into)
+
+
+@styled
+def nearest_distances(
+    distances: Mapping[str, np.ndarray], threshold: float | None = None, ax: Axes | None = None
+) -> Figure:
+    """How close each set comes to the training photos: a cumulative distribution per set.
+
+    Args:
+        distances: Distance of each image to its nearest training photo, `(n,)` by name.
+        threshold: An image is called close below it; drawn as a vertical line.
+        ax: Where to draw.
+    """
+    ax = ax or new_axes(5, 3.2)
+    for name, values in distances.items():
+        values = np.sort(values)
+        percent = 100 * np.arange(1, len(values) + 1) / len(values)
+        ax.step([values[0], *values], [0, *percent], where="post", label=name)
+    if threshold is not None:
+        ax.axvline(threshold, color="0.4", linewidth=1, label="close: left of this line")
+    ax.set_xlabel("distance to the nearest training photo")
+    ax.set_ylabel("% of the images")
+    ax.set_ylim(0, 102)
+    ax.legend()
+    return ax.figure
