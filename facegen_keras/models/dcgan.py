@@ -95,21 +95,23 @@ def build_discriminator(
     """
     options = {"kernel_initializer": _initializer(), "dtype": dtype}
 
-    def convolution(layer: layers.Layer) -> layers.Layer:
-        return layers.SpectralNormalization(layer, dtype=dtype) if spectral_norm else layer
+    def normalized_weights(layer: layers.Layer) -> layers.Layer:
+        if not spectral_norm:
+            return layer
+        return layers.SpectralNormalization(layer, dtype=layer.dtype_policy)
 
     image = keras.Input((resolution, resolution, 3), name="image")
     x, outputs = image, []
     for k, width in enumerate(channel_widths(resolution, base_channels)):
         size = resolution // 2 ** (k + 1)
         name = f"{size}x{size}"
-        normalized = k > 0 and not spectral_norm  # section 3: not on the first layer
-        x = convolution(
+        batch_norm = k > 0 and not spectral_norm  # section 3: not on the first layer
+        x = normalized_weights(
             layers.Conv2D(
-                width, KERNEL, 2, "same", use_bias=not normalized, name=f"{name}_down", **options
+                width, KERNEL, 2, "same", use_bias=not batch_norm, name=f"{name}_down", **options
             )
         )(x)
-        if normalized:
+        if batch_norm:
             x = BatchNormalization(
                 momentum=MOMENTUM, epsilon=EPSILON, name=f"{name}_norm", dtype=dtype
             )(x)
@@ -117,7 +119,7 @@ def build_discriminator(
         if size == features_at:
             outputs.append(layers.Activation("linear", name="features", dtype="float32")(x))
     x = layers.Flatten(name="flatten", dtype=dtype)(x)
-    logit = convolution(
+    logit = normalized_weights(
         layers.Dense(1, name="logit", kernel_initializer=_initializer(), dtype="float32")
     )(x)
     return keras.Model(image, [logit, *outputs] if outputs else logit, name="discriminator")

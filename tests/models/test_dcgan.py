@@ -191,6 +191,15 @@ def test_everything_at_once_stays_finite(made_up):
         assert all(np.isfinite(float(loss)) for loss in report.values())
 
 
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_the_loss_of_a_16_bit_discriminator_is_float32(photos, precision):
+    model = fg.DCGAN(**SMALL, spectral_norm=True, r1_gamma=1.0, precision=precision)
+    model.compile()
+    assert model.discriminator.output.dtype == "float32"
+    report = model.update(photos, Phase(r1=True))
+    assert all(np.isfinite(float(loss)) for loss in report.values())
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
