@@ -9,6 +9,7 @@ under a temporary name, flushed to the disk and renamed: a power cut leaves the 
 import json
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -73,16 +74,30 @@ def find(folder: str | Path) -> list[Path]:
     return sorted(Path(folder).glob(PATTERN))
 
 
-def restore(model: Trainer, folder: str | Path) -> RunState:
-    """Bring a compiled model to its latest readable checkpoint; `fit` then continues from there.
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that was read and found intact.
+
+    Attributes:
+        path: Its file.
+        state: Its record.
+        values: The value of every variable, by the names of `_variables`.
+    """
+
+    path: Path
+    state: RunState
+    values: Mapping[str, np.ndarray]
+
+
+def latest(folder: str | Path) -> Checkpoint | None:
+    """The latest checkpoint in a folder, or None where there is none.
 
     Args:
-        model: Of the same family and configuration, compiled.
         folder: Holds `checkpoint-<step>.h5`; a damaged one is passed over for the one before.
 
     Raises:
-        UserError: There is no checkpoint that can be read, or it belongs to another model or
-            another version of this package.
+        UserError: None of them can be read, or the latest was written by another version of this
+            package.
     """
     damaged = []
     for path in reversed(find(folder)):
@@ -91,28 +106,56 @@ def restore(model: Trainer, folder: str | Path) -> RunState:
         except DAMAGE as error:
             damaged.append(f"{path.name}: {error}")
             continue
-        state = _state_of(record, path)
-        _assign(model, values, path)
-        model.resume(state)
-        return state
-    detail = f" ({'; '.join(damaged)})" if damaged else ""
-    raise UserError(f"{folder}: no checkpoint to resume from{detail}; start again in a new folder")
+        return Checkpoint(path, _state_of(record, path), values)
+    if damaged:
+        raise UserError(
+            f"{folder}: no checkpoint to resume from ({'; '.join(damaged)}); start again in a new "
+            "folder"
+        )
+    return None
 
 
-def read_state(folder: str | Path) -> RunState | None:
-    """The state of the latest checkpoint whose record can be read, or None.
+def restore(model: Trainer, folder: str | Path) -> RunState:
+    """Bring a compiled model to its latest checkpoint; `fit` then continues from there.
+
+    Args:
+        model: Of the same family and configuration, compiled.
+        folder: As for `latest`.
 
     Raises:
-        UserError: It was written by another version of this package.
+        UserError: There is no checkpoint that can be read, or it belongs to another model or
+            another version of this package.
     """
-    for path in reversed(find(folder)):
-        try:
-            with h5py.File(path, "r") as file:
-                record = json.loads(file.attrs["state"])
-        except DAMAGE:
-            continue
-        return _state_of(record, path)
-    return None
+    found = latest(folder)
+    if found is None:
+        raise UserError(f"{folder}: no checkpoint to resume from; start again in a new folder")
+    apply(model, found)
+    return found.state
+
+
+def apply(model: Trainer, found: Checkpoint) -> None:
+    """Give a compiled model the values and the position of a checkpoint.
+
+    Raises:
+        UserError: It belongs to a model of another shape.
+    """
+    variables = _variables(model)
+    if variables.keys() != found.values.keys():
+        differences = [f"{len(found.values)} variables; this {model.family} has {len(variables)}"]
+    else:
+        differences = [
+            f"{variable.path} is {found.values[name].shape} there, {tuple(variable.shape)} here"
+            for name, variable in variables.items()
+            if tuple(variable.shape) != found.values[name].shape
+        ]
+    if differences:
+        raise UserError(
+            f"{found.path}: written by a model of another shape ({differences[0]}); resume with "
+            "the configuration it was trained with"
+        )
+    for name, variable in variables.items():
+        variable.assign(found.values[name])
+    model.resume(found.state)
 
 
 def all_trained(model: Trainer, epochs: int) -> bool:
@@ -183,22 +226,3 @@ def _crc32(name: str, value: np.ndarray, before: int) -> int:
     """Continue the checksum of a checkpoint: HDF5 itself notices only some damage."""
     head = f"{name} {value.dtype.str} {value.shape}".encode()
     return zlib.crc32(value.tobytes(), zlib.crc32(head, before))
-
-
-def _assign(model: Trainer, values: dict[str, np.ndarray], path: Path) -> None:
-    variables = _variables(model)
-    if variables.keys() != values.keys():
-        differences = [f"{len(values)} variables; this {model.family} has {len(variables)}"]
-    else:
-        differences = [
-            f"{variable.path} is {values[name].shape} there, {tuple(variable.shape)} here"
-            for name, variable in variables.items()
-            if tuple(variable.shape) != values[name].shape
-        ]
-    if differences:
-        raise UserError(
-            f"{path}: written by a model of another shape ({differences[0]}); resume with the "
-            "configuration it was trained with"
-        )
-    for name, variable in variables.items():
-        variable.assign(values[name])

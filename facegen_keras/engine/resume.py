@@ -42,19 +42,19 @@ def restore(
         UserError: The checkpoints are of other photos, another batch size, another family or
             another option, or none of them can be read.
     """
-    state = checkpoint.read_state(folder)
-    if state is not None:
-        now = {
-            "family": model.family,
-            "batch_size": batch_size,
-            "data_fingerprint": data_fingerprint,
-            "mirror": mirror,
-            **plain_options(model.get_config()),
-        }
-        check_unchanged(state.settings(), now, MAY_CHANGE, folder, advice)
-    if not checkpoint.find(folder):
+    found = checkpoint.latest(folder)
+    if found is None:
         return None
-    state = checkpoint.restore(model, folder)
+    now = {
+        "family": model.family,
+        "batch_size": batch_size,
+        "data_fingerprint": data_fingerprint,
+        "mirror": mirror,
+        **plain_options(model.get_config()),
+    }
+    state = found.state
+    check_unchanged(state.settings(), now, MAY_CHANGE, folder, advice)
+    checkpoint.apply(model, found)
     print(
         f"resuming from {folder} after step {state.step} (epoch {state.epoch + 1}, "
         f"{state.images_seen:,} images seen)"

@@ -62,7 +62,7 @@ def test_everything_comes_back(trained, toy, state, tmp_path):
     )
     assert (other.start, other.steps) == (Start(1, 0), 6)
     assert (other.batch_size, other.data_fingerprint, other.mirror) == (4, "f" * 64, False)
-    assert checkpoint.read_state(tmp_path) == found
+    assert checkpoint.latest(tmp_path).state == found
 
 
 def test_a_restored_model_trains_on_as_if_nothing_had_been(trained, toy, state, tmp_path, made_up):
@@ -72,7 +72,7 @@ def test_a_restored_model_trains_on_as_if_nothing_had_been(trained, toy, state, 
     resumed.options = dataclasses.replace(resumed.options, seed=trained.seed)
     checkpoint.restore(resumed, tmp_path)
     train(resumed, made_up, epochs=2)
-    trained.resume(checkpoint.read_state(tmp_path))
+    trained.resume(checkpoint.latest(tmp_path).state)
     train(trained, made_up, epochs=2)
     assert resumed.steps == 12
     assert_same(state(resumed), state(trained))
@@ -168,7 +168,7 @@ def test_a_damaged_one_is_passed_over(two, toy, damage):
     last.write_bytes({"truncated": half, "empty": b"", "other bytes": b"x" * 999}[damage])
     model = toy()
     assert checkpoint.restore(model, folder).step == 6 == model.steps
-    assert checkpoint.read_state(folder).step == 6
+    assert checkpoint.latest(folder).state.step == 6
 
 
 def test_the_variables_of_another_model_are_refused(trained, toy, tmp_path, monkeypatch):
@@ -200,7 +200,7 @@ def test_another_format_is_refused_in_one_line_and_not_passed_over(two, toy, fou
             checksum = checkpoint._crc32(name, value, checksum)
         file.attrs["crc32"] = checksum
     message = f"a checkpoint of format {found or 0}, written by another version of this package"
-    for read in (lambda: checkpoint.restore(toy(), folder), lambda: checkpoint.read_state(folder)):
+    for read in (lambda: checkpoint.restore(toy(), folder), lambda: checkpoint.latest(folder)):
         with pytest.raises(UserError, match=message) as raised:
             read()
         assert "\n" not in str(raised.value)
@@ -212,9 +212,11 @@ def test_none_that_can_be_read(two, toy):
         path.write_bytes(b"")
     with pytest.raises(UserError, match=r"no checkpoint to resume from \(checkpoint-000000007.h5:"):
         checkpoint.restore(toy(), folder)
+    with pytest.raises(UserError, match=r"no checkpoint to resume from .*; start again"):
+        checkpoint.latest(folder)
     with pytest.raises(UserError, match="no checkpoint to resume from; start again"):
         checkpoint.restore(toy(), folder / "missing")
-    assert checkpoint.read_state(folder) is None
+    assert checkpoint.latest(folder / "missing") is None
 
 
 def test_the_middle_of_an_epoch_is_not_an_end(two, toy):

@@ -131,25 +131,25 @@ def test_autosave_by_epochs(toy, made_up, tmp_path):
     saved = Autosave(tmp_path, every=2, minutes=60)
     fit(toy(), made_up(24), [saved], epochs=5)
     assert saved_steps(tmp_path) == [24, 30]  # epoch 4, and 5, the last
-    assert checkpoint.read_state(tmp_path).epoch == 5
+    assert checkpoint.latest(tmp_path).state.epoch == 5
 
 
 def test_autosave_by_minutes_remembers_position_and_callbacks(toy, made_up, tmp_path):
     memory = Memory({"best": 0.5})
     states = []
-    look = At(8, lambda: states.append(checkpoint.read_state(tmp_path)))
+    look = At(8, lambda: states.append(checkpoint.latest(tmp_path).state))
     saved = Autosave(tmp_path, every=50, minutes=1e-9, callbacks=[memory, NanGuard()])
     fit(toy(), made_up(24), [saved, look], epochs=2)
     assert saved_steps(tmp_path) == [11, 12]  # a checkpoint at every step
     assert (states[0].epoch, states[0].position, states[0].step) == (1, 2, 8)
     assert states[0].callbacks == {"Memory": {"best": 0.5}}
-    assert checkpoint.read_state(tmp_path).start == Start(2, 0)
+    assert checkpoint.latest(tmp_path).state.start == Start(2, 0)
 
 
 def test_callbacks_of_one_class_keep_their_own_state(toy, made_up, tmp_path):
     before = [Memory("fid's", "fid"), Memory("kid's", "kid"), Memory("1st"), Memory("2nd")]
     fit(toy(), made_up(24), [Autosave(tmp_path, 1, 60, before)])
-    state = checkpoint.read_state(tmp_path)
+    state = checkpoint.latest(tmp_path).state
     assert len(state.callbacks) == 4
     # The other way round, and one that was not there before.
     after = [Memory(None, "kid"), Memory(None), Memory(None, "pr"), Memory(None, "fid")]
@@ -174,7 +174,7 @@ def test_ctrl_c_ends_at_the_next_step_with_a_checkpoint(toy, made_up, tmp_path, 
     fit(model, made_up(24), [interrupt, stop, Autosave(tmp_path, 50, 60)], epochs=5)
     assert "(press Ctrl-C again to stop immediately)" in capsys.readouterr().out
     assert stop.reason == "SIGINT received" and model.steps == 8
-    state = checkpoint.read_state(tmp_path)
+    state = checkpoint.latest(tmp_path).state
     assert (state.epoch, state.position, state.step) == (1, 2, 8)
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 

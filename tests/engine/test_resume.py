@@ -114,7 +114,7 @@ def test_augmentation_may_be_changed_here_too(toy, made_up, tmp_path):
     changed = toy(augment="color")
     train(changed, made_up(24), tmp_path, epochs=2)
     assert changed.steps == 12
-    assert checkpoint.read_state(tmp_path).options["augment"] == "color"
+    assert checkpoint.latest(tmp_path).state.options["augment"] == "color"
 
 
 def test_options_of_numpy_s_types_are_the_same_as_python_s(toy, made_up, tmp_path):

@@ -45,10 +45,10 @@ def test_the_distance_keeps_the_best_model_and_the_validation_loss_is_only_logge
         assert metadata["images_seen"] == 32  # of the first epoch
         (record,) = metadata["metrics"]
         assert (record["value"], record["extractor"]) == (distance, "efficientnet-lite0")
-    assert list((tmp_path / "cache" / "features").iterdir())  # of the photos
-    assert not list((users_cache / "features").glob("*"))
+    assert list((tmp_path / "cache" / "statistics").glob("*.npz"))  # of the photos
+    assert not list((users_cache / "statistics").glob("*"))
 
-    states = checkpoint.read_state(folder / "checkpoints").callbacks
+    states = checkpoint.latest(folder / "checkpoints").state.callbacks
     (key,) = (key for key in states if key.startswith("MetricEvery fid efficientnet-lite0 "))
     assert states[key] == {"best": distance, "best_epoch": 1}
     assert states["BestModel"] == {"best": -1.0, "best_epoch": 2}

@@ -39,14 +39,14 @@ def test_cut_off_in_an_epoch_and_resumed_it_gives_the_same(vae_run, train, capsy
     cut = train("cut", f"{flags} --time_limit 0.001s")
     out = capsys.readouterr().out
     assert "stopped: the time limit is reached. Resume with: python train.py --resume" in out
-    state = checkpoint.read_state(cut / "checkpoints")
+    state = checkpoint.latest(cut / "checkpoints").state
     assert (state.step, state.position) == (1, 1)
     assert not (cut / "log.jsonl").exists() and not (cut / "result.json").exists()
     train("cut", f"--resume {cut} --time_limit 1h --save_minutes 1e-6")
     assert "after step 1 (epoch 1, 8 images seen)" in capsys.readouterr().out
     assert_same_lines(log_of(cut), log_of(vae_run))
     memories = [
-        checkpoint.read_state(folder / "checkpoints").callbacks["BestModel"]
+        checkpoint.latest(folder / "checkpoints").state.callbacks["BestModel"]
         for folder in (vae_run, cut)
     ]
     assert memories[0]["best_epoch"] == memories[1]["best_epoch"]

@@ -36,7 +36,7 @@ def test_not_a_number_stops_with_step_and_term(train, breaking, capsys):
     err = capsys.readouterr().err
     line = next(line for line in err.splitlines() if line.startswith("error: "))
     assert "kl_loss is not a number at step 6" in line and "--on_nan rollback" in line
-    state = checkpoint.read_state(folder / "checkpoints")
+    state = checkpoint.latest(folder / "checkpoints").state
     assert state.step == 5
     for path in checkpoint.find(folder / "checkpoints"):
         with h5py.File(path) as file:
@@ -59,7 +59,7 @@ def test_rollback_goes_on_from_the_checkpoint_with_other_numbers(train, breaking
     lines = log_of(folder)
     assert [line["step"] for line in lines] == [6, 12]
     assert np.isfinite([line["kl_loss"] for line in lines]).all()
-    assert checkpoint.read_state(folder / "checkpoints").epoch == 2
+    assert checkpoint.latest(folder / "checkpoints").state.epoch == 2
 
 
 def test_rolling_back_has_an_end(train, breaking, capsys):

@@ -75,7 +75,7 @@ def test_the_final_model_is_the_best_one_and_opens(vae_run, train, log_of):
     metadata = generator.metadata
     assert metadata["images_seen"] == 32 * best and metadata["run"] == "whole"
     assert metadata["training"]["batch_size"] == 8
-    state = checkpoint.read_state(vae_run / "checkpoints")
+    state = checkpoint.latest(vae_run / "checkpoints").state
     assert metadata["data_fingerprint"] == state.data_fingerprint
     plain = keras.saving.load_model(train.models / "vae_encoder.h5", compile=False)
     assert plain.output_shape == (None, 12)
