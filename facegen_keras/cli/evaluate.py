@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from facegen_keras import figures
 from facegen_keras.cli.model_path import under_either_name
+from facegen_keras.cli.values import generator_options
 from facegen_keras.data import Faces, load_faces
 from facegen_keras.data.image_files import comparison_warnings, format_and_side
 from facegen_keras.errors import UserError
@@ -117,8 +118,7 @@ class EvaluateConfig:
 
     def options(self) -> dict[str, Any]:
         """The options that were given, as keyword arguments for the generator."""
-        names = ("truncation_psi", "truncation_cutoff", "noise_mode")
-        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        return generator_options(self)
 
 
 CONFIG = EvaluateConfig

@@ -1,10 +1,13 @@
-"""Parse the values of flags: seeds, grids, layers, style mixes and truncations."""
+"""The values of flags: seeds, grids, layers, style mixes, truncations, generator options."""
 
 import re
+from typing import Any
 
 from facegen_keras.errors import UserError
 from facegen_keras.pictures import MAX_FACES
 
+# Options of a call of a generator; only StyleGAN2 has any.
+GENERATOR_OPTIONS = ("truncation_psi", "truncation_cutoff", "noise_mode")
 MIX_USAGE = "expected rows=1,2,3 cols=4,5,6 layers=0-3"
 
 
@@ -100,3 +103,9 @@ def parse_layers(text: str, count: int) -> list[int]:
             )
         layers.extend(range(first, last + 1))
     return sorted(set(layers))
+
+
+def generator_options(config: Any) -> dict[str, Any]:
+    """Those of `GENERATOR_OPTIONS` that a configuration gives, as keyword arguments."""
+    values = {name: getattr(config, name) for name in GENERATOR_OPTIONS}
+    return {name: value for name, value in values.items() if value is not None}
