@@ -1,3 +1,5 @@
+"""Measure models: `facegen evaluate` without installing the package."""
+
 import sys
 
 from facegen_keras.cli import main

@@ -1,3 +1,5 @@
+"""Draw faces with a trained model: `facegen generate` without installing the package."""
+
 import sys
 
 from facegen_keras.cli import main

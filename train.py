@@ -1,3 +1,5 @@
+"""Train a model: `facegen train` without installing the package."""
+
 import sys
 
 from facegen_keras.cli import main

@@ -72,7 +72,8 @@ def main() -> None:
 
 def measured_limits(dtype: Any) -> tuple[float, float]:
     """Operations a second of a large matrix product, and bytes a second of a large copy, which
-    are read once and written once."""
+    are read once and written once.
+    """
     square = jnp.ones((SIDE, SIDE), dtype)
     product = jax.jit(lambda a: a @ a)
     array = jnp.ones(COPIED // 4, "float32")

@@ -31,7 +31,7 @@ def require(module: str, extra: str) -> ModuleType:
 
 
 def printable(name: str) -> str:
-    """Return a name as one line that does nothing to a terminal: `\\n`, `\\x1b`, `\\udcff`."""
+    r"""Return a name as one line that does nothing to a terminal: `\\n`, `\\x1b`, `\\udcff`."""
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode()
         for letter in name

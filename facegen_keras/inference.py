@@ -54,7 +54,8 @@ def infer(model: keras.Model, inputs: Any) -> np.ndarray:
 
 def images_per_pass(resolution: int) -> int:
     """Images of a forward pass of a generator: 16, and fewer from 256x256 on, where the activations
-    of 16 images would take gigabytes."""
+    of 16 images would take gigabytes.
+    """
     return max(1, min(IMAGES_PER_PASS, PIXELS_PER_PASS // resolution**2))
 
 

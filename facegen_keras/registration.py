@@ -57,7 +57,7 @@ class _Placeholder:
     Not the class itself: Keras may be imported by one of our own modules, half way through.
     """
 
-    def __init__(self, module: str, name: str):
+    def __init__(self, module: str, name: str) -> None:
         self.module, self.name = module, name
 
     def from_config(self, config: dict[str, Any]) -> Any:

@@ -68,9 +68,9 @@ def lab(home):
                 with urllib.request.urlopen(url, timeout=5) as answer:
                     json.load(answer)
                 break
-            assert server.poll() is None and time.monotonic() < deadline, (
-                home / "lab.log"
-            ).read_text()
+            said = (home / "lab.log").read_text()
+            assert server.poll() is None, said
+            assert time.monotonic() < deadline, said
             time.sleep(0.5)
         yield f"http://127.0.0.1:{port}/lab/workspaces/test/tree/{{}}?token={token}&reset"
     finally:

@@ -95,7 +95,8 @@ def test_label_smoothing_is_cross_entropy_with_soft_labels():
     low, best, high = (
         float(losses.discriminator_loss("non_saturating", np.float32([[x]]), FAKE, 0.1)) for x in at
     )
-    assert best < low and best < high
+    assert best < low
+    assert best < high
 
 
 def test_hinge_known_answers():

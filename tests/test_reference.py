@@ -75,7 +75,8 @@ def test_a_docstring_becomes_markdown(make_reference):
 def test_an_option_is_described_by_the_text_below_it_or_its_metadata(make_reference):
     fields = make_reference._fields(facegen_keras.TrainConfig)
     name, meaning = fields["epochs"]
-    assert name == "epochs: int = 1000" and meaning
+    assert name == "epochs: int = 1000"
+    assert meaning
     made = dataclasses.make_dataclass(
         "Made", [("rate", float, dataclasses.field(default=0.1, metadata={"help": "Step size."}))]
     )

@@ -41,7 +41,8 @@ def test_the_notebooks_are_run_with_the_versions_of_colab():
     assert {name: pinned.get(name) for name in COLAB} == COLAB
     rows = load(".github/workflows/notebooks.yml")["jobs"]["run"]["strategy"]["matrix"]["include"]
     (colab,) = (row for row in rows if row["versions"] == "colab")
-    assert colab["python"] == "3.12" and ".github/colab.txt" in colab["constraints"]
+    assert colab["python"] == "3.12"
+    assert ".github/colab.txt" in colab["constraints"]
 
 
 def test_the_badges_of_the_readme_are_written_by_a_workflow():

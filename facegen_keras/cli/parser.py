@@ -157,7 +157,7 @@ def _check_file(config_type: type, file: str) -> None:
 
 
 def _one_line(config_type: type, message: str) -> str:
-    """jsonargparse's report on a value, shortened to flag, value and what is allowed."""
+    """Jsonargparse's report on a value, shortened to flag, value and what is allowed."""
     key = re.search(r'key "([\w.]+)"', message)
     value = re.search(r"(?:Given value|Got value): (.*)", message)
     types = typing.get_type_hints(config_type)

@@ -39,7 +39,7 @@ class FaceBatches(keras.utils.PyDataset):
         seed: int = 0,
         start_epoch: int = 0,
         skip_steps: int = 0,
-    ):
+    ) -> None:
         # One thread: reading 128 images takes about a millisecond, and `fit` prefetches anyway.
         super().__init__(workers=1, use_multiprocessing=False)
         check_batch_size(batch_size, len(faces))

@@ -127,7 +127,7 @@ class Building:
         path: Its temporary name.
     """
 
-    def __init__(self, folder: Path, count: int, resolution: int):
+    def __init__(self, folder: Path, count: int, resolution: int) -> None:
         self.folder, self.resolution = folder, resolution
         self.row_bytes = resolution**2 * 3
         self._reserved = HEADER_BYTES + count * self.row_bytes

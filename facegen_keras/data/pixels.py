@@ -23,7 +23,7 @@ class PixelFile:
         ValueError: The file is not a `.npy` of uint8 in C order, or is shorter than it says.
     """
 
-    def __init__(self, path: str | os.PathLike):
+    def __init__(self, path: str | os.PathLike) -> None:
         with open(path, "rb") as file:
             self.shape, fortran_order, dtype = read_header(file)
             if fortran_order or dtype != np.uint8:

@@ -79,7 +79,8 @@ class _Worker:
                 stderr=subprocess.DEVNULL,  # libpng and libjpeg complain there about odd files
             )
         stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin is not None and stdout is not None  # both are pipes
+        assert stdin is not None
+        assert stdout is not None
         try:
             pickle.dump(task, stdin, protocol=pickle.HIGHEST_PROTOCOL)
             stdin.flush()
@@ -105,7 +106,8 @@ class _Worker:
             return
         self._process.kill()
         stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin is not None and stdout is not None  # both are pipes
+        assert stdin is not None
+        assert stdout is not None
         with contextlib.suppress(BrokenPipeError):  # of a task that was still in the buffer
             stdin.close()
         stdout.close()

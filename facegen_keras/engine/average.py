@@ -1,5 +1,6 @@
 """The exponential moving average of a network's weights (EMA), which samples better than the last
-ones (Yazici et al. 2019)."""
+ones (Yazici et al. 2019).
+"""
 
 from typing import Any
 

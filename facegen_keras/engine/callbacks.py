@@ -67,7 +67,7 @@ class ImageGrid(keras.callbacks.Callback):
         every: int = 1,
         seeds: Sequence[int] = GRID_SEEDS,
         show: bool = False,
-    ):
+    ) -> None:
         super().__init__()
         self.folder = Path(folder)
         self.every = every
@@ -117,7 +117,7 @@ class RunLog(keras.callbacks.Callback):
     A value that is not a finite number is written as `null`: JSON has no NaN.
     """
 
-    def __init__(self, path: str | os.PathLike):
+    def __init__(self, path: str | os.PathLike) -> None:
         super().__init__()
         self.path = Path(path)
 
@@ -157,7 +157,7 @@ class Export(keras.callbacks.Callback):
         run: Name of the run, for the metadata.
     """
 
-    def __init__(self, path: str | os.PathLike, every: int, run: str):
+    def __init__(self, path: str | os.PathLike, every: int, run: str) -> None:
         super().__init__()
         self.path, self.every, self.run = Path(path), every, run
 
@@ -177,7 +177,7 @@ class LearningRateDecay(keras.callbacks.Callback):
         start: Where the decay begins, as a fraction of all epochs.
     """
 
-    def __init__(self, rates: dict[str, float], start: float):
+    def __init__(self, rates: dict[str, float], start: float) -> None:
         super().__init__()
         self.rates, self.start = rates, start
 
@@ -202,7 +202,7 @@ class LatentReport(keras.callbacks.Callback):
         images: uint8 `(n, height, width, 3)`, preferably held out of the training.
     """
 
-    def __init__(self, images: np.ndarray):
+    def __init__(self, images: np.ndarray) -> None:
         super().__init__()
         self.images = images
 
@@ -231,7 +231,7 @@ class BestModel(keras.callbacks.Callback):
         path: str | os.PathLike | None,
         run: str,
         patience: int | None = None,
-    ):
+    ) -> None:
         super().__init__()
         self.path = None if path is None else Path(path)
         self.faces, self.run, self.patience = faces, run, patience
@@ -267,7 +267,8 @@ class BestModel(keras.callbacks.Callback):
 
 def is_due(epoch: int, every: int, epochs: int) -> bool:
     """Whether what happens every so many epochs, and after the last, is due after this one (from
-    0)."""
+    0).
+    """
     return (epoch + 1) % every == 0 or epoch + 1 == epochs
 
 

@@ -57,7 +57,7 @@ class FaceModel(Trainer):
     has_latent_statistics: ClassVar[bool] = False
     has_transfer: ClassVar[bool] = False
 
-    def __init__(self, options: FaceModelOptions):
+    def __init__(self, options: FaceModelOptions) -> None:
         super().__init__(self.family, options.seed, scale_losses=options.precision == "float16")
         self.options = options
         self.training_config: dict[str, Any] | None = None  # recorded in exports

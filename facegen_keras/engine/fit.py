@@ -185,7 +185,7 @@ def _report_interrupt(
 class _SetEpoch(keras.callbacks.Callback):
     """Sets `batches.epoch` before each epoch: Keras cannot do it for a `tf.data.Dataset`."""
 
-    def __init__(self, batches: FaceBatches):
+    def __init__(self, batches: FaceBatches) -> None:
         super().__init__()
         self.batches = batches
 

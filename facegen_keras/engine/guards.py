@@ -37,7 +37,7 @@ class Autosave(keras.callbacks.Callback):
 
     def __init__(
         self, folder: str | Path, every: int, minutes: float, callbacks: Sequence[Any] = ()
-    ):
+    ) -> None:
         super().__init__()
         self.folder, self.every, self.minutes = Path(folder), every, minutes
         self.stateful = stateful(callbacks)
@@ -117,7 +117,7 @@ class GracefulStop(keras.callbacks.Callback):
         reason: Why training was ended, or None.
     """
 
-    def __init__(self, seconds: float | None = None):
+    def __init__(self, seconds: float | None = None) -> None:
         super().__init__()
         self.deadline = None if seconds is None else time.monotonic() + seconds
         self.reason: str | None = None
@@ -195,7 +195,9 @@ class CollapseAlarm(keras.callbacks.Callback):
         alarms: The warnings so far.
     """
 
-    def __init__(self, photos: np.ndarray, every: int, warn: Callable[[str], None] = tqdm.write):
+    def __init__(
+        self, photos: np.ndarray, every: int, warn: Callable[[str], None] = tqdm.write
+    ) -> None:
         super().__init__()
         self.real_distance = pairwise_distance(photos)
         self.every, self.warn = every, warn

@@ -15,7 +15,7 @@ class OptimizerGroup(keras.optimizers.Optimizer):
     be the variables of all of them. `group["generator"]` is one of them.
     """
 
-    def __init__(self, optimizers: Mapping[str, keras.optimizers.Optimizer]):
+    def __init__(self, optimizers: Mapping[str, keras.optimizers.Optimizer]) -> None:
         super().__init__(learning_rate=0.0, name="optimizer_group")
         self.optimizers = list(optimizers.values())  # the name that Keras's callbacks look for
         self._by_name = dict(optimizers)

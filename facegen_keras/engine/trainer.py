@@ -57,7 +57,7 @@ class Trainer(keras.Model):
     family: ClassVar[str]
     loss_names: ClassVar[tuple[str, ...]]
 
-    def __init__(self, name: str, seed: int, scale_losses: bool):
+    def __init__(self, name: str, seed: int, scale_losses: bool) -> None:
         super().__init__(name=name)
         self._scale_losses = scale_losses
         self.seed_generator = keras.random.SeedGenerator(seed)
@@ -182,12 +182,14 @@ class Trainer(keras.Model):
     @property
     def epoch_is_complete(self) -> bool:
         """Whether the epoch under way is trained to its end: not when it was cut off, nor when a
-        loss stopped being finite. Otherwise there is nothing to draw, log or export."""
+        loss stopped being finite. Otherwise there is nothing to draw, log or export.
+        """
         return self.position == self.steps_per_epoch and self.broken is None
 
     def sync(self) -> None:
         """Update the variables in the middle of an epoch: Keras keeps their values elsewhere on
-        JAX."""
+        JAX.
+        """
         write_back(self)
 
     def run_state(
@@ -280,7 +282,8 @@ class Trainer(keras.Model):
 
     def _train_step_of(self, phase: Any) -> Callable[..., Any]:
         """A training step as a function object of its own: `jax.jit` shares its cache between
-        equal bound methods, and would trace one phase only."""
+        equal bound methods, and would trace one phase only.
+        """
 
         def train_step(data: Any) -> dict[str, Any]:
             return self._run_update(data, phase)

@@ -172,7 +172,7 @@ class StyleGAN2Generator(Generator):
         return mask
 
     def mapping(self, z: np.ndarray) -> np.ndarray:
-        """w of latents, not truncated: `(n, latent_dim)` to float32 `(n, w_dim)`.
+        """W of latents, not truncated: `(n, latent_dim)` to float32 `(n, w_dim)`.
 
         Raises:
             UserError: The latents have another shape.

@@ -11,7 +11,7 @@ from facegen_keras.metrics.estimate import Estimate
 
 
 def inception_score(logits: np.ndarray, splits: int = 10) -> Estimate:
-    """exp of the mean divergence between each image's classes and those of all, over splits.
+    """Exp of the mean divergence between each image's classes and those of all, over splits.
 
     Args:
         logits: `(n, classes)`, without the bias as in the first implementation.

@@ -38,7 +38,8 @@ def build_encoder(
     resolution: int, latent_dim: int, base_channels: int = 64, dtype: str = "float32"
 ) -> keras.Model:
     """Image `(batch, resolution, resolution, 3)` in [-1, 1] to `(batch, 2 * latent_dim)`: the
-    means, then the log-variances, of q(z|x)."""
+    means, then the log-variances, of q(z|x).
+    """
     image = keras.Input((resolution, resolution, 3), name="image")
     x = image
     for k, width in enumerate(channel_widths(resolution, base_channels)):
@@ -115,7 +116,8 @@ class VAE(FaceModel):
 
     def _join(self) -> keras.Model:
         """Encoder, sampling and decoder as the one network that the optimizer trains:
-        `[image, noise]` to the reconstruction."""
+        `[image, noise]` to the reconstruction.
+        """
         image = keras.Input(self.encoder.input_shape[1:], name="image")
         noise = keras.Input((self.latent_dim,), name="noise")
         reconstruction = self.decoder(self.sampling(self.encoder(image), noise))

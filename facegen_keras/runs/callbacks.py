@@ -72,7 +72,8 @@ def _measures(
     folder: Path,
 ) -> tuple[list[keras.callbacks.Callback], Any]:
     """Validation loss and FID, as asked for. Only one of them keeps the best model, because both
-    would write the same file: the FID where there is one, and the loss is then only logged."""
+    would write the same file: the FID where there is one, and the loss is then only logged.
+    """
     measures: list[keras.callbacks.Callback] = []
     path, run = main_file(model, folder, "best_"), folder.name
     if held_out is not None:

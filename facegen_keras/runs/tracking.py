@@ -100,7 +100,7 @@ class WandbLog(keras.callbacks.Callback):
         UserError: The package `wandb` is not installed; when training begins, as for `wandb_mode`.
     """
 
-    def __init__(self, config: TrainConfig, folder: Path, grid: ImageGrid):
+    def __init__(self, config: TrainConfig, folder: Path, grid: ImageGrid) -> None:
         super().__init__()
         self.wandb = require("wandb", "wandb")
         self.config, self.folder, self.grid = config, folder, grid

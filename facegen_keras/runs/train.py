@@ -71,7 +71,7 @@ class Run:
         UserError: As for `train`.
     """
 
-    def __init__(self, config: TrainConfig):
+    def __init__(self, config: TrainConfig) -> None:
         self.stop = GracefulStop(config.time_limit_seconds)  # first: its time counts from here
         folder = find_run(config.resume, config.output_dir) if config.resume else None
         changed = check_same_run(config, folder) if folder else {}

@@ -86,7 +86,8 @@ def test_models_and_a_zip_in_two_calls(place, capsys):
     flags = ["--data_path", "photos", "--num_images", "30"]
     assert main(["evaluate", "--model_path", "g.h5", "g.h5", *flags, "--stamp"]) == 0
     shown = capsys.readouterr()
-    assert "FD (tiny, weights 00000000)" in shown.out and "FID" not in shown.out
+    assert "FD (tiny, weights 00000000)" in shown.out
+    assert "FID" not in shown.out
     assert "warning: g.h5: 30 images: the Fréchet distance is biased" in shown.err
     results = read(place)
     assert [r["model"] for r in results] == ["g.h5", "g.h5"]
@@ -110,7 +111,8 @@ def test_models_and_a_zip_in_two_calls(place, capsys):
 def test_statistics_both_ways(place, capsys):
     assert main(["evaluate", "--data_path", "photos", "--save_stats", "photos.npz"]) == 0
     stats = Statistics.load(place / "photos.npz")
-    assert stats.n == 40 and stats.protocol["extractor"] == "tiny"
+    assert stats.n == 40
+    assert stats.protocol["extractor"] == "tiny"
     flags = ["--images", "samples.zip", "--metrics", "fid"]
     assert main(["evaluate", "--stats", "photos.npz", *flags]) == 0
     by_file = read(place)[0]["numbers"]["fd"]["value"]
@@ -130,7 +132,8 @@ def test_metrics_that_statistics_cannot_give_are_refused_by_name(place, capsys):
     assert main([*given, "--metrics", "fid", "kid", "pr"]) == 2
     error = capsys.readouterr().err
     assert "metrics kid, pr: statistics are enough for fid only; leave them out" in error
-    assert error.count("\n") == 1 and not (place / "output").exists()
+    assert error.count("\n") == 1
+    assert not (place / "output").exists()
     assert main(given) == 0  # by default, what statistics can give
     assert list(read(place)[0]["numbers"]) == ["fd"]
 
@@ -181,7 +184,9 @@ def test_photos_of_the_memorisation_check_are_measured_once(place, monkeypatch):
 def test_mistakes_are_one_line(place, capsys, flags, message):
     assert main(["evaluate", *flags]) == 2
     error = capsys.readouterr().err
-    assert message in error and error.startswith("error: ") and error.count("\n") == 1
+    assert message in error
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
 
 
 def test_missing_weights_are_told(tmp_path, monkeypatch, capsys):
@@ -197,12 +202,14 @@ def test_missing_weights_are_told(tmp_path, monkeypatch, capsys):
     (tmp_path / "cache" / "pt_inception-2015-12-05-6726825d.pth").write_bytes(b"damaged")
     assert main(["evaluate", *flags[:4]]) == 2
     error = capsys.readouterr().err
-    assert "the file is damaged or a different one" in error and error.count("\n") == 1
+    assert "the file is damaged or a different one" in error
+    assert error.count("\n") == 1
     assert "flags: --inception_weights FILE, or --extractor efficientnet-lite0" in error
 
 
 def test_what_files_say_about_themselves(place):
-    assert format_and_side("photos") == ("PNG", 32) and format_and_side("samples.zip") == (
+    assert format_and_side("photos") == ("PNG", 32)
+    assert format_and_side("samples.zip") == (
         "PNG",
         32,
     )
@@ -212,4 +219,5 @@ def test_what_files_say_about_themselves(place):
     assert format_and_side("jpeg") == ("JPEG", 16)
     assert comparison_warnings(format_and_side("photos"), format_and_side("samples.zip"), 32) == []
     size, format = comparison_warnings(format_and_side("photos"), format_and_side("jpeg"), 32)
-    assert "photos are only 16 pixels wide" in size and "JPEG on one side" in format
+    assert "photos are only 16 pixels wide" in size
+    assert "JPEG on one side" in format

@@ -71,11 +71,14 @@ def test_faces_and_grid(generate, models, capsys):
 def test_seeds_and_grid_shape(generate, models):
     code, out = generate("--model_path", str(models / "vae_decoder.h5"), "--seeds=0-3,100",
                          "--grid", "2x2")  # fmt: skip
-    assert code == 0 and "vae_seed0100.png" in names(out) and len(names(out)) == 6
+    assert code == 0
+    assert "vae_seed0100.png" in names(out)
+    assert len(names(out)) == 6
     faces = fg.load_generator(models / "vae_decoder.h5").sample([0, 1, 2, 3])
     np.testing.assert_array_equal(picture(out / "grid.png"), tile(faces, (2, 2)))
     code, out = generate("--model", "vae", "--seeds", "9", "--grid", "none")
-    assert code == 0 and "vae_seed0009.png" in names(out)
+    assert code == 0
+    assert "vae_seed0009.png" in names(out)
 
 
 def test_a_decoder_is_found_under_the_name_generator_and_the_other_way_round(
@@ -83,11 +86,13 @@ def test_a_decoder_is_found_under_the_name_generator_and_the_other_way_round(
 ):
     asked, there = models / "vae_generator.h5", models / "vae_decoder.h5"
     code, out = generate("--model", "vae", "--model_path", str(asked), "--num_images", "1")
-    assert code == 0 and "vae_seed0000.png" in names(out)
+    assert code == 0
+    assert "vae_seed0000.png" in names(out)
     assert f"{asked}: no such file; opening {there}" in capsys.readouterr().out
     (tmp_path / "x_generator.h5").write_bytes(there.read_bytes())
     code, _ = generate("--model_path", str(tmp_path / "x_decoder.h5"), "--num_images", "1")
-    assert code == 0 and "opening" in capsys.readouterr().out
+    assert code == 0
+    assert "opening" in capsys.readouterr().out
     assert generate("--model_path", str(models / "dcgan_generator.h5"))[0] == 2
 
 
@@ -95,7 +100,8 @@ def test_a_decoder_is_found_under_the_name_generator_and_the_other_way_round(
 def test_interpolation(generate, models, kind):
     flags = ("--model", "vae", "--interpolate", "0,7,12", "--frames", "6", "--format", kind)
     code, out = generate(*flags)
-    assert code == 0 and names(out) == [f"vae_interpolation.{kind}"]
+    assert code == 0
+    assert names(out) == [f"vae_interpolation.{kind}"]
     if kind == "png":  # a strip goes from the first seed to the last
         strip = picture(out / "vae_interpolation.png")
         ends = fg.load_generator(models / "vae_decoder.h5").sample([0, 12])
@@ -110,7 +116,8 @@ def test_reconstruction_of_a_folder_and_of_one_photo(generate, models, tmp_path,
     for index, photo in enumerate(photos):
         Image.fromarray(photo).save(tmp_path / "photos" / f"{index}.png")
     code, out = generate("--model", "vae", "--reconstruct", str(tmp_path / "photos" / "1.png"))
-    assert code == 0 and names(out) == ["vae_reconstruction.png"]
+    assert code == 0
+    assert names(out) == ["vae_reconstruction.png"]
     pair = picture(out / "vae_reconstruction.png")
     assert pair.shape == (8, 16, 3)
     np.testing.assert_array_equal(pair[:, :8], photos[1])
@@ -131,13 +138,15 @@ def test_a_folder_of_more_photos_is_told_and_a_grid_of_none_is_none(generate, tm
     photos = ("--model", "vae", "--reconstruct", str(tmp_path / "photos.npy"))
     code, out = generate(*photos)
     told = capsys.readouterr().out
-    assert code == 0 and "photos.npy: 16 of 20 photos (num_images for more)" in told
+    assert code == 0
+    assert "photos.npy: 16 of 20 photos (num_images for more)" in told
     assert generate(*photos, "--num_images", "20")[0] == 0
     assert " of 20 photos" not in capsys.readouterr().out
     assert picture(out / "vae_reconstruction.png").shape == (4 * 8, 5 * 16, 3)
     (out / "vae_reconstruction.png").unlink()
     walk = ("--interpolate", "photos", "--num_images", "3", "--grid", "none")
-    assert generate(*photos, *walk)[0] == 0 and names(out) == ["vae_interpolation.gif"]
+    assert generate(*photos, *walk)[0] == 0
+    assert names(out) == ["vae_interpolation.gif"]
 
 
 def test_photos_are_cropped_as_in_the_training_unless_a_crop_is_given(tmp_path, capsys):
@@ -231,8 +240,11 @@ def test_as_many_faces_as_the_grid_has_places_else_16():
 def test_mistakes_are_one_line_and_write_nothing(generate, models, capsys, flags, message):
     code, out = generate(*(str(models / "vae_decoder.h5") if f == "VAE" else f for f in flags))
     error = capsys.readouterr().err
-    assert code == 2 and names(out) == []
-    assert error.startswith("error: ") and message in error and error.count("\n") == 1
+    assert code == 2
+    assert names(out) == []
+    assert error.startswith("error: ")
+    assert message in error
+    assert error.count("\n") == 1
 
 
 def test_a_file_in_the_place_of_a_folder_is_one_line(models, tmp_path, capsys):
@@ -247,7 +259,8 @@ def test_script_and_module_in_a_fresh_process(models, tmp_path):
     for program in (["generate.py"], ["-m", "facegen_keras.cli", "generate"]):
         command = [sys.executable, *program, *flags, "--num_images"]
         good = subprocess.run([*command, "1"], cwd=ROOT, capture_output=True, text=True)
-        assert good.returncode == 0 and "1 faces" in good.stdout, good.stderr
+        assert good.returncode == 0, good.stderr
+        assert "1 faces" in good.stdout
     environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
     bad = subprocess.run([*command, "0"], cwd=ROOT, capture_output=True, text=True, env=environment)
     assert bad.returncode == 2

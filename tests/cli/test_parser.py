@@ -49,14 +49,17 @@ def test_defaults_and_flags():
 
 
 def test_bool_flag_needs_no_value():
-    assert parsed("--mirror").mirror and parsed("--mirror", "--batch_size", "2").mirror
-    assert parsed("--mirror", "true").mirror and not parsed("--mirror", "false").mirror
+    assert parsed("--mirror").mirror
+    assert parsed("--mirror", "--batch_size", "2").mirror
+    assert parsed("--mirror", "true").mirror
+    assert not parsed("--mirror", "false").mirror
     assert not parsed("--mirror=false").mirror
 
 
 def test_lists_and_positional_values():
     config = parsed("a.yaml", "b c.yaml", "--rows", "x=1,2", "y=3", "--batch_size", "4")
-    assert config.paths == ["a.yaml", "b c.yaml"] and config.rows == ["x=1,2", "y=3"]
+    assert config.paths == ["a.yaml", "b c.yaml"]
+    assert config.rows == ["x=1,2", "y=3"]
     assert parsed("--paths", "a: b", "[c").paths == ["a: b", "[c"]
     assert parsed("--rows", "7").rows == ["7"]
 
@@ -110,7 +113,8 @@ def test_one_line_about_a_mistake_in_a_file(tmp_path, text, message):
     file.write_text(text)
     with pytest.raises(UserError) as refusal:
         parsed("--config", str(file))
-    assert message in str(refusal.value) and "\n" not in str(refusal.value)
+    assert message in str(refusal.value)
+    assert "\n" not in str(refusal.value)
 
 
 def test_help_shows_text_and_default(capsys):
@@ -118,7 +122,9 @@ def test_help_shows_text_and_default(capsys):
         parsed("--help")
     text = capsys.readouterr().out
     assert end.value.code == 0
-    assert "The family." in text and "default: 128" in text and "--config" in text
+    assert "The family." in text
+    assert "default: 128" in text
+    assert "--config" in text
 
 
 class TestMain:
@@ -126,7 +132,8 @@ class TestMain:
         assert cli.main(["generat"]) == 2
         error = capsys.readouterr().err
         assert error.startswith("error: 'generat': unknown command")
-        assert error.endswith("did you mean generate?\n") and error.count("\n") == 1
+        assert error.endswith("did you mean generate?\n")
+        assert error.count("\n") == 1
 
     def test_an_unknown_backend_is_one_line_and_2(self):
         def run(*flags):
@@ -145,7 +152,8 @@ class TestMain:
             "import facegen_keras as fg\ntry: fg.VAE\nexcept fg.UserError as e: print(e)\n1 / 0"
         )
         caught = run("-c", python)
-        assert caught.stdout == message and "ZeroDivisionError" in caught.stderr
+        assert caught.stdout == message
+        assert "ZeroDivisionError" in caught.stderr
 
     def test_help_is_0(self, capsys):
         assert cli.main([]) == cli.main(["--help"]) == cli.main(["generate", "-h"]) == 0

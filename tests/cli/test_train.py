@@ -71,7 +71,8 @@ def last_step(folder):
 def wait_until(process, condition):
     deadline = time.monotonic() + 300
     while not condition():
-        assert process.poll() is None and time.monotonic() < deadline, "too late"
+        assert process.poll() is None, "it ended too early"
+        assert time.monotonic() < deadline, "too late"
         time.sleep(0.001)
 
 
@@ -97,7 +98,8 @@ def assert_bit_for_bit(folder, whole):
         h5py.File(whole / "checkpoints" / name) as b,
     ):
         names = {f"{group}/{key}" for group in b for key in b[group]}
-        assert names == {f"{group}/{key}" for group in a for key in a[group]} and len(names) > 60
+        assert names == {f"{group}/{key}" for group in a for key in a[group]}
+        assert len(names) > 60
         different = [n for n in sorted(names) if not np.array_equal(a[n][()], b[n][()])]
         assert different == []
         states = [json.loads(file.attrs["state"]) for file in (a, b)]
@@ -106,7 +108,8 @@ def assert_bit_for_bit(folder, whole):
     for run in (folder, whole):
         lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
         logs.append([{k: v for k, v in line.items() if k not in MEASURED} for line in lines])
-    assert logs[0] == logs[1] and [line["epoch"] for line in logs[0]] == [1, 2, 3, 4]
+    assert logs[0] == logs[1]
+    assert [line["epoch"] for line in logs[0]] == [1, 2, 3, 4]
 
 
 NEARLY_ALWAYS = ("--save_minutes", "1e-6")
@@ -195,7 +198,9 @@ def test_dry_run_tells_a_configuration_and_writes_nothing(faces_zip, tmp_path, c
         "# steps per epoch: 1",
     ):
         assert line in out.splitlines(), out
-    assert "images: 48" in out and "time per epoch: " in out and "images per second" in out
+    assert "images: 48" in out
+    assert "time per epoch: " in out
+    assert "images per second" in out
     for network in ("encoder", "generator", "discriminator"):
         assert any(network in line and any(c.isdigit() for c in line) for line in out.splitlines())
     assert sorted(tmp_path.rglob("*")) == before

@@ -56,7 +56,8 @@ def test_right_size_is_used_in_place(images, tmp_path, cache):
         assert (faces[:] == square).all()
         assert faces.fingerprint == in_memory.fingerprint
     faces = load(tmp_path / "x.npy", limit=3)
-    assert len(faces) == 3 and (faces[:] == square[:3]).all()
+    assert len(faces) == 3
+    assert (faces[:] == square[:3]).all()
     assert faces.fingerprint == load(square[:3]).fingerprint
 
 

@@ -31,7 +31,8 @@ def test_skipped_steps_cost_nothing_and_end_with_their_epoch():
     resumed = fg.FaceBatches(faces, 5, seed=1, start_epoch=4, skip_steps=2)
     for step in (0, 1):
         assert resumed[step].shape == (5, 8, 8, 3)
-        assert resumed[step].strides == (0, 0, 0, 0) and not resumed[step].any()
+        assert resumed[step].strides == (0, 0, 0, 0)
+        assert not resumed[step].any()
     for step in (2, 3):
         assert (resumed[step] == fresh[step]).all()
     for batches in (fresh, resumed):
@@ -46,14 +47,16 @@ def test_the_dataset_of_tensorflow_has_the_same_batches():
     faces = fg.load_faces(numbered(23), resolution=8)
     batches = fg.FaceBatches(faces, 5, seed=9, start_epoch=2, skip_steps=1)
     dataset = batches.tensorflow_dataset()
-    assert len(dataset) == 4 and not dataset.options().autotune.enabled
+    assert len(dataset) == 4
+    assert not dataset.options().autotune.enabled
     for epoch in (2, 3):
         batches.epoch = epoch
         read = [batch.numpy() for batch in dataset]
         expected = [order.batch(faces, 9, epoch, step, 5) for step in range(4)]
         if epoch == 2:
             expected[0] = np.zeros_like(expected[0])
-        assert read[0].dtype == np.uint8 and (np.stack(read) == np.stack(expected)).all()
+        assert read[0].dtype == np.uint8
+        assert (np.stack(read) == np.stack(expected)).all()
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,8 @@ def test_changed_file_of_the_same_size_is_noticed(folder, photo):
     loaded = load(folder)
     assert loaded.fingerprint != before.fingerprint
     photo(101).save(path, compress_level=0)
-    assert path.stat().st_size == size and len(data) != size
+    assert path.stat().st_size == size
+    assert len(data) != size
     assert load(folder).fingerprint not in (before.fingerprint, loaded.fingerprint)
 
 
@@ -156,11 +157,13 @@ def test_a_photo_that_could_not_be_read_is_tried_again(folder, monkeypatch):
     part = load(folder)
     denied = ("unreadable", "Permission denied")
     assert part.report.skipped == tuple((name, *denied) for name in sorted(away))
-    assert load(folder).fingerprint == part.fingerprint and len(built) == 1  # still away
+    assert load(folder).fingerprint == part.fingerprint
+    assert len(built) == 1
     away.remove("more/02.png")
     assert [name for name, *_ in load(folder).report.skipped] == ["00.png"]
     away.clear()
-    assert len(load(folder)) == 12 and len(built) == 3
+    assert len(load(folder)) == 12
+    assert len(built) == 3
     (folder / "03.png").write_bytes(b"")  # damage stays: it is not tried at every start
     load(folder), load(folder)
     assert len(built) == 4
@@ -221,7 +224,8 @@ def test_full_disk_leaves_nothing_behind(folder, cache, monkeypatch):
             patch.setattr(module, name, full)
             with pytest.raises(UserError, match=r"No space left on device.*FACEGEN_CACHE") as error:
                 load(folder)
-        assert str(cache) in str(error.value) and "\n" not in str(error.value)
+        assert str(cache) in str(error.value)
+        assert "\n" not in str(error.value)
         assert list(cache.iterdir()) == []
     assert len(load(folder)) == 12
 
@@ -308,7 +312,8 @@ def test_file_swept_before_its_lock_is_made_anew(cache, monkeypatch):
 
     monkeypatch.setattr(cache_module.fcntl, "flock", slow)
     with cache_module.create_owned(cache, ".npy") as file:
-        assert Path(file.name).exists() and file.name != swept[0]
+        assert Path(file.name).exists()
+        assert file.name != swept[0]
 
 
 def test_without_locks_no_open_file_is_renamed(folder, cache, monkeypatch):

@@ -201,9 +201,11 @@ def test_large_jpeg_is_decoded_reduced_without_a_visible_difference(encode):
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 def test_damaged_files_are_named(damage, problem, kind, photo, encode):
     record, raw = decode(damage(encode(photo(0), kind)), WHOLE)
-    assert record.problem and record.problem in problem
+    assert record.problem
+    assert record.problem in problem
     assert raw is None
-    assert record.detail and "\n" not in record.detail
+    assert record.detail
+    assert "\n" not in record.detail
 
 
 def test_flipped_bytes_in_a_png_are_noticed(photo, encode):
@@ -215,10 +217,13 @@ def test_flipped_bytes_in_a_png_are_noticed(photo, encode):
 def test_too_small_and_outside_the_crop(photo, encode):
     data = encode(photo(0, 20, 30))
     record, _ = decode(data, Settings(64, min_size=21))
-    assert record.problem == "too small" and "20x30" in record.detail and "21" in record.detail
+    assert record.problem == "too small"
+    assert "20x30" in record.detail
+    assert "21" in record.detail
     assert decode(data, Settings(64, min_size=20))[0].problem == ""
     record, _ = decode(data, Settings(8, (0, 0, 21, 21)))
-    assert record.problem == "outside the crop" and "0,0,21,21" in record.detail
+    assert record.problem == "outside the crop"
+    assert "0,0,21,21" in record.detail
 
 
 def test_decompression_bomb_is_refused_unopened():
@@ -226,7 +231,8 @@ def test_decompression_bomb_is_refused_unopened():
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     record, _ = decode(buffer.getvalue(), WHOLE)
-    assert record.problem == "unreadable" and record.format in ("", "PNG")
+    assert record.problem == "unreadable"
+    assert record.format in ("", "PNG")
 
 
 def test_large_image_below_the_bound_warns_nobody():

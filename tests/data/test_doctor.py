@@ -28,7 +28,8 @@ def check(diagnosis) -> None:
     }
     assert diagnosis.duplicates == [["00.png", "more/again.png", "third.png"]]
     assert (diagnosis.files, diagnosis.usable) == (22, 16)
-    assert diagnosis.formats["PNG"] == 16 and diagnosis.sizes["40x48"] == 17
+    assert diagnosis.formats["PNG"] == 16
+    assert diagnosis.sizes["40x48"] == 17
     (small,) = diagnosis.unusable["too small"]
     assert (small.width, small.height, small.mode) == (15, 40, "RGB")
 

@@ -55,7 +55,8 @@ def test_worker_processes_get_the_bytes(tmp_path, photo, encode):
     )
     faces = load(f"hf:{tmp_path}/set", resolution=8, workers=2)
     alone = load(f"hf:{tmp_path}/set", resolution=8, workers=1, cache_dir=tmp_path / "other")
-    assert (faces[:] == alone[:]).all() and len(faces) == 400
+    assert (faces[:] == alone[:]).all()
+    assert len(faces) == 400
 
 
 def test_local_image_folder_has_the_parquets_faces_and_fingerprint(tmp_path, encoded):

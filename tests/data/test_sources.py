@@ -51,7 +51,8 @@ def test_folder_that_holds_only_a_zip_stands_for_it(folder, tmp_path):
     pack(folder, dataset / "sample_faces.zip")
     (dataset / "README.md").write_text("about the sample")
     faces = load(dataset)
-    assert len(faces) == 12 and not faces.report.skipped
+    assert len(faces) == 12
+    assert not faces.report.skipped
     (dataset / "mine.png").write_bytes((folder / "00.png").read_bytes())
     assert len(load(dataset)) == 1  # photos of one's own come first
 
@@ -126,7 +127,8 @@ def test_encrypted_member_is_named(folder, tmp_path):
     data[place + 8] |= 1
     path.write_bytes(data)
     faces = load(path)
-    assert len(faces) == 11 and "encrypted" in faces.report.skipped[0][2]
+    assert len(faces) == 11
+    assert "encrypted" in faces.report.skipped[0][2]
 
 
 @pytest.mark.parametrize("kind", ["missing", "empty", "text only", "empty zip"])
@@ -142,7 +144,8 @@ def test_nothing_there_names_the_three_ways(kind, tmp_path):
     with pytest.raises(UserError) as error:
         load(source)
     message = str(error.value)
-    assert message.startswith(str(source)) and "\n" not in message
+    assert message.startswith(str(source))
+    assert "\n" not in message
     for way in ("folder or .zip of your own photos", "hf:owner/name", "dataset/sample_faces.zip"):
         assert way in message
 
@@ -197,4 +200,5 @@ def test_name_that_would_move_the_cursor(folder, capsys):
     (folder / "a\n\x1b[2Jb.jpg").write_text("no face")
     load_faces(folder, resolution=32)
     out = capsys.readouterr().out
-    assert r"(a\n\x1b[2Jb.jpg)" in out and out.count("\n") == 1
+    assert r"(a\n\x1b[2Jb.jpg)" in out
+    assert out.count("\n") == 1

@@ -55,6 +55,7 @@ def test_the_copy_has_the_weights_and_is_not_trained():
     network = build()
     copy = untrained_copy(build, network)
     np.testing.assert_array_equal(values(copy), values(network))
-    assert network.trainable_variables and not copy.trainable_variables
+    assert network.trainable_variables
+    assert not copy.trainable_variables
     network.layers[1].kernel.assign(np.zeros((3, 2)))
     assert np.abs(copy.layers[1].get_weights()[0]).max() > 0

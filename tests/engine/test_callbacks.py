@@ -55,7 +55,8 @@ def test_image_grid_and_timelapse(tmp_path, made_up):
     ]
     assert asked == [[0, 1, 2, 3]] * 4
     with Image.open(tmp_path / "fakes_init.png") as image:
-        assert image.size[0] >= 64 and image.size[1] >= 64
+        assert image.size[0] >= 64
+        assert image.size[1] >= 64
     with Image.open(tmp_path / "timelapse.gif") as film:
         assert film.n_frames == 4
     np.testing.assert_array_equal(grid.latest, made_up(4, seed=4))
@@ -73,7 +74,8 @@ def test_the_film_of_a_growing_network_has_one_size(tmp_path, made_up):
         Image.open(tmp_path / "timelapse.gif") as film,
         Image.open(tmp_path / "fakes_epoch0002.png") as last,
     ):
-        assert film.n_frames == 3 and film.size == last.size
+        assert film.n_frames == 3
+        assert film.size == last.size
 
 
 def test_the_film_shows_epoch_10000_after_9950(tmp_path, made_up, monkeypatch):
@@ -121,7 +123,8 @@ def test_log_lines(tmp_path):
     log.on_epoch_end(1, {"loss": 0.25})
     (line,) = (tmp_path / "log.jsonl").read_text().splitlines()
     line = json.loads(line)
-    assert line["images_per_second"] > 0 and line["peak_memory_mib"] > 50
+    assert line["images_per_second"] > 0
+    assert line["peak_memory_mib"] > 50
     del line["images_per_second"], line["peak_memory_mib"], line["time"]
     assert line == {
         "epoch": 1,
@@ -202,19 +205,22 @@ def run_epochs(best, losses, start=0):
 def test_early_stopping_with_patience_keeps_the_best(tmp_path, exports, capsys):
     best = attach(BestModel("held out", tmp_path / "b.h5", "run", patience=3), stop_training=False)
     assert run_epochs(best, [5.0, 4.0, 4.5, 3.0, 3.5, 3.0, 3.2, 2.0]) == 7
-    assert len(exports) == 3 and best.get_state() == {"best": 3.0, "best_epoch": 4}
+    assert len(exports) == 3
+    assert best.get_state() == {"best": 3.0, "best_epoch": 4}
     assert "no better than 3 for 3 epochs" in capsys.readouterr().out
 
 
 def test_early_stopping_goes_on_after_a_resume(tmp_path, exports):
     losses = [5.0, 4.0, 4.5, 4.2, 4.1]
     first = attach(BestModel("held out", tmp_path / "b.h5", "run", patience=3), stop_training=False)
-    assert run_epochs(first, losses[:3]) == 3 and not first.model.stop_training
+    assert run_epochs(first, losses[:3]) == 3
+    assert not first.model.stop_training
     second = attach(
         BestModel("held out", tmp_path / "b.h5", "run", patience=3), stop_training=False
     )
     second.set_state(json.loads(json.dumps(first.get_state())))
-    assert run_epochs(second, losses[3:], start=3) == 5 and second.model.stop_training
+    assert run_epochs(second, losses[3:], start=3) == 5
+    assert second.model.stop_training
     assert len(exports) == 2  # none since the best
 
 

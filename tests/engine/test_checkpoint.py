@@ -229,7 +229,8 @@ def test_the_middle_of_an_epoch_is_not_an_end(two, toy):
         checkpoint.all_trained(model, 1)
     last.unlink()
     checkpoint.restore(model, folder)
-    assert checkpoint.all_trained(model, 1) and not checkpoint.all_trained(model, 2)
+    assert checkpoint.all_trained(model, 1)
+    assert not checkpoint.all_trained(model, 2)
 
 
 def test_what_a_killed_process_left_is_not_a_checkpoint(two, toy):

@@ -97,19 +97,23 @@ def alarm(made_up):
 def test_collapse_alarm(alarm, made_up):
     alarms, logs = alarm(plain(90, 32).repeat(4, 1).repeat(4, 2))
     assert logs["diversity"] == 0.0
-    assert len(alarms) == 1 and alarms[0].startswith("collapse? samples differ only 0.00 times")
+    assert len(alarms) == 1
+    assert alarms[0].startswith("collapse? samples differ only 0.00 times")
     alarms, logs = alarm(made_up(32, seed=5))
-    assert alarms == [] and logs["diversity"] == pytest.approx(1.0, abs=0.2)
+    assert alarms == []
+    assert logs["diversity"] == pytest.approx(1.0, abs=0.2)
     # All the same but for a little: as far apart as a tenth of the photos' distance.
     dull = (128 + (made_up(32, seed=5).astype("float64") - 128) * 0.1).astype("uint8")
     alarms, logs = alarm(dull)
-    assert len(alarms) == 1 and 0.05 < logs["diversity"] < 0.15
+    assert len(alarms) == 1
+    assert 0.05 < logs["diversity"] < 0.15
 
 
 def test_collapse_alarm_waits_and_looks_seldom(alarm):
     flat = np.zeros((32, 32, 32, 3), np.uint8)
     alarms, logs = alarm(flat, images_seen=GRACE - 1)
-    assert alarms == [] and logs == {"diversity": 0.0}
+    assert alarms == []
+    assert logs == {"diversity": 0.0}
     assert alarm(flat, epoch=7) == ([], {})
     assert alarm(flat, complete=False) == ([], {})
     assert alarm(flat, epoch=99)[0]  # the last epoch
@@ -117,13 +121,15 @@ def test_collapse_alarm_waits_and_looks_seldom(alarm):
 
 def test_one_photo_says_nothing_of_diversity(alarm, made_up):
     alarms, logs = alarm(made_up(32), photos=1)
-    assert alarms == [] and np.isnan(logs["diversity"])
+    assert alarms == []
+    assert np.isnan(logs["diversity"])
 
 
 def test_a_discriminator_that_is_never_wrong(alarm, made_up):
     diverse = made_up(32, seed=5)
     alarms, _ = alarm(diverse, real_accuracy=1.0, fake_accuracy=1.0)
-    assert len(alarms) == 1 and alarms[0].startswith("the discriminator is never wrong")
+    assert len(alarms) == 1
+    assert alarms[0].startswith("the discriminator is never wrong")
     assert alarm(diverse, real_accuracy=0.9, fake_accuracy=1.0)[0] == []
 
 
@@ -173,7 +179,8 @@ def test_ctrl_c_ends_at_the_next_step_with_a_checkpoint(toy, made_up, tmp_path, 
     interrupt = At(8, lambda: os.kill(os.getpid(), signal.SIGINT))
     fit(model, made_up(24), [interrupt, stop, Autosave(tmp_path, 50, 60)], epochs=5)
     assert "(press Ctrl-C again to stop immediately)" in capsys.readouterr().out
-    assert stop.reason == "SIGINT received" and model.steps == 8
+    assert stop.reason == "SIGINT received"
+    assert model.steps == 8
     state = checkpoint.latest(tmp_path).state
     assert (state.epoch, state.position, state.step) == (1, 2, 8)
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
@@ -196,12 +203,14 @@ def test_a_second_ctrl_c_ends_at_once(toy, made_up):
 def test_the_time_limit_counts_from_its_making(toy, made_up, tmp_path):
     model, stop = toy(), GracefulStop(seconds=1e-6)
     fit(model, made_up(24), [stop, Autosave(tmp_path, 50, 60)], epochs=5)
-    assert stop.reason == "the time limit is reached" and model.steps == 1
+    assert stop.reason == "the time limit is reached"
+    assert model.steps == 1
     assert saved_steps(tmp_path) == [1]
     unlimited = GracefulStop()
     model = toy()
     fit(model, made_up(24), [unlimited])
-    assert unlimited.reason is None and model.steps == 6
+    assert unlimited.reason is None
+    assert model.steps == 6
 
 
 def steps_until_stopped(monkeypatch, limit, step, pauses):

@@ -25,8 +25,10 @@ def test_fit_counts_averages_and_chooses_phases(toy, images):
     assert history.history["number"] == [3.5, 9.5]  # steps 1 to 6, then 7 to 12
     # Phase b at the steps 0, 4, 8, and the average is over the steps that report it.
     assert history.history["phase_b"] == [1.0, 1.0]
-    assert model.steps == 12 and model.images_seen == 48
-    assert model.broken is None and model.epoch_is_complete
+    assert model.steps == 12
+    assert model.images_seen == 48
+    assert model.broken is None
+    assert model.epoch_is_complete
     assert len(model.data_fingerprint) == 64
 
 
@@ -52,7 +54,9 @@ def test_fit_can_go_on_in_the_middle_of_an_epoch(toy, images, state):
     history = whole.fit(images, epochs=3, batch_size=4, verbose=0).history
     cut = Cut()
     begun.fit(images, epochs=3, batch_size=4, verbose=0, callbacks=[cut])
-    assert begun.steps == 9 and not begun.epoch_is_complete and begun.position == 3
+    assert begun.steps == 9
+    assert not begun.epoch_is_complete
+    assert begun.position == 3
     for variable, value in zip(
         [*resumed.variables, *resumed.optimizer.variables, *resumed.metrics_variables],
         cut.values.values(),
@@ -89,19 +93,22 @@ def test_the_first_loss_that_breaks_ends_training_and_is_told(toy, images):
     message = "colour is not a number at step 4: make the model again with a lower learning_rate$"
     with pytest.raises(UserError, match=message):
         model.fit(images, epochs=3, batch_size=4, verbose=0)
-    assert model.steps == 6 and model.broken == (4, "colour")
+    assert model.steps == 6
+    assert model.broken == (4, "colour")
 
 
 def test_a_guard_of_the_caller_s_own_leaves_it_to_the_caller(toy, images):
     model = toy(broken_at=4)
     model.fit(images, epochs=3, batch_size=4, verbose=0, callbacks=[NanGuard()])
-    assert model.steps == 6 and model.broken == (4, "colour")
+    assert model.steps == 6
+    assert model.broken == (4, "colour")
 
 
 def test_one_bar_for_the_whole_training(toy, images, capsys):
     toy().fit(images, epochs=3, batch_size=4)
     shown = capsys.readouterr().err
-    assert shown.rstrip().splitlines()[-1].count("18/18") == 1 and "epoch 3/3" in shown
+    assert shown.rstrip().splitlines()[-1].count("18/18") == 1
+    assert "epoch 3/3" in shown
     assert shown.count("\n") == 1  # one line, drawn over and over
 
 
@@ -110,7 +117,8 @@ def test_other_numbers_are_drawn_after_a_rollback(toy, images):
     before = np.array(model.seed_generator.state.value)
     model.skip_random_numbers(2)
     after = np.array(model.seed_generator.state.value)
-    assert after[0] == before[0] and after[1] == before[1] + 2 * 7919
+    assert after[0] == before[0]
+    assert after[1] == before[1] + 2 * 7919
 
 
 def test_optimizer_group_carries_the_variables_of_all():
@@ -148,7 +156,9 @@ def test_a_dataset_of_the_callers_own_batches_trains(toy, images, state, labels,
     history = model.fit(
         Given(images, [4] * 6, labels), epochs=2, batch_size=4, checkpoints=tmp_path, verbose=0
     ).history
-    assert history["number"] == [3.5, 9.5] and model.steps == 12 and model.images_seen == 48
+    assert history["number"] == [3.5, 9.5]
+    assert model.steps == 12
+    assert model.images_seen == 48
     again = toy()
     again.fit(Given(images, [4] * 6, labels), 2, 4, checkpoints=tmp_path, verbose=0)
     for (name, value), expected in zip(state(again).items(), state(model).values(), strict=True):
@@ -163,7 +173,8 @@ def test_batches_of_another_size_are_refused_in_one_line(toy, images, sizes, whi
     model = toy()
     with pytest.raises(UserError, match=message) as raised:
         model.fit(Given(images, sizes), batch_size=4, verbose=0)
-    assert "\n" not in str(raised.value) and model.steps == 0
+    assert "\n" not in str(raised.value)
+    assert model.steps == 0
 
 
 @pytest.mark.parametrize(("resolution", "expected"), [(32, 16), (128, 16), (512, 1), (1024, 1)])

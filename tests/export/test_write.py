@@ -24,7 +24,8 @@ def test_round_trip_keeps_images_and_metadata(tmp_path, suffix, tiny_family):
     np.testing.assert_allclose(generator(z), expected, atol=1e-6)
     assert (generator.family, generator.resolution, generator.latent_dim) == ("dcgan", 8, 6)
     metadata = generator.metadata
-    assert metadata["images_seen"] == 1234 and metadata["data_fingerprint"] == "f" * 64
+    assert metadata["images_seen"] == 1234
+    assert metadata["data_fingerprint"] == "f" * 64
     assert metadata["config"] == {"latent_dim": 6, "betas": [0.5, 0.999]}
     assert metadata["metrics"] == [{"name": "fd", "value": 30.5, "n": 2500}]
     assert metadata["versions"]["keras"] == keras.version()

@@ -27,7 +27,8 @@ def test_logit_histograms_share_bins_that_hold_everything():
     assert {patch.get_label() for patch in ax.patches} == {"photos", "fakes"}
     assert photos.get_linestyle() != fakes.get_linestyle()
     low, high = ax.get_xlim()
-    assert -8 < low < -4 and 4 < high < 8
+    assert -8 < low < -4
+    assert 4 < high < 8
     for patch, mean in ((photos, 3), (fakes, -3)):
         steps = patch.get_xy()
         peak = steps[steps[:, 1].argmax(), 0]

@@ -53,8 +53,10 @@ def test_distortion_curves():
     figure = distortion_curves(curves, "FD", {"another photo": 4.0})
     blur, jpeg = figure.axes
     assert blur.get_lines()[0].get_xydata().tolist() == [[0, 0], [1, 5], [2, 9]]
-    assert blur.get_ylim()[0] == 0 and blur.get_ylim()[1] > 20
-    assert jpeg.xaxis_inverted() and not blur.xaxis_inverted()
+    assert blur.get_ylim()[0] == 0
+    assert blur.get_ylim()[1] > 20
+    assert jpeg.xaxis_inverted()
+    assert not blur.xaxis_inverted()
     assert lines(blur)["another photo"][:, 1].tolist() == [4.0, 4.0]
     assert (blur.get_ylabel(), jpeg.get_xlabel()) == ("FD", "JPEG quality")
 
@@ -101,7 +103,8 @@ def test_many_numbers_wrap_and_files_go_by_their_stem():
     names = ["saved/a.h5", "output/generated", "held-out photos", "v1.5"]
     figure = model_comparison(Report([Evaluation(name, numbers, {}) for name in names]))
     titled = [ax for ax in figure.axes if ax.get_title()]
-    assert [ax.get_title().split("\n")[0] for ax in titled] == keys and len(figure.axes) == 8
+    assert [ax.get_title().split("\n")[0] for ax in titled] == keys
+    assert len(figure.axes) == 8
     assert all(len(ax.containers) == 4 for ax in titled)
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert labels == ["a", "generated", "held-out photos", "v1.5"]
@@ -114,7 +117,8 @@ def test_compute():
     assert points == [[1e11, 130], [1e12, 45]]
     (segment,) = ax.containers[1].lines[2][0].get_segments()
     np.testing.assert_allclose(segment[:, 1], [45 - 3.92, 45 + 3.92])
-    assert ax.get_xscale() == "log" and "photos against photos" in lines(ax)
+    assert ax.get_xscale() == "log"
+    assert "photos against photos" in lines(ax)
     assert len({container.lines[0].get_marker() for container in ax.containers}) == 2
     for wrong in ({}, {"vae": (0, 1.0)}):
         with pytest.raises(UserError, match="above 0"):

@@ -41,7 +41,8 @@ def test_all_layers_go_from_one_face_to_the_other(generator):
     way = explorer.walk_between(generator, 3, 4, [0, 0.5, 1], psi=0.6)
     ends = generator.sample([3, 4], truncation_psi=0.6)
     np.testing.assert_array_equal(way[[0, 2]], ends)
-    assert (way[1] != ends[0]).any() and (way[1] != ends[1]).any()
+    assert (way[1] != ends[0]).any()
+    assert (way[1] != ends[1]).any()
 
 
 def test_some_layers_at_the_end_of_the_way_mix_styles(generator):

@@ -59,7 +59,8 @@ def test_bars_say_their_numbers_and_gather_the_rest():
 
 def test_measured_bars_have_their_error_and_no_sum():
     (ax,) = named_bars({"a": Estimate(0.123456, 0.02), "b": 1.5, "c": 2.0}, "KID", most=2).axes
-    assert names(ax) == ["a", "b"] and written(ax) == ["0.123", "1.5"]
+    assert names(ax) == ["a", "b"]
+    assert written(ax) == ["0.123", "1.5"]
     (errors,) = ax.collections
     (first, second) = errors.get_segments()
     np.testing.assert_allclose([first[0][0], first[1][0]], [0.103456, 0.143456])
@@ -74,7 +75,8 @@ def test_a_diagnosis_in_three_panels():
     )  # fmt: skip
     figure = diagnosis_bars(diagnosis)
     assert [ax.get_title() for ax in figure.axes] == ["sizes", "modes", "verdict"]
-    assert names(figure.axes[1]) == ["RGB", "L"] and widths(figure.axes[1]) == [5, 1]
+    assert names(figure.axes[1]) == ["RGB", "L"]
+    assert widths(figure.axes[1]) == [5, 1]
     verdict = dict(zip(names(figure.axes[2]), widths(figure.axes[2]), strict=True))
     assert verdict == {"usable": 6, "truncated": 2, "not an image": 1, "second copies": 2}
 
@@ -132,7 +134,8 @@ def test_rows_stand_below_each_other():
     figure = image_rows({"faces": IMAGES, "negatives": 255 - IMAGES})
     (ax,) = figure.axes
     np.testing.assert_array_equal(shown(ax), tile(np.concatenate([IMAGES, 255 - IMAGES]), (3, 2)))
-    assert names(ax) == ["faces", "negatives"] and ax.get_yticks().tolist() == [1.5, 5.5]
+    assert names(ax) == ["faces", "negatives"]
+    assert ax.get_yticks().tolist() == [1.5, 5.5]
     with pytest.raises(UserError, match="expected one shape"):
         image_rows({"a": IMAGES, "b": IMAGES[:2]})
 

@@ -44,7 +44,8 @@ def test_the_mixing_matrix_sets_the_unmixed_faces_apart():
     assert sheet.shape == (17, 25, 3)  # a gap of one pixel
     np.testing.assert_array_equal(sheet[9:, 9:17], TABLE[1, 1])
     np.testing.assert_array_equal(sheet[:8, 17:], TABLE[0, 2])
-    assert (sheet[8] == 255).all() and (sheet[:, 8] == 255).all()
+    assert (sheet[8] == 255).all()
+    assert (sheet[:, 8] == 255).all()
     assert headings(ax) == (["8", "9"], ["7"])
     assert ax.get_xlabel() == "layers 0-1 from seed"
     figure.canvas.draw()
@@ -54,9 +55,11 @@ def test_the_mixing_matrix_sets_the_unmixed_faces_apart():
 
 def test_truncations_and_directions_name_their_columns():
     columns, rows = headings(figures.truncation_table(TABLE, (0, 0.5, 1), [4, 5]).axes[0])
-    assert columns == ["ψ = 0", "ψ = 0.5", "ψ = 1"] and rows == ["4", "5"]
+    assert columns == ["ψ = 0", "ψ = 0.5", "ψ = 1"]
+    assert rows == ["4", "5"]
     columns, rows = headings(figures.direction_table(TABLE, (-2, 0, 1.5)).axes[0])
-    assert columns == ["-2 σ", "0", "+1.5 σ"] and rows == ["1", "2"]
+    assert columns == ["-2 σ", "0", "+1.5 σ"]
+    assert rows == ["1", "2"]
     figure = figures.direction_table(TABLE, (-2, 0, 1.5), ["smile", "turn"], unit="", inch=0.5)
     assert headings(figure.axes[0]) == (["-2", "0", "+1.5"], ["smile", "turn"])
     assert figure.get_figwidth() == 3 * 0.5 + 1
@@ -67,7 +70,8 @@ def test_tables_are_drawn_into_the_axes_of_the_caller():
     assert figures.face_table(TABLE, ax=axes[0]) is figure
     assert figures.style_mix_matrix(TABLE, [7], [8, 9], ax=axes[1]) is figure
     points = figures.quality_against_diversity([1], [2.0], [3.0], "a", "b", ax=axes[2])
-    assert points is figure and len(figure.axes) == 3
+    assert points is figure
+    assert len(figure.axes) == 3
     plt.close(figure)
 
 
@@ -81,7 +85,8 @@ def test_quality_and_diversity_are_points_with_errors():
     assert [text.get_text() for text in ax.texts] == ["ψ = 0.5", "ψ = 1"]
     bars = ax.collections[0].get_segments()
     assert bars[0][:, 0].tolist() == [1.75, 2.25]
-    assert ax.get_xlabel() == "diversity: distance" and ax.get_ylabel() == "quality: precision"
+    assert ax.get_xlabel() == "diversity: distance"
+    assert ax.get_ylabel() == "quality: precision"
     assert any(list(line.get_xdata()) == [4.0, 4.0] for line in ax.get_lines())
     figure.canvas.draw()
     with pytest.raises(UserError, match="expected one of each"):

@@ -10,7 +10,8 @@ from facegen_keras.generate.loading import load_generator
 def test_a_seed_is_one_face_in_any_company(saved):
     generator = load_generator(saved[1])
     many = generator.sample(range(40))
-    assert many.dtype == np.uint8 and many.shape == (40, 8, 8, 3)
+    assert many.dtype == np.uint8
+    assert many.shape == (40, 8, 8, 3)
     np.testing.assert_array_equal(generator.sample([39, 3, 17]), many[[39, 3, 17]])
     np.testing.assert_array_equal(generator.sample([33])[0], many[33])
     z = np.random.RandomState(7).randn(6).astype("float32")

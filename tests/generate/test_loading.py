@@ -89,7 +89,9 @@ def test_damaged_and_foreign_files_are_told_apart(saved, tmp_path, tiny_generato
         with pytest.raises(UserError) as refusal:
             load_generator(tmp_path / name)
         message = str(refusal.value)
-        assert reason in message and name in message and "\n" not in message
+        assert reason in message
+        assert name in message
+        assert "\n" not in message
     with pytest.raises(UserError, match="a folder"):
         load_generator(tmp_path)
 

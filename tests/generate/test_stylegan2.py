@@ -49,7 +49,8 @@ def test_the_official_images_at_call_time(generator, stylegan2_reference):
 @pytest.mark.parametrize("noise_mode", ["const", "random", "none"])
 def test_a_seed_is_one_face_in_any_company(generator, noise_mode):
     faces = generator.sample(range(20), truncation_psi=0.7, noise_mode=noise_mode)
-    assert faces.shape == (20, 32, 32, 3) and faces.dtype == np.uint8
+    assert faces.shape == (20, 32, 32, 3)
+    assert faces.dtype == np.uint8
     alone = generator.sample([17], truncation_psi=0.7, noise_mode=noise_mode)
     np.testing.assert_array_equal(alone[0], faces[17])
 

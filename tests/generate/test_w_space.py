@@ -121,7 +121,8 @@ def test_a_face_moves_along_a_direction(generator):
     plain = generator.sample([5], truncation_psi=0.7)[0]
     np.testing.assert_array_equal(faces[0, 1], plain)
     np.testing.assert_array_equal(faces[1, 1], plain)
-    assert (faces[0, 0] != plain).any() and (faces[0, 2] != faces[1, 2]).any()
+    assert (faces[0, 0] != plain).any()
+    assert (faces[0, 2] != faces[1, 2]).any()
     with pytest.raises(UserError, match="expected 1 to 32"):
         w_space.sefa_directions(generator, count=33)
 
@@ -129,7 +130,8 @@ def test_a_face_moves_along_a_direction(generator):
 def test_projection_finds_a_face_of_the_generator(generator):
     photo = generator.sample([11], truncation_psi=0.7)[0]
     found = project(generator, photo, steps=60, frames=4, progress=False)
-    assert found.styles.shape == (1, 8, 32) and found.frames.shape == (5, 32, 32, 3)
+    assert found.styles.shape == (1, 8, 32)
+    assert found.frames.shape == (5, 32, 32, 3)
     before = np.square(found.start / 127.5 - photo / 127.5).mean()
     after = np.square(found.image / 127.5 - photo / 127.5).mean()
     assert after < 0.4 * before

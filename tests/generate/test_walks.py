@@ -64,7 +64,8 @@ def test_a_sheet_of_nothing_but_white_is_refused():
 def test_tiles_run_along_rows_on_white():
     sheet = tile(numbered(5))
     assert sheet.shape == (4, 12, 3)
-    assert sheet[0, ::4, 0].tolist() == [1, 2, 3] and sheet[2, ::4, 0].tolist() == [4, 5, 255]
+    assert sheet[0, ::4, 0].tolist() == [1, 2, 3]
+    assert sheet[2, ::4, 0].tolist() == [4, 5, 255]
     assert tile(numbered(5), (2, 2))[2, ::4, 0].tolist() == [3, 4]
     pattern = np.random.RandomState(0).randint(0, 255, (4, 3, 5, 3)).astype("uint8")
     np.testing.assert_array_equal(tile(pattern)[3:, 5:], pattern[3])
@@ -162,7 +163,8 @@ def test_reconstruction_decodes_the_mean(generator):
     decoded = np.tanh(mean @ generator.model.get_weights()[0] + generator.model.get_weights()[1])
     expected = (decoded.reshape(photos.shape) + 1) * 127.5
     rebuilt = reconstruct(generator, encoder, photos)
-    assert rebuilt.dtype == np.uint8 and np.abs(rebuilt - expected).max() < 0.51
+    assert rebuilt.dtype == np.uint8
+    assert np.abs(rebuilt - expected).max() < 0.51
     pairs = beside(photos, rebuilt)
     assert pairs.shape == (5, 2, 4, 3)
     np.testing.assert_array_equal(pairs[:, :, :2], photos)
@@ -173,7 +175,9 @@ def test_reconstruction_decodes_the_mean(generator):
 def test_gif_holds_every_frame_and_loops(tmp_path):
     frames = np.stack([np.full((8, 8, 3), level, "uint8") for level in (0, 80, 160, 240)])
     with Image.open(save_frames(frames, tmp_path / "walk.gif")) as film:
-        assert film.n_frames == 4 and film.info["loop"] == 0 and film.info["duration"] == 40
+        assert film.n_frames == 4
+        assert film.info["loop"] == 0
+        assert film.info["duration"] == 40
         for index, level in enumerate((0, 80, 160, 240)):
             film.seek(index)
             assert np.abs(np.asarray(film.convert("RGB"), int) - level).max() <= 1
@@ -186,7 +190,8 @@ def test_mp4_holds_every_frame(tmp_path):
     raw = [*command, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
     decoded = subprocess.run(raw, capture_output=True, check=True).stdout
     played = np.frombuffer(decoded, "uint8").reshape(-1, 64, 64, 3)
-    assert np.abs(played.astype(int) - frames).max() <= 3 and len(played) == 12
+    assert np.abs(played.astype(int) - frames).max() <= 3
+    assert len(played) == 12
     with pytest.raises(UserError, match="even size"):
         save_frames(frames[:, :63], tmp_path / "odd.mp4")
 
@@ -215,6 +220,7 @@ def test_a_film_that_ffmpeg_does_not_finish_is_no_success(tmp_path, monkeypatch)
 def test_strip_is_one_row(tmp_path):
     frames = numbered(4, 3, 3)
     strip = np.asarray(Image.open(save_frames(frames, tmp_path / "walk.png")))
-    assert strip.shape == (3, 12, 3) and strip[0, ::3, 0].tolist() == [1, 2, 3, 4]
+    assert strip.shape == (3, 12, 3)
+    assert strip[0, ::3, 0].tolist() == [1, 2, 3, 4]
     with pytest.raises(UserError, match=r"\.gif, \.mp4 or \.png"):
         save_frames(frames, tmp_path / "walk.avi")

@@ -69,13 +69,16 @@ def test_keeps_the_best_generator_with_its_number(training, photos, tiny, tmp_pa
     callback, _, epoch = training
     values = [epoch(1, 0.1)["fd"], epoch(3, 1.0)["fd"], epoch(4, 0.2)["fd"]]
     best = int(np.argmin(values))
-    assert values[1] < values[0] and values[1] < values[2]
+    assert values[1] < values[0]
+    assert values[1] < values[2]
     assert callback.get_state() == {"best": values[best], "best_epoch": 4}
     kept = load_generator(tmp_path / "best.h5")
     (record,) = kept.metadata["metrics"]
-    assert record["value"] == values[best] and record["metric"] == "fd"
-    assert record["num_images"] == 30 and record["resize"] == "tiny"
-    with pytest.warns(UserWarning):
+    assert record["value"] == values[best]
+    assert record["metric"] == "fd"
+    assert record["num_images"] == 30
+    assert record["resize"] == "tiny"
+    with pytest.warns(UserWarning, match="Fréchet distance"):
         again = evaluate(kept, photos, ["fid"], 30, extractor=tiny, progress=False, cache_dir=False)
     assert again["fd"] == pytest.approx(values[best], rel=1e-6)
 
@@ -123,7 +126,8 @@ def test_as_generator_is_the_exported_one(training):
     _, model, _ = training
     model.scale = 0.5
     images = as_generator(model).sample(range(3))
-    assert images.shape == (3, 8, 8, 3) and images.dtype == np.uint8
+    assert images.shape == (3, 8, 8, 3)
+    assert images.dtype == np.uint8
 
 
 def test_refusals(tiny, photos):

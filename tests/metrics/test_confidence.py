@@ -93,7 +93,8 @@ def test_numbers_recorded_in_a_model(generator, photos, tiny):
     stamped = quietly(generator, photos, ["fid", "pr"], 40, extractor=tiny, repeats=5)
     found = recorded({"metrics": stamped.records()})
     assert found["fd"] == stamped.numbers["fd"]
-    assert found["recall"].value == stamped["recall"] and not found["recall"].lower_is_better
+    assert found["recall"].value == stamped["recall"]
+    assert not found["recall"].lower_is_better
     words = {"name": "FD (efficientnet-lite0)", "value": 45.58, "kid": 48.5, "protocol": "by hand"}
     found = recorded({"metrics": [words, {"name": "noted", "value": None}]})
     assert list(found) == ["fd"]

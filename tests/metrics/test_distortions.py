@@ -23,13 +23,15 @@ def test_blur_spreads_a_point_as_a_gaussian_and_stays_in_its_image():
     point[0, 16, 16, 1] = 255
     soft = blur(point, 1.0)
     assert soft[0, 16, 16, 1] == pytest.approx(255 / (2 * np.pi), abs=2)
-    assert soft[0, :, :, [0, 2]].max() == 0 and soft[1].max() == 0
+    assert soft[0, :, :, [0, 2]].max() == 0
+    assert soft[1].max() == 0
     assert blur(NOISY, 2.0).std() < blur(NOISY, 1.0).std() < NOISY.std()
 
 
 def test_noise_has_the_deviation_it_is_given():
     noisy = add_noise(np.repeat(GREY, 20, 0), 10)
-    assert noisy.std() == pytest.approx(10, rel=0.02) and noisy.mean() == pytest.approx(128, abs=1)
+    assert noisy.std() == pytest.approx(10, rel=0.02)
+    assert noisy.mean() == pytest.approx(128, abs=1)
     np.testing.assert_array_equal(noisy, add_noise(np.repeat(GREY, 20, 0), 10))
     assert (noisy[0] != noisy[1]).any()
 

@@ -68,7 +68,8 @@ def test_file_there_and_back(tmp_path, features):
     loaded = Statistics.load(tmp_path / "a" / "x.npz")
     np.testing.assert_array_equal(loaded.mean, stats.mean)
     np.testing.assert_array_equal(loaded.covariance, stats.covariance)
-    assert loaded.n == 1500 and loaded.protocol == {"extractor": "x", "resize": "clean"}
+    assert loaded.n == 1500
+    assert loaded.protocol == {"extractor": "x", "resize": "clean"}
     assert [p.name for p in (tmp_path / "a").iterdir()] == ["x.npz"]
     with np.load(tmp_path / "a" / "x.npz") as data:  # what pytorch-fid reads
         np.testing.assert_array_equal(data["mu"], stats.mean)
@@ -78,7 +79,8 @@ def test_file_there_and_back(tmp_path, features):
 def test_pytorch_fids_file(tmp_path):
     np.savez_compressed(tmp_path / "x.npz", mu=np.arange(3.0), sigma=np.eye(3))
     stats = Statistics.load(tmp_path / "x.npz")
-    assert stats.n is None and stats.mean.tolist() == [0, 1, 2]
+    assert stats.n is None
+    assert stats.mean.tolist() == [0, 1, 2]
     with pytest.raises(UserError, match="cannot be merged"):
         stats + stats
 
@@ -95,7 +97,8 @@ def test_from_images_is_cached_by_fingerprint(tmp_path):
     again = Statistics.from_images(extractor, photos, cache_dir=tmp_path)
     assert extractor.calls == 1
     np.testing.assert_array_equal(first.covariance, again.covariance)
-    assert again.protocol["fingerprint"] == "abc" and again.protocol["resolution"] == 8
+    assert again.protocol["fingerprint"] == "abc"
+    assert again.protocol["resolution"] == 8
     cached_path(extractor, "abc", tmp_path).write_bytes(b"damaged")
     Statistics.from_images(extractor, photos, cache_dir=tmp_path)
     assert extractor.calls == 2

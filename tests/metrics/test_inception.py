@@ -59,7 +59,8 @@ def reference():
 def test_pool3_matches_pytorch_fid(legacy, reference):
     images, expected = reference
     features = legacy(images)
-    assert features.shape == (2, 2048) and features.dtype == np.float32
+    assert features.shape == (2, 2048)
+    assert features.dtype == np.float32
     error = np.linalg.norm(features[:, ::8] - expected) / np.linalg.norm(expected)
     assert error < 1e-5  # 4e-7 was measured; the issue asks for 1e-3
 
@@ -122,7 +123,8 @@ def test_legacy_resize_is_torchs():
 
 def test_protocol_says_what_was_used(legacy, state):
     clean = InceptionFeatures(state)
-    assert clean.resize == "clean" and clean.fingerprint != legacy.fingerprint
+    assert clean.resize == "clean"
+    assert clean.fingerprint != legacy.fingerprint
     assert clean.protocol["weights_sha256"] == legacy.protocol["weights_sha256"]
     assert not clean.canonical  # random weights are never called FID
     other = {**state, "fc.bias": state["fc.bias"] + 1}
@@ -148,7 +150,8 @@ def test_no_network_says_where_to_put_the_file(tmp_path, monkeypatch):
     monkeypatch.setattr(urllib.request, "urlopen", refuse)
     with pytest.raises(UserError) as error:
         inception_file()
-    assert INCEPTION_URL in str(error.value) and str(tmp_path) in str(error.value)
+    assert INCEPTION_URL in str(error.value)
+    assert str(tmp_path) in str(error.value)
     assert not list(tmp_path.iterdir())
 
 

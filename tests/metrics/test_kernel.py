@@ -31,7 +31,8 @@ def test_grows_with_the_difference_and_is_repeatable():
     a, b = random.standard_normal((300, 16)), random.standard_normal((200, 16))
     near, far = kernel_distance(a, b + 0.2), kernel_distance(a, b + 1)
     assert 0 < near < far
-    assert near == kernel_distance(a, b + 0.2) and near != kernel_distance(a, b + 0.2, seed=1)
+    assert near == kernel_distance(a, b + 0.2)
+    assert near != kernel_distance(a, b + 0.2, seed=1)
 
 
 def test_the_error_is_that_of_the_images_not_of_the_subsets():

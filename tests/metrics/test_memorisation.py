@@ -29,7 +29,8 @@ def test_fresh_samples_are_not_suspicious(tiny, sets):
     found = memorisation(tiny, fresh, training, held_out)
     assert found.close <= 0.1
     assert np.median(found.distances[:, 0]) == pytest.approx(np.median(found.held_out), rel=0.2)
-    assert found.protocol["training"] == 60 and found.protocol["extractor"] == "tiny"
+    assert found.protocol["training"] == 60
+    assert found.protocol["extractor"] == "tiny"
 
 
 def test_prepared_photos_give_the_same(tiny, sets):

@@ -25,7 +25,8 @@ def test_protocols_are_compared_without_a_matrix():
         assert tracemalloc.get_traced_memory()[1] < 1e6  # an identity of this width takes 34 MB
     finally:
         tracemalloc.stop()
-    assert reference.statistics() is stats and reference.n == 9
+    assert reference.statistics() is stats
+    assert reference.n == 9
 
 
 def test_statistics_of_another_extractor_are_refused():

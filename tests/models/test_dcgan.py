@@ -63,19 +63,23 @@ def test_other_sizes(resolution):
     assert generator.get_layer("reshape").output.shape == (None, 4, 4, min(resolution // 4, 16))
     discriminator = build_discriminator(resolution, 2, features_at=8)
     logit, features = discriminator.output_shape
-    assert logit == (None, 1) and features[:3] == (None, 8, 8)
+    assert logit == (None, 1)
+    assert features[:3] == (None, 8, 8)
 
 
 def test_initial_weights():
     kernel = build_generator(32, 100, 16).get_layer("8x8_up").get_weights()[0]
-    assert kernel.std() == pytest.approx(0.02, rel=0.03) and abs(kernel.mean()) < 1e-3
+    assert kernel.std() == pytest.approx(0.02, rel=0.03)
+    assert abs(kernel.mean()) < 1e-3
 
 
 def test_spectral_normalization_replaces_batch_normalization():
     names = [type(layer).__name__ for layer in build_discriminator(32, 4, True).layers]
-    assert names.count("SpectralNormalization") == 4 and "BatchNormalization" not in names
+    assert names.count("SpectralNormalization") == 4
+    assert "BatchNormalization" not in names
     names = [type(layer).__name__ for layer in build_discriminator(32, 4).layers]
-    assert names.count("BatchNormalization") == 2 and "SpectralNormalization" not in names
+    assert names.count("BatchNormalization") == 2
+    assert "SpectralNormalization" not in names
 
 
 @pytest.mark.parametrize("loss", ["non_saturating", "hinge"])
@@ -165,7 +169,8 @@ def test_the_paper_s_adam_moves_every_weight_by_the_learning_rate(photos):
     before = weights(model.generator)
     model.update(photos, Phase())
     moved = np.abs(np.concatenate([m.ravel() for m in moves(model.generator, before)]))
-    assert moved.max() < 2.01e-4 and np.median(moved) == pytest.approx(2e-4, rel=0.02)
+    assert moved.max() < 2.01e-4
+    assert np.median(moved) == pytest.approx(2e-4, rel=0.02)
 
 
 def test_the_average_follows(photos):

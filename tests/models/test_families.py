@@ -36,10 +36,12 @@ def test_steps_do_what_the_options_say(on_tensorflow):
     assert list(results) == list(FAMILIES)
     for family, result in results.items():
         assert set(result["losses"]) == set(FAMILIES[family].loss_names)
-        assert result["steps"] == 2 and result["gone"] > 1e-5
+        assert result["steps"] == 2
+        assert result["gone"] > 1e-5
         assert np.isfinite(list(result["losses"].values())).all()
     r1 = results["dcgan"]["losses"]["r1"]
-    assert r1[0] > 1e-4 and r1[1] == 0.0  # every other step
+    assert r1[0] > 1e-4
+    assert r1[1] == 0.0
     # β grows over 8 images: 0 at the first step, 5/8 at the second.
     vae = results["vae"]["losses"]
     for step, weight in enumerate([0, 5 / 8]):
@@ -111,7 +113,9 @@ def test_exports_are_the_sampling_network(family, made_up, tmp_path):
     path = fg.save_generator(model, tmp_path / f"{family}.h5")
     loaded = fg.load_generator(path)
     faces = model.sample(range(5))
-    assert faces.shape == (5, 32, 32, 3) and faces.dtype == np.uint8 and faces.std() > 1
+    assert faces.shape == (5, 32, 32, 3)
+    assert faces.dtype == np.uint8
+    assert faces.std() > 1
     np.testing.assert_array_equal(loaded.sample(seeds=range(5)), faces)
     assert (loaded.family, loaded.resolution, loaded.latent_dim) == (family, 32, 6)
     if family != "vae":  # which has no average
@@ -181,7 +185,8 @@ def test_every_trained_weight_is_in_one_network(family):
 def test_a_configuration_makes_the_model_again(family):
     model = FAMILIES[family](**SMALL, seed=5)
     config = model.get_config()
-    assert config["seed"] == 5 and config["latent_dim"] == 6
+    assert config["seed"] == 5
+    assert config["latent_dim"] == 6
     again = FAMILIES[family](**config)
     assert again.get_config() == config
     assert [v.shape for v in again.variables] == [v.shape for v in model.variables]

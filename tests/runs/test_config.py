@@ -29,7 +29,10 @@ def refused(tmp_path, capsys, monkeypatch):
         before = sorted(tmp_path.rglob("*"))
         code = cli.main(["train", *argv])
         out, err = capsys.readouterr()
-        assert code == 2 and out == "" and err.count("\n") == 1 and err.startswith("error: ")
+        assert code == 2
+        assert out == ""
+        assert err.count("\n") == 1
+        assert err.startswith("error: ")
         assert sorted(tmp_path.rglob("*")) == before
         return err.removeprefix("error: ").rstrip()
 
@@ -64,7 +67,8 @@ def test_the_study_s_grid_is_complete():
     for name in sorted(name for name in grid if name.startswith("vae")):
         config = parsed("--config", f"{CONFIGS[0].parent}/{name}.yaml")
         assert (config.batch_size, config.learning_rate, config.epochs) == (64, 2e-4, 200)
-        assert config.patience == 20 and config.validation_split == 0.1
+        assert config.patience == 20
+        assert config.validation_split == 0.1
 
 
 def test_a_flag_wins_over_the_file(tmp_path):

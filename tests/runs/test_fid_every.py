@@ -35,7 +35,9 @@ def test_the_distance_keeps_the_best_model_and_the_validation_loss_is_only_logge
 
     lines = log_of(folder)
     distance = measured[0]["fd"]
-    assert len(measured) == 2 and np.isfinite(distance) and distance > 0
+    assert len(measured) == 2
+    assert np.isfinite(distance)
+    assert distance > 0
     assert [line["fd"] for line in lines] == [distance] * 2
     assert [line["val_loss"] for line in lines] == [0, -1]
     result = json.loads((folder / "result.json").read_text())

@@ -41,7 +41,8 @@ def test_cut_off_in_an_epoch_and_resumed_it_gives_the_same(vae_run, train, capsy
     assert "stopped: the time limit is reached. Resume with: python train.py --resume" in out
     state = checkpoint.latest(cut / "checkpoints").state
     assert (state.step, state.position) == (1, 1)
-    assert not (cut / "log.jsonl").exists() and not (cut / "result.json").exists()
+    assert not (cut / "log.jsonl").exists()
+    assert not (cut / "result.json").exists()
     train("cut", f"--resume {cut} --time_limit 1h --save_minutes 1e-6")
     assert "after step 1 (epoch 1, 8 images seen)" in capsys.readouterr().out
     assert_same_lines(log_of(cut), log_of(vae_run))
@@ -108,7 +109,8 @@ def test_a_run_out_of_patience_trains_no_further(vae_run, train, capsys, log_of)
 
 def test_photos_that_moved_are_asked_for(resume, copy, tmp_path, faces_zip):
     err = resume("--epochs", "9", "--data_path", str(tmp_path / "gone.zip"), code=2).err
-    assert "gone.zip: no such file or folder" in err and err.count("\n") == 1
+    assert "gone.zip: no such file or folder" in err
+    assert err.count("\n") == 1
     assert f"go on with: --resume '{copy}' --data_path NEW" in err
     assert load_config(copy / "config.yaml").epochs == 3
 
@@ -122,7 +124,8 @@ def test_more_epochs_may_be_asked_for(resume, copy, vae_run, log_of):
     assert (stored.epochs, stored.save_interval, stored.name) == (4, 1, "whole")
     assert "after step 12 (epoch 4, 96 images seen)" in out
     lines = log_of(copy)
-    assert [line["epoch"] for line in lines] == [1, 2, 3, 4] and lines[-1]["step"] == 16
+    assert [line["epoch"] for line in lines] == [1, 2, 3, 4]
+    assert lines[-1]["step"] == 16
     assert lines[:3] == log_of(vae_run)
     found = sorted(path.name for path in (copy / "checkpoints").iterdir())
     assert found == ["checkpoint-000000012.h5", "checkpoint-000000016.h5"]
@@ -147,7 +150,8 @@ def test_what_was_asked_for_is_remembered_and_the_middle_of_an_epoch_is_no_end(
     assert (copy / "result.json").read_bytes() == result
     assert not (tmp_path / "models").exists()
     out = resume("--time_limit", "0.001s").out
-    assert "after step 13 (epoch 4" in out and "nothing to do" not in out
+    assert "after step 13 (epoch 4" in out
+    assert "nothing to do" not in out
 
 
 def test_a_run_may_go_on_with_falling_learning_rates(resume, copy, log_of):
@@ -209,7 +213,8 @@ def test_other_data_is_refused(resume, copy, tmp_path, made_up):
     np.save(tmp_path / "other.npy", made_up(48, seed=1))
     before = {path: path.stat().st_mtime_ns for path in copy.rglob("*")}
     err = resume("--epochs", "9", "--data_path", str(tmp_path / "other.npy"), code=2).err
-    assert "was trained on other photos" in err and err.count("\n") == 1
+    assert "was trained on other photos" in err
+    assert err.count("\n") == 1
     assert {path: path.stat().st_mtime_ns for path in copy.rglob("*")} == before
 
 
@@ -226,8 +231,10 @@ def test_wandb_goes_on_under_its_id(train, monkeypatch):
     monkeypatch.setenv("NETRC", "/nowhere")
     folder = train("tracked", "--model vae --epochs 1 --wandb --wandb_group study")
     train("tracked", f"--resume {folder} --epochs 2")
-    assert len(inits) == 2 and inits[0]["id"] == inits[1]["id"]
-    assert {i["mode"] for i in inits} == {"offline"} and {i["group"] for i in inits} == {"study"}
+    assert len(inits) == 2
+    assert inits[0]["id"] == inits[1]["id"]
+    assert {i["mode"] for i in inits} == {"offline"}
+    assert {i["group"] for i in inits} == {"study"}
     assert [step for step, _ in entries] == [6, 12]
     assert inits[0]["config"]["learning_rate"] == 2e-4  # the resolved configuration
     for _, entry in entries:

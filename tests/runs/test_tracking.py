@@ -55,8 +55,10 @@ def test_what_wandb_refuses_is_one_line_before_anything_is_written(
     places = ["--output_dir", f"{tmp_path}/out", "--saved_models_dir", f"{tmp_path}/models"]
     assert cli.main(["train", *flags.split(), "--data_path", str(faces_zip), *places]) == 2
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
-    assert len(lines) == 1 and message in lines[0]
-    assert not (tmp_path / "out").exists() and not (tmp_path / "models").exists()
+    assert len(lines) == 1
+    assert message in lines[0]
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "models").exists()
 
 
 def test_a_server_out_of_reach_is_one_line(no_key, monkeypatch, tmp_path):
@@ -103,7 +105,8 @@ for start in (0, 2):
 print(json.dumps(facts))
 """
     first, second = json.loads(run_python(code).splitlines()[-1])
-    assert first[0] == second[0] and len(first[0]) == 8
+    assert first[0] == second[0]
+    assert len(first[0]) == 8
     for facts, steps in ((first, (5, 10)), (second, (15, 20))):
         assert facts[1:5] == ["offline", "study", 7, True]
         # The grid is logged once, when it is new.
@@ -113,16 +116,20 @@ print(json.dumps(facts))
         ]
     runs = sorted(path.name for path in (tmp_path / "wandb").glob("offline-run-*"))
     # Two runs that begin in the same second are told apart by a number at the end.
-    assert runs and all(re.search(rf"-{first[0]}(-\d+)?$", name) for name in runs)
+    assert runs
+    assert all(re.search(rf"-{first[0]}(-\d+)?$", name) for name in runs)
     assert list((tmp_path / "wandb").glob("offline-run-*/run-*.wandb"))
 
 
-@pytest.mark.parametrize("package", ["wandb", "tensorboard"])
-def test_a_missing_package_is_one_line(package, monkeypatch, tmp_path):
+def wandb_log(folder):
+    return tracking.WandbLog(TrainConfig(model="vae"), folder, SimpleNamespace())
+
+
+@pytest.mark.parametrize(
+    ("package", "make"), [("wandb", wandb_log), ("tensorboard", tracking.tensorboard)]
+)
+def test_a_missing_package_is_one_line(package, make, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, package, None)
     message = rf"'{package}' is needed .* run: pip install '.*\[{package}\]'"
     with pytest.raises(UserError, match=message):
-        if package == "wandb":
-            tracking.WandbLog(TrainConfig(model="vae"), tmp_path, SimpleNamespace())
-        else:
-            tracking.tensorboard(tmp_path)
+        make(tmp_path)

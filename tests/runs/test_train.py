@@ -28,7 +28,8 @@ def test_the_run_folder_holds_what_it_should(vae_run):
     assert sorted(found) == ["checkpoint-000000008.h5", "checkpoint-000000012.h5"]
     with Image.open(vae_run / "reals.png") as reals, Image.open(vae_run / "fakes_init.png") as init:
         # 36 photos and 64 fakes of 32x32, with at most two pixels between them.
-        assert 6 * 32 <= reals.size[0] <= 6 * 34 + 2 and reals.size[0] == reals.size[1]
+        assert 6 * 32 <= reals.size[0] <= 6 * 34 + 2
+        assert reals.size[0] == reals.size[1]
         assert 8 * 32 <= init.size[0] <= 8 * 34 + 2
     with Image.open(vae_run / "timelapse.gif") as film:
         assert film.n_frames == 3
@@ -47,7 +48,8 @@ def test_the_log_has_a_line_per_epoch(vae_run, log_of):
         assert line["loss"] == pytest.approx(
             line["reconstruction_loss"] + line["kl_loss"], rel=1e-4
         )
-        assert len(line["kl_per_dimension"]) == 6 and 0 <= line["active_units"] <= 6
+        assert len(line["kl_per_dimension"]) == 6
+        assert 0 <= line["active_units"] <= 6
     assert lines[-1]["loss"] < lines[0]["loss"]
 
 
@@ -58,7 +60,8 @@ def test_the_record_of_configuration_and_machine(vae_run, faces_zip):
     # What was left out stands there as it was used.
     assert (config.learning_rate, config.beta, config.reconstruction) == (2e-4, 1.0, "mse")
     (session,) = json.loads((vae_run / "environment.json").read_text())[:1]
-    assert session["from_step"] == 0 and session["backend"] == keras.backend.backend()
+    assert session["from_step"] == 0
+    assert session["backend"] == keras.backend.backend()
     assert session["versions"]["keras"] == keras.version()
 
 
@@ -73,7 +76,8 @@ def test_the_final_model_is_the_best_one_and_opens(vae_run, train, log_of):
     kept = fg.load_generator(vae_run / "best_vae_decoder.h5")
     np.testing.assert_array_equal(generator.sample(range(3)), kept.sample(range(3)))
     metadata = generator.metadata
-    assert metadata["images_seen"] == 32 * best and metadata["run"] == "whole"
+    assert metadata["images_seen"] == 32 * best
+    assert metadata["run"] == "whole"
     assert metadata["training"]["batch_size"] == 8
     state = checkpoint.latest(vae_run / "checkpoints").state
     assert metadata["data_fingerprint"] == state.data_fingerprint
@@ -116,7 +120,8 @@ def test_a_place_for_models_that_cannot_be_is_told_before_training(train, tmp_pa
 def test_a_batch_larger_than_the_data(train, capsys):
     folder = train("large", "--model vae --batch_size 49", code=2)
     err = capsys.readouterr().err
-    assert "batch_size 49 is larger than the data (48 images)" in err and err.count("\n") == 1
+    assert "batch_size 49 is larger than the data (48 images)" in err
+    assert err.count("\n") == 1
     assert not folder.exists()
 
 
@@ -124,7 +129,8 @@ def test_the_combined_model_leaves_generator_and_encoder(train, made_up, log_of)
     folder = train("both", "--model combined --epochs 1 --augment color")
     (line,) = log_of(folder)
     expected = EXACT | MEASURED | set(fg.Combined.loss_names) | {"diversity"}
-    assert set(line) == expected and line["step"] == 6
+    assert set(line) == expected
+    assert line["step"] == 6
     generator = fg.load_generator(train.models / "combined_generator.h5")
     assert generator.family == "combined"
     assert generator.metadata["config"]["augment"] == "color"

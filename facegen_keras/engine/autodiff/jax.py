@@ -84,7 +84,7 @@ def apply_gradients(
 class _Scope(keras.StatelessScope):
     """A scope that falls back on the one around it and remembers what changed inside."""
 
-    def __init__(self, values: Sequence[tuple[keras.Variable, Tensor]]):
+    def __init__(self, values: Sequence[tuple[keras.Variable, Tensor]]) -> None:
         super().__init__(state_mapping=list(values))
         self._outer = current_scope()
         self.changed: dict[int, keras.Variable] = {}

@@ -60,7 +60,7 @@ class EqualizedDense(keras.layers.Layer):
 
     def __init__(
         self, units: int, activate: bool = False, lr_multiplier: float = 1.0, **kwargs: Any
-    ):
+    ) -> None:
         super().__init__(**kwargs)
         self.units = units
         self.activate = activate
@@ -119,7 +119,7 @@ class EqualizedConv(keras.layers.Layer):
         clamp: float | None = None,
         padding: str = "same",
         **kwargs: Any,
-    ):
+    ) -> None:
         super().__init__(**kwargs)
         self.filters = filters
         self.kernel_size = kernel_size
@@ -195,7 +195,7 @@ class MinibatchStddev(keras.layers.Layer):
         statistics: Maps appended, each from its share of the channels.
     """
 
-    def __init__(self, group_size: int = 4, statistics: int = 1, **kwargs: Any):
+    def __init__(self, group_size: int = 4, statistics: int = 1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.group_size = group_size
         self.statistics = statistics

@@ -91,7 +91,8 @@ class StyleGAN2(StyleGAN2Players):
         self, images: Any, resolution: int
     ) -> tuple[list[Any], list[Any], dict[str, Any]]:
         """Gradients of the non-saturating logistic losses (Goodfellow et al. 2014, section 3): the
-        discriminator's, the generator's; and the losses by name."""
+        discriminator's, the generator's; and the losses by name.
+        """
         fakes, pull_to_generator = autodiff.pullback(
             lambda: self._generate(images.shape[0], resolution), self.generator.trainable_variables
         )
@@ -155,7 +156,8 @@ class StyleGAN2(StyleGAN2Players):
 
     def _r1_gradients(self, images: Any, resolution: int, gamma: float) -> tuple[list[Any], Any]:
         """Gradients of the R1 penalty (Mescheder et al. 2018, eq. 9), times its interval: it is
-        lazy."""
+        lazy.
+        """
 
         def summed_logits(images: Any) -> tuple[Any, Any]:
             return ops.sum(self._judge(images, resolution)), ()

@@ -32,7 +32,7 @@ class LearnedConstant(keras.layers.Layer):
 
     OFFICIAL: ClassVar[dict[str, str]] = {"constant": "const"}
 
-    def __init__(self, channels: int, size: int = 4, **kwargs: Any):
+    def __init__(self, channels: int, size: int = 4, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.channels = channels
         self.size = size
@@ -229,7 +229,7 @@ class TruncatedStyles(keras.layers.Layer):
         truncation_psi: float = 1.0,
         truncation_cutoff: int | None = None,
         **kwargs: Any,
-    ):
+    ) -> None:
         super().__init__(**kwargs)
         self.layers = layers
         self.truncation_psi = truncation_psi

@@ -234,6 +234,7 @@ def build_discriminator(
 
 def _policy(size: int, resolution: int, low_precision: str, blocks: int) -> str:
     """The dtype policy of the layers of one size: `low_precision` in the highest `blocks` of them,
-    but never in the lowest."""
+    but never in the lowest.
+    """
     lowest = max(resolution >> (blocks - 1), 2 * LOWEST) if blocks else 2 * resolution
     return low_precision if size >= lowest else "float32"

@@ -98,7 +98,8 @@ class StyleGAN2Players(FaceModel):
 
     def _draw_styles(self, batch: int, resolution: int) -> Any:
         """Styles `(batch, layers, w_dim)`, with mixing (Karras et al. 2019, section 3.1); updates
-        the average of w."""
+        the average of w.
+        """
         w = self.generator.get_layer("mapping")(self.draw_latents(2 * batch))
         first, second = w[:batch], w[batch:]
         w_avg = self.generator.get_layer("truncation").w_avg
@@ -137,7 +138,8 @@ class StyleGAN2Players(FaceModel):
 
     def export_parts(self) -> dict[str, keras.Model]:
         """The averaged generator at the resolution it has grown to, and, once that is the whole
-        one, the discriminator, for transfer."""
+        one, the discriminator, for transfer.
+        """
         size = self.resolution_after(self.images_seen)
         channels = {k: v for k, v in self.channels.items() if k <= size}
         generator = build_generator(

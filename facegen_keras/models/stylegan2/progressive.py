@@ -96,7 +96,7 @@ class Fade(keras.layers.Layer):
         resolution: int,
         images_seen: keras.Variable,
         **kwargs: Any,
-    ):
+    ) -> None:
         super().__init__(**kwargs)
         self.additive = additive
         self.schedule = schedule
@@ -249,7 +249,8 @@ def shrink(images: Any, resolution: int) -> Any:
 
 def settle(generator: keras.Model, alpha: float) -> None:
     """Scale the last RGB layer of a generator by alpha, so that it draws without fading what the
-    stage draws with it."""
+    stage draws with it.
+    """
     newest = generator.get_layer("synthesis").get_layer(f"b{generator.output_shape[1]}_torgb")
     for variable in (newest.kernel, newest.bias):
         variable.assign(alpha * variable.value)

@@ -55,7 +55,8 @@ def take_weights(
 
 def freeze_first_layers(discriminator: keras.Model, count: int) -> None:
     """Exclude the layers next to the image from training, in the official order: from RGB, then
-    conv0, conv1 and skip of each resolution."""
+    conv0, conv1 and skip of each resolution.
+    """
     names = [layer.name for layer in discriminator.layers if layer.weights]
 
     def order(name: str) -> tuple[int, int]:

@@ -48,12 +48,16 @@ def fitted(run_python):
 @pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
 def test_fit_runs_every_phase_with_the_same_losses(fitted, backend):
     steps, broken, history, state, average = fitted(backend)
-    assert steps == 4 and broken is None
-    assert history["r1"][0] > 0 and history["path_length"][0] > 0
-    assert state["path_mean"] > 0 and state["w_avg"] > 0
+    assert steps == 4
+    assert broken is None
+    assert history["r1"][0] > 0
+    assert history["path_length"][0] > 0
+    assert state["path_mean"] > 0
+    assert state["w_avg"] > 0
     # Four steps of four images, adjusted once, towards stronger or weaker by 16 / 100.
     assert state["probability"] == pytest.approx(0.16, abs=1e-6) or state["probability"] == 0
-    assert np.isfinite(average) and average > 0
+    assert np.isfinite(average)
+    assert average > 0
     _, _, expected, expected_state, _ = fitted("tensorflow")
     for name, values in history.items():
         assert values == pytest.approx(expected[name], rel=1e-2), name
@@ -201,7 +205,8 @@ def test_both_players_move_and_frozen_layers_do_not(tiny_stylegan2):
     pairs = zip(model.variables, before, strict=True)
     moved = {id(v) for v, old in pairs if np.any(value(v) != old)}
     still = [v for name in frozen for v in model.discriminator.get_layer(name).weights]
-    assert len(still) == 6 and not moved & {id(v) for v in still}
+    assert len(still) == 6
+    assert not moved & {id(v) for v in still}
     assert {id(v) for v in model.discriminator.trainable_variables} <= moved
     kernels = {id(v) for v in model.generator.trainable_variables if "kernel" in v.path}
     assert kernels <= moved
@@ -270,7 +275,8 @@ def test_resume_is_exact(tiny_stylegan2, tmp_path, eager):
     for a, b in zip(whole.variables, second.variables, strict=True):
         np.testing.assert_array_equal(value(a), value(b), err_msg=a.path)
     # The fourth step is the first that adjusts the strength, by the signs of both halves.
-    assert float(value(second._sign_sum)) == 0 and second.steps == 4
+    assert float(value(second._sign_sum)) == 0
+    assert second.steps == 4
 
 
 @pytest.mark.parametrize(
