@@ -24,8 +24,8 @@ Opener = Callable[[Path, str], Source | ArraySource]
 
 
 @dataclass(frozen=True)
-class Report:
-    """What was read and what was skipped.
+class LoadReport:
+    """How many images of a source were read, and which files were skipped.
 
     Attributes:
         found: Number of files looked at.
@@ -77,7 +77,7 @@ class Faces:
     resolution: int
     mirror: bool
     fingerprint: str
-    report: Report
+    report: LoadReport
     source: str
     pixels: np.ndarray | PixelFile = field(repr=False)
     rows: np.ndarray | None = field(default=None, repr=False)
@@ -179,7 +179,7 @@ def load_faces(
         entry = open_or_build(listed, settings, limit, cache_dir, workers, progress)
     used = min(limit or len(entry.pixels), len(entry.pixels))
     rows = np.arange(used) if used < len(entry.pixels) else None  # an array that is used in place
-    report = Report(entry.found, used, entry.skipped)
+    report = LoadReport(entry.found, used, entry.skipped)
     if report.skipped and progress:
         print(f"{printable(listed.name)}: {report}")
     return Faces(resolution, mirror, entry.fingerprint, report, listed.name, entry.pixels, rows)
