@@ -29,11 +29,10 @@ class BatchNormalization(keras.layers.BatchNormalization):
         self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None
     ) -> Tensor:
         """Normalize by the batch in training, by the moving statistics otherwise and if frozen."""
-        if not (training and self.trainable and mask is None and self._is_fusable(inputs)):
+        fused = backend.fused_batch_norm if self._is_fusable(inputs) else None
+        if fused is None or not training or not self.trainable or mask is not None:
             return super().call(inputs, training=training, mask=mask)
-        outputs, mean, variance = backend.fused_batch_norm(
-            inputs, self.gamma, self.beta, self.epsilon
-        )
+        outputs, mean, variance = fused(inputs, self.gamma, self.beta, self.epsilon)
         rate = 1.0 - self.momentum
         for average, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
             average.assign(average + rate * (ops.cast(value, average.dtype) - average))
@@ -41,8 +40,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     def _is_fusable(self, inputs: Tensor) -> bool:
         return (
-            backend.fused_batch_norm is not None
-            and len(inputs.shape) == 4
+            len(inputs.shape) == 4
             and self.axis in (-1, 3)
             and self.scale
             and self.center

@@ -14,6 +14,8 @@ import numpy as np
 from PIL import Image
 from tqdm.auto import tqdm
 
+from facegen_keras.backend.types import Logs
+from facegen_keras.data.faces import Faces
 from facegen_keras.export.write import save_generator
 from facegen_keras.files.atomic import write_text
 from facegen_keras.pictures import save_frames, save_grid, tile
@@ -26,27 +28,27 @@ FIRST_GRID = "fakes_init.png"
 class Progress(keras.callbacks.Callback):
     """One bar with an ETA over the whole training, in a terminal and in a notebook."""
 
-    def on_train_begin(self, logs: dict | None = None) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         steps, epochs = self.model.steps_per_epoch, self.params["epochs"]
         start = self.model.start
         done = steps * start.epoch + start.position
         self.to_skip = start.position  # these batches pass through in no time: not counted again
         self.bar = tqdm(total=steps * epochs, initial=done, unit="step", mininterval=0.5)
 
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self.bar.set_description(f"epoch {epoch + 1}/{self.params['epochs']}", refresh=False)
 
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         if self.to_skip:
             self.to_skip -= 1
         else:
             self.bar.update(1)
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         losses = {k: f"{v:.3g}" for k, v in (logs or {}).items() if isinstance(v, float)}
         self.bar.set_postfix(losses, refresh=False)
 
-    def on_train_end(self, logs: dict | None = None) -> None:
+    def on_train_end(self, logs: Logs | None = None) -> None:
         self.bar.close()
 
 
@@ -76,16 +78,16 @@ class ImageGrid(keras.callbacks.Callback):
         self.latest: np.ndarray | None = None
         self._shown: Any = None
 
-    def on_train_begin(self, logs: dict | None = None) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         self._shown = None  # each training in an output of its own
         if self.model.steps == 0:
             self._draw(FIRST_GRID)
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if self.model.epoch_is_complete and is_due(epoch, self.every, self.params["epochs"]):
             self._draw(f"fakes_epoch{epoch + 1:04d}.png")
 
-    def on_train_end(self, logs: dict | None = None) -> None:
+    def on_train_end(self, logs: Logs | None = None) -> None:
         pictures = grid_pictures(self.folder)
         if len(pictures) > 1:
             save_frames(_frames(pictures), self.folder / "timelapse.gif")
@@ -121,17 +123,17 @@ class RunLog(keras.callbacks.Callback):
         super().__init__()
         self.path = Path(path)
 
-    def on_train_begin(self, logs: dict | None = None) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         # A resumed run trains the epochs after its checkpoint again: their lines are dropped.
         if self.path.exists():
             lines = self.path.read_text(encoding="utf-8").splitlines()
             kept = [line for line in lines if _epoch_of(line) <= self.model.start.epoch]
             write_text(self.path, "".join(f"{line}\n" for line in kept))
 
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self.began, self.images_before = time.monotonic(), self.model.images_seen
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if not self.model.epoch_is_complete:
             return
         images_seen, seconds = self.model.images_seen, time.monotonic() - self.began
@@ -161,7 +163,7 @@ class Export(keras.callbacks.Callback):
         super().__init__()
         self.path, self.every, self.run = Path(path), every, run
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if self.model.epoch_is_complete and is_due(epoch, self.every, self.params["epochs"]):
             save_generator(self.model, self.path, run=self.run)
 
@@ -186,11 +188,11 @@ class LearningRateDecay(keras.callbacks.Callback):
         epochs = self.params["epochs"]
         return min(1.0, (epochs - epoch - 0.5) / (epochs * (1 - self.start)))
 
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         for name, rate in self.rates.items():
             self.model.optimizer[name].learning_rate = rate * self.factor(epoch)
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if logs is not None:
             logs["learning_rate_factor"] = round(self.factor(epoch), 4)
 
@@ -206,7 +208,7 @@ class LatentReport(keras.callbacks.Callback):
         super().__init__()
         self.images = images
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if self.model.epoch_is_complete and logs is not None:
             statistics = self.model.latent_statistics(self.images)
             logs["active_units"] = int(statistics["active"].sum())
@@ -227,7 +229,7 @@ class BestModel(keras.callbacks.Callback):
 
     def __init__(
         self,
-        faces: Any,
+        faces: Faces,
         path: str | os.PathLike | None,
         run: str,
         patience: int | None = None,
@@ -237,7 +239,7 @@ class BestModel(keras.callbacks.Callback):
         self.faces, self.run, self.patience = faces, run, patience
         self.best, self.best_epoch = float("inf"), 0
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if not self.model.epoch_is_complete:
             return
         losses = self.model.validate(self.faces)

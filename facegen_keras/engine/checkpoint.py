@@ -7,6 +7,7 @@ under a temporary name, flushed to the disk and renamed: a power cut leaves the 
 """
 
 import json
+import os
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ DAMAGE = (
 
 def save(
     model: Trainer,
-    folder: str | Path,
+    folder: str | os.PathLike,
     epoch: int,
     position: int,
     callbacks: Mapping[str, Any] | None = None,
@@ -69,7 +70,7 @@ def save(
     return path
 
 
-def find(folder: str | Path) -> list[Path]:
+def find(folder: str | os.PathLike) -> list[Path]:
     """The finished checkpoints in a folder, oldest first."""
     return sorted(Path(folder).glob(PATTERN))
 
@@ -89,7 +90,7 @@ class Checkpoint:
     values: Mapping[str, np.ndarray]
 
 
-def latest(folder: str | Path) -> Checkpoint | None:
+def latest(folder: str | os.PathLike) -> Checkpoint | None:
     """The latest checkpoint in a folder, or None where there is none.
 
     Args:
@@ -115,7 +116,7 @@ def latest(folder: str | Path) -> Checkpoint | None:
     return None
 
 
-def restore(model: Trainer, folder: str | Path) -> RunState:
+def restore(model: Trainer, folder: str | os.PathLike) -> RunState:
     """Bring a compiled model to its latest checkpoint; `fit` then continues from there.
 
     Args:

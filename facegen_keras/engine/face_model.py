@@ -14,6 +14,8 @@ from typing import Any, ClassVar
 import keras
 import numpy as np
 
+from facegen_keras.backend.types import Tensor
+from facegen_keras.data.faces import Faces
 from facegen_keras.engine.adam import Adam
 from facegen_keras.engine.fit import fit
 from facegen_keras.engine.options import (
@@ -124,7 +126,7 @@ class FaceModel(Trainer):
             self.adam.beta_1 if beta_1 is None else beta_1,
         )
 
-    def validate(self, faces: Any) -> dict[str, float]:
+    def validate(self, faces: Faces | np.ndarray) -> dict[str, float]:
         """The losses of held-out photos.
 
         Args:
@@ -154,7 +156,7 @@ class FaceModel(Trainer):
         """
         raise UserError(f"{self.family}: cannot start from the weights of another model")
 
-    def call(self, latents: Any) -> Any:
+    def call(self, latents: Tensor) -> Tensor:
         """Images of latents: float32 `(batch, latent_dim)` to `(batch, height, width, 3)`."""
         return self.sampling_network(latents, training=False)
 
@@ -209,6 +211,6 @@ class FaceModel(Trainer):
         size = images_per_pass(self.resolution)
         return to_uint8(in_chunks(lambda part: infer(network, part), z, size))
 
-    def draw_latents(self, batch_size: int) -> Any:
+    def draw_latents(self, batch_size: int) -> Tensor:
         """Latents from N(0, 1), `(batch, latent_dim)`, from the model's random stream."""
         return keras.random.normal((batch_size, self.latent_dim), seed=self.seed_generator)

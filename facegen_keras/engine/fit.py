@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from facegen_keras.backend.types import Logs
 from facegen_keras.data.batches import FaceBatches
 from facegen_keras.data.faces import Faces, load_faces
 from facegen_keras.engine import resume
@@ -189,5 +190,5 @@ class _SetEpoch(keras.callbacks.Callback):
         super().__init__()
         self.batches = batches
 
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self.batches.epoch = epoch

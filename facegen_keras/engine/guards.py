@@ -1,5 +1,6 @@
 """Callbacks that keep a training from being lost: autosave, a graceful end, alarms."""
 
+import os
 import signal
 import threading
 import time
@@ -12,6 +13,7 @@ import keras
 import numpy as np
 from tqdm.auto import tqdm
 
+from facegen_keras.backend.types import Logs
 from facegen_keras.engine import checkpoint
 from facegen_keras.engine.callbacks import is_due
 from facegen_keras.engine.run_state import RunState
@@ -36,7 +38,7 @@ class Autosave(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, folder: str | Path, every: int, minutes: float, callbacks: Sequence[Any] = ()
+        self, folder: str | os.PathLike, every: int, minutes: float, callbacks: Sequence[Any] = ()
     ) -> None:
         super().__init__()
         self.folder, self.every, self.minutes = Path(folder), every, minutes
@@ -44,17 +46,17 @@ class Autosave(keras.callbacks.Callback):
         self.epoch = 0
         self.saved_at = time.monotonic()
 
-    def on_train_begin(self, logs: dict | None = None) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         self.saved_at = time.monotonic()
 
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
         self.epoch = epoch
 
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         if time.monotonic() - self.saved_at >= 60 * self.minutes:
             self._save(self.epoch, self.model.position)
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if not self.model.epoch_is_complete:
             self._save(epoch, self.model.position)  # cut off: training is about to end
         elif is_due(epoch, self.every, self.params["epochs"]) or self.model.stop_training:
@@ -127,18 +129,18 @@ class GracefulStop(keras.callbacks.Callback):
         self.began = 0.0  # of the latest step
         self.ended: float | None = None  # of the step before it, in the same training
 
-    def on_train_begin(self, logs: dict | None = None) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self.handlers[number] = signal.signal(number, self._on_signal)
         self.ended = None
 
-    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         self.began = time.monotonic()
         if self.ended is not None:
             self.longest_pause = max(self.longest_pause, self.began - self.ended)
 
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         self.ended = time.monotonic()
         self.steps.append(self.ended - self.began)
         if self.deadline is not None and not self.reason:
@@ -148,7 +150,7 @@ class GracefulStop(keras.callbacks.Callback):
         if self.reason:
             self.model.stop_training = True
 
-    def on_train_end(self, logs: dict | None = None) -> None:
+    def on_train_end(self, logs: Logs | None = None) -> None:
         self.release()
 
     def release(self) -> None:
@@ -167,11 +169,11 @@ class GracefulStop(keras.callbacks.Callback):
 class NanGuard(keras.callbacks.Callback):
     """End training when a loss is not finite, before a checkpoint is overwritten."""
 
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         if self.model.position % CHECK_EVERY == 0:
             self._check()
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         self._check()
 
     def _check(self) -> None:
@@ -203,7 +205,7 @@ class CollapseAlarm(keras.callbacks.Callback):
         self.every, self.warn = every, warn
         self.alarms: list[str] = []
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         due = is_due(epoch, self.every, self.params["epochs"])
         if logs is None or not due or not self.model.epoch_is_complete:
             return

@@ -4,6 +4,7 @@ What decides the result of a training must be the same as before, or the result 
 of a training without the interruption. `MAY_CHANGE` is the one exception.
 """
 
+import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ MAY_CHANGE = frozenset({"augment"})
 
 def restore(
     model: Trainer,
-    folder: str | Path,
+    folder: str | os.PathLike,
     batch_size: int,
     data_fingerprint: str | None,
     mirror: bool | None,
@@ -66,7 +67,7 @@ def check_unchanged(
     before: Mapping[str, Any],
     now: Mapping[str, Any],
     may_change: Collection[str],
-    place: str | Path,
+    place: str | os.PathLike,
     advice: str,
 ) -> None:
     """Refuse to resume a training with other settings.
@@ -87,7 +88,7 @@ def check_unchanged(
             continue
         if name in ("data_fingerprint", "mirror") and None in (given, value):
             continue  # batches of the caller's own: nobody can tell
-        if name == "data_fingerprint":
+        if name == "data_fingerprint" and value and given:
             raise UserError(
                 f"{place} was trained on other photos (fingerprint {value[:12]}, now "
                 f"{given[:12]}), which cannot change on resume; {advice}"

@@ -33,7 +33,7 @@ class RunState:
     Attributes:
         family: Name of the family.
         options: The family's options, as `get_config` returns them and JSON can hold them.
-        batch_size: Images per step.
+        batch_size: Images per step; None before the first `fit`.
         data_fingerprint: Identity of the training photos; None for batches of the caller's own.
         mirror: Whether half of the photos are flipped at random; None for batches of the caller's
             own.
@@ -47,7 +47,7 @@ class RunState:
 
     family: str
     options: Mapping[str, Any]
-    batch_size: int
+    batch_size: int | None
     data_fingerprint: str | None
     mirror: bool | None
     epoch: int

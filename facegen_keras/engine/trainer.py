@@ -24,6 +24,7 @@ from keras import ops
 
 from facegen_keras import backend
 from facegen_keras.backend.keras_private import write_back
+from facegen_keras.backend.types import Losses, Tensor
 from facegen_keras.engine import autodiff
 from facegen_keras.engine.optimizer_group import OptimizerGroup, one_per_network
 from facegen_keras.engine.run_state import RunState, Start, plain_options
@@ -56,6 +57,7 @@ class Trainer(keras.Model):
 
     family: ClassVar[str]
     loss_names: ClassVar[tuple[str, ...]]
+    train_function: Callable[..., Any] | None
 
     def __init__(self, name: str, seed: int, scale_losses: bool) -> None:
         super().__init__(name=name)
@@ -79,7 +81,7 @@ class Trainer(keras.Model):
 
     # --- what a family provides ---
 
-    def update(self, images: Any, phase: Any) -> dict[str, Any]:
+    def update(self, images: Tensor, phase: Any) -> Losses:
         """One step of the algorithm.
 
         Args:
@@ -249,16 +251,16 @@ class Trainer(keras.Model):
         detour = np.array([0, RANDOM_DETOUR * attempt], state.dtype)
         self.seed_generator.state.assign(state + detour)
 
-    def scaled(self, name: str, loss: Any) -> Any:
+    def scaled(self, name: str, loss: Tensor) -> Tensor:
         """A loss multiplied by the loss scale of an optimizer, for float16."""
         return self.optimizer[name].scale_loss(loss)
 
-    def apply_gradients(self, name: str, grads: list[Any]) -> None:
+    def apply_gradients(self, name: str, grads: list[Tensor]) -> None:
         """Update one network with gradients of its (scaled) loss."""
         variables = self.networks()[name].trainable_variables
         autodiff.apply_gradients(self.optimizer[name], grads, variables)
 
-    def _run_update(self, data: Any, phase: Any) -> dict[str, Any]:
+    def _run_update(self, data: Tensor, phase: Any) -> Losses:
         images = self._images_of(data)
         losses = self.update(images, phase)
         self._steps.assign_add(1)
@@ -274,7 +276,7 @@ class Trainer(keras.Model):
             self._trackers[name].update_state(loss)
         return {name: tracker.result() for name, tracker in self._trackers.items()}
 
-    def _images_of(self, data: Any) -> Any:
+    def _images_of(self, data: Tensor) -> Tensor:
         """A batch in the networks' range of values, its size known while the step is compiled."""
         images = data[0] if isinstance(data, tuple | list) else data
         images = ops.reshape(images, (self.batch_size, *images.shape[1:]))
@@ -285,7 +287,7 @@ class Trainer(keras.Model):
         equal bound methods, and would trace one phase only.
         """
 
-        def train_step(data: Any) -> dict[str, Any]:
+        def train_step(data: Tensor) -> Losses:
             return self._run_update(data, phase)
 
         def stateless_train_step(state: tuple[list[Any], ...], data: Any) -> tuple[Any, Any]:
@@ -310,10 +312,11 @@ class Trainer(keras.Model):
         if self.train_function is not None and not force:
             return
         steps = {phase: self._train_step_of(phase) for phase in self.phases}
-        functions = {}
+        functions: dict[Hashable, Callable[..., Any]] = {}
         for phase, step in steps.items():
             self.train_step = step
             super().make_train_function(force=True)
+            assert self.train_function is not None  # Keras has just made it
             functions[phase] = self.train_function
 
         def train_function(*args: Any) -> Any:

@@ -14,6 +14,7 @@ from keras import ops
 
 from facegen_keras import losses
 from facegen_keras.augment import diff_augment, parse_policy
+from facegen_keras.backend.types import Losses, Tensor
 from facegen_keras.engine import autodiff
 from facegen_keras.engine.average import untrained_copy, update_average
 from facegen_keras.engine.face_model import FaceModel
@@ -96,7 +97,7 @@ class Combined(FaceModel):
         )
         self.built = True
 
-    def update(self, images: Any, phase: Any) -> dict[str, Any]:
+    def update(self, images: Tensor, phase: Any) -> Losses:
         """Algorithm 1 of the paper, with one generator forward for all three losses.
 
         Half of the fakes are reconstructions (of the batch's first half; batches are shuffled),
@@ -142,8 +143,8 @@ class Combined(FaceModel):
         return report
 
     def _update_generator(
-        self, fakes: Any, target: Any, batch: int, pull_to_generator: Any, report: dict[str, Any]
-    ) -> Any:
+        self, fakes: Tensor, target: Tensor, batch: int, pull_to_generator: Any, report: Losses
+    ) -> Tensor:
         """Train the generator on adversarial and feature loss, adding both to the report.
 
         Args:
@@ -174,8 +175,8 @@ class Combined(FaceModel):
         return to_latents
 
     def _discriminator_loss(
-        self, images: Any, fakes: Any
-    ) -> tuple[Any, tuple[dict[str, Any], Any]]:
+        self, images: Tensor, fakes: Tensor
+    ) -> tuple[Tensor, tuple[Losses, Tensor]]:
         """The loss on photos and fakes; what the log reports, and the features of the photos."""
         real_logits, features = self._judge(images)
         fake_logits, _ = self._judge(fakes)
@@ -189,25 +190,27 @@ class Combined(FaceModel):
         }
         return self.scaled("discriminator", loss), (report, features)
 
-    def _adversarial_loss(self, fakes: Any) -> tuple[Any, Any]:
+    def _adversarial_loss(self, fakes: Tensor) -> tuple[Tensor, Tensor]:
         logits, _ = self._judge(fakes)
         loss = losses.generator_loss(self.options.loss, logits)
         return self.scaled("generator", loss), loss
 
-    def _feature_loss(self, reconstructions: Any, target: Any) -> tuple[Any, Any]:
+    def _feature_loss(self, reconstructions: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Half the squared distance of the features: a Gaussian's -log p(features|z)."""
         _, features = self._judge(reconstructions)
         loss = 0.5 * ops.mean(ops.sum(ops.square(features - target), axis=(1, 2, 3)))
         return self.scaled("encoder", loss), loss
 
-    def _encoder_loss(self, statistics: Any, noise: Any, to_latents: Any) -> tuple[Any, Any]:
+    def _encoder_loss(
+        self, statistics: Tensor, noise: Tensor, to_latents: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """β times KL, plus a term whose gradient is that of the feature loss."""
         kl = ops.mean(ops.sum(losses.kl_divergence(statistics), axis=-1))
         latents = self.sampling(statistics, noise)
         feature_loss = ops.sum(latents * to_latents)  # the chain rule; its value means nothing
         return self.scaled("encoder", self.options.beta * kl) + feature_loss, kl
 
-    def _judge(self, images: Any) -> tuple[Any, Any]:
+    def _judge(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Logits `(batch, 1)` and features `(batch, 8, 8, channels)` of the discriminator."""
         augmented = diff_augment(images, self.augmentations, self.seed_generator)
         logits, features = self.discriminator(augmented, training=True)

@@ -8,13 +8,14 @@ wider or narrower in steps of two for 32 to 256 pixels.
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import keras
 from keras import layers, ops
 
 from facegen_keras import losses
 from facegen_keras.augment import diff_augment, parse_policy
+from facegen_keras.backend.types import Losses, Tensor
 from facegen_keras.engine import autodiff
 from facegen_keras.engine.average import untrained_copy, update_average
 from facegen_keras.engine.face_model import FaceModel
@@ -51,7 +52,7 @@ def _initializer() -> keras.initializers.Initializer:
     return keras.initializers.RandomNormal(stddev=INIT_STDDEV)
 
 
-def _normalized_relu(x: Any, name: str, dtype: str) -> Any:
+def _normalized_relu(x: Tensor, name: str, dtype: str) -> Tensor:
     x = BatchNormalization(momentum=MOMENTUM, epsilon=EPSILON, name=f"{name}_norm", dtype=dtype)(x)
     return layers.ReLU(name=f"{name}_relu", dtype=dtype)(x)
 
@@ -210,7 +211,7 @@ class DCGAN(FaceModel):
         )
         self.built = True
 
-    def update(self, images: Any, phase: Phase) -> dict[str, Any]:
+    def update(self, images: Tensor, phase: Phase) -> Losses:
         """Algorithm 1 of Goodfellow et al. 2014, with one generator forward for both players."""
         latents = self.draw_latents(images.shape[0])
         fakes, pull_to_generator = autodiff.pullback(
@@ -236,8 +237,8 @@ class DCGAN(FaceModel):
         return report
 
     def _discriminator_loss(
-        self, images: Any, fakes: Any, phase: Phase
-    ) -> tuple[Any, dict[str, Any]]:
+        self, images: Tensor, fakes: Tensor, phase: Phase
+    ) -> tuple[Tensor, Losses]:
         """The loss on photos and fakes, with R1 where it is due, and what the log reports."""
         options = self.options
         real_logits, r1 = self._judge_photos(images, with_r1=phase.r1)
@@ -255,21 +256,21 @@ class DCGAN(FaceModel):
             loss = loss + 0.5 * options.r1_gamma * options.r1_interval * r1
         return self.scaled("discriminator", loss), report
 
-    def _generator_loss(self, fakes: Any) -> tuple[Any, Any]:
+    def _generator_loss(self, fakes: Tensor) -> tuple[Tensor, Tensor]:
         loss = losses.generator_loss(self.options.loss, self._judge(fakes))
         return self.scaled("generator", loss), loss
 
-    def _judge(self, images: Any) -> Any:
+    def _judge(self, images: Tensor) -> Tensor:
         """Logits `(batch, 1)` of augmented images."""
         augmented = diff_augment(images, self.augmentations, self.seed_generator)
         return self.discriminator(augmented, training=True)
 
-    def _judge_photos(self, images: Any, with_r1: bool) -> tuple[Any, Any]:
+    def _judge_photos(self, images: Tensor, with_r1: bool) -> tuple[Tensor, Tensor]:
         """Logits `(batch, 1)` of photos and, if asked, their mean R1 penalty."""
         if not with_r1:
             return self._judge(images), 0.0
 
-        def summed_logits(images: Any) -> tuple[Any, Any]:
+        def summed_logits(images: Tensor) -> tuple[Tensor, Tensor]:
             logits = self._judge(images)
             return ops.sum(logits), logits
 

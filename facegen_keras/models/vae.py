@@ -14,6 +14,8 @@ import numpy as np
 from keras import layers, ops
 
 from facegen_keras import losses
+from facegen_keras.backend.types import Losses, Tensor
+from facegen_keras.data.faces import Faces
 from facegen_keras.engine import autodiff
 from facegen_keras.engine.average import untrained_copy
 from facegen_keras.engine.face_model import FaceModel
@@ -123,11 +125,11 @@ class VAE(FaceModel):
         reconstruction = self.decoder(self.sampling(self.encoder(image), noise))
         return keras.Model([image, noise], reconstruction, name="autoencoder")
 
-    def update(self, images: Any, phase: Any) -> dict[str, Any]:
+    def update(self, images: Tensor, phase: Any) -> Losses:
         """One step on the negative evidence lower bound (Kingma & Welling 2014, eq. 10)."""
         noise = self.draw_latents(images.shape[0])
 
-        def loss() -> tuple[Any, dict[str, Any]]:
+        def loss() -> tuple[Tensor, Losses]:
             report = self.evidence_bound(images, noise, training=True)
             return self.scaled("autoencoder", report["loss"]), report
 
@@ -135,7 +137,7 @@ class VAE(FaceModel):
         self.apply_gradients("autoencoder", grads)
         return report
 
-    def validate(self, faces: Any) -> dict[str, float]:
+    def validate(self, faces: Faces | np.ndarray) -> dict[str, float]:
         """The losses of held-out photos with β at its full weight, from fixed noise.
 
         Args:
@@ -151,7 +153,7 @@ class VAE(FaceModel):
                 sums[name] = sums.get(name, 0.0) + float(value) * images.shape[0]
         return {name: value / len(faces) for name, value in sums.items()}
 
-    def evidence_bound(self, images: Any, noise: Any, training: bool) -> dict[str, Any]:
+    def evidence_bound(self, images: Tensor, noise: Tensor, training: bool) -> Losses:
         """The loss and its two terms, means over the batch, in nats."""
         statistics = self.encoder(images, training=training)
         reconstructions = self.decoder(self.sampling(statistics, noise), training=training)
@@ -161,7 +163,7 @@ class VAE(FaceModel):
         weight = self._kl_weight() if training else self.options.beta
         return {"loss": error + weight * kl, "reconstruction_loss": error, "kl_loss": kl}
 
-    def _kl_weight(self) -> Any:
+    def _kl_weight(self) -> Tensor:
         """β, or what of it the warm-up allows after the images seen so far."""
         options = self.options
         if not options.kl_warmup:

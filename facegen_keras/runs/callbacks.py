@@ -79,7 +79,7 @@ def _measures(
     if held_out is not None:
         own_path = path if extractor is None else None
         measures.append(BestModel(held_out, own_path, run, config.patience))
-    if extractor is not None:
+    if extractor is not None and config.fid_every is not None:
         from facegen_keras.metrics import MetricEvery
 
         count, cache = config.fid_images, config.cache_dir

@@ -1,11 +1,11 @@
 """The plan of a training: its configuration, its sizes, and the time it would take."""
 
 import time
-from typing import Any
 
 import keras
 import numpy as np
 
+from facegen_keras.backend.types import Logs
 from facegen_keras.data import FaceBatches
 from facegen_keras.resolution import SMALLEST_TRAINED, check_resolution
 from facegen_keras.runs.build import build, load_photos
@@ -46,12 +46,12 @@ def dry_run(config: TrainConfig) -> str:
 class _Clock(keras.callbacks.Callback):
     """Seconds per step, without the first step of each phase, which also compiles it."""
 
-    def on_train_begin(self, logs: dict | None = None) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         self.compiled: set[str] = set()
         self.seconds: list[float] = []
         self.ended = time.perf_counter()
 
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         self.model.sync()
         phase = self.model.phase_of(self.model.steps - 1)  # waits for the step to be done
         before, self.ended = self.ended, time.perf_counter()

@@ -38,7 +38,7 @@ def make_run(config: TrainConfig, faces: Faces) -> Path:
     """
     check_batch_size(config.batch_size, len(faces))
     try:
-        folder = _named_folder(config) if config.name else _timed_folder(config)
+        folder = _named_folder(config, config.name) if config.name else _timed_folder(config)
     except OSError as error:
         raise UserError(f"output_dir {config.output_dir}: {error.strerror}") from error
     dataclasses.replace(config, name=folder.name).save(folder / "config.yaml")
@@ -53,11 +53,11 @@ def make_run(config: TrainConfig, faces: Faces) -> Path:
     return folder
 
 
-def _named_folder(config: TrainConfig) -> Path:
-    folder = Path(config.output_dir) / config.name
+def _named_folder(config: TrainConfig, name: str) -> Path:
+    folder = Path(config.output_dir) / name
     if (folder / "config.yaml").exists():
         raise UserError(
-            f"name {config.name}: {folder} exists; continue it with --resume "
+            f"name {name}: {folder} exists; continue it with --resume "
             f"{shlex.quote(str(folder))}, or choose another name"
         )
     folder.mkdir(parents=True, exist_ok=True)

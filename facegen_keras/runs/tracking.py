@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import keras
 
+from facegen_keras.backend.types import Logs
 from facegen_keras.engine.callbacks import ImageGrid
 from facegen_keras.errors import UserError, require
 from facegen_keras.runs.config import TrainConfig
@@ -25,7 +26,7 @@ HOSTS = ("api.wandb.ai", "api.forge.coreweave.com")  # where wandb has its own s
 class _Scalars(keras.callbacks.TensorBoard):
     """Without the logs that are lists, such as the KL per dimension."""
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         scalars = {k: v for k, v in (logs or {}).items() if not isinstance(v, list)}
         super().on_epoch_end(epoch, scalars)
 
@@ -107,7 +108,7 @@ class WandbLog(keras.callbacks.Callback):
         self.run_id = uuid.uuid4().hex[:8]
         self.logged: Any = None
 
-    def on_train_begin(self, logs: dict | None = None) -> None:
+    def on_train_begin(self, logs: Logs | None = None) -> None:
         mode = wandb_mode()
         if mode == "offline" and not _has_key():
             print(f"Weights & Biases: no key; offline in {self.folder / 'wandb'}, for `wandb sync`")
@@ -124,17 +125,19 @@ class WandbLog(keras.callbacks.Callback):
                 settings=self.wandb.Settings(silent=True),
             )
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if not self.model.epoch_is_complete:
             return
-        entry = {k: v for k, v in (logs or {}).items() if isinstance(v, int | float)}
+        entry: dict[str, Any] = {
+            k: v for k, v in (logs or {}).items() if isinstance(v, int | float)
+        }
         entry |= {"epoch": epoch + 1, "images_seen": self.model.images_seen}
         if self.grid.latest is not None and self.grid.latest is not self.logged:
             self.logged = self.grid.latest
             entry["fakes"] = [self.wandb.Image(image) for image in self.logged[:16]]
         self.run.log(entry, step=self.model.steps)
 
-    def on_train_end(self, logs: dict | None = None) -> None:
+    def on_train_end(self, logs: Logs | None = None) -> None:
         self.run.finish()
 
     def get_state(self) -> dict[str, Any]:

@@ -6,12 +6,11 @@ forward and one judgement of the fakes serve both; the regularizers follow as st
 in the official code. The players are built in `players`.
 """
 
-from typing import Any
-
 import keras
 from keras import ops
 
 from facegen_keras import losses
+from facegen_keras.backend.types import Losses, Tensor
 from facegen_keras.engine import autodiff
 from facegen_keras.engine.average import update_average
 from facegen_keras.errors import UserError
@@ -44,7 +43,7 @@ class StyleGAN2(StyleGAN2Players):
         "augment_probability",
     )
 
-    def update(self, images: Any, phase: Phase) -> dict[str, Any]:
+    def update(self, images: Tensor, phase: Phase) -> Losses:
         """One step: main losses of both players, then the regularizers that are due."""
         images = shrink(images, phase.resolution)
         batch = images.shape[0]
@@ -80,7 +79,7 @@ class StyleGAN2(StyleGAN2Players):
         report["augment_probability"] = ops.convert_to_tensor(self.augment_probability)
         return report
 
-    def _parts(self, images: Any) -> list[Any]:
+    def _parts(self, images: Tensor) -> list[Tensor]:
         """The batch in as many parts as `accumulate` says."""
         batch, count = images.shape[0], self.options.accumulate
         if batch % count:
@@ -88,8 +87,8 @@ class StyleGAN2(StyleGAN2Players):
         return ops.split(images, count) if count > 1 else [images]
 
     def _main_losses(
-        self, images: Any, resolution: int
-    ) -> tuple[list[Any], list[Any], dict[str, Any]]:
+        self, images: Tensor, resolution: int
+    ) -> tuple[list[Tensor], list[Tensor], Losses]:
         """Gradients of the non-saturating logistic losses (Goodfellow et al. 2014, section 3): the
         discriminator's, the generator's; and the losses by name.
         """
@@ -97,12 +96,12 @@ class StyleGAN2(StyleGAN2Players):
             lambda: self._generate(images.shape[0], resolution), self.generator.trainable_variables
         )
 
-        def generator_loss(fakes: Any) -> tuple[Any, Any]:
+        def generator_loss(fakes: Tensor) -> tuple[Tensor, Tensor]:
             logits = self._judge(fakes, resolution)
             loss = losses.generator_loss("non_saturating", logits)
             return self.scaled("generator", loss), (loss, logits)
 
-        def discriminator_loss() -> tuple[Any, Any]:
+        def discriminator_loss() -> tuple[Tensor, Tensor]:
             _, (loss_of_generator, fake_logits), fake_gradient = autodiff.input_gradient(
                 generator_loss, fakes, differentiable=True
             )
@@ -121,19 +120,17 @@ class StyleGAN2(StyleGAN2Players):
         )
         return grads, pull_to_generator(fake_gradient), report
 
-    def _path_length_gradients(
-        self, batch: int, resolution: int
-    ) -> tuple[list[Any], dict[str, Any]]:
+    def _path_length_gradients(self, batch: int, resolution: int) -> tuple[list[Tensor], Losses]:
         """Gradients of path length regularization (eq. 4), times its interval: it is lazy."""
         batch = max(1, batch // PATH_BATCH_SHRINK)
         weight = self.options.path_weight * self.options.path_interval
 
-        def penalty() -> tuple[Any, Any]:
+        def penalty() -> tuple[Tensor, Tensor]:
             noise = self._draw_noise(batch)
             shape = (batch, resolution, resolution, 3)
             direction = keras.random.normal(shape, seed=self.seed_generator) / resolution
 
-            def projected(styles: Any) -> tuple[Any, Any]:
+            def projected(styles: Tensor) -> tuple[Tensor, Tensor]:
                 return ops.sum(self._synthesize(styles, noise, resolution) * direction), ()
 
             _, _, gradient = autodiff.input_gradient(
@@ -154,15 +151,17 @@ class StyleGAN2(StyleGAN2Players):
         gamma = self.options.r1_gamma
         return GAMMA_HEURISTIC * resolution**2 / batch if gamma is None else gamma
 
-    def _r1_gradients(self, images: Any, resolution: int, gamma: float) -> tuple[list[Any], Any]:
+    def _r1_gradients(
+        self, images: Tensor, resolution: int, gamma: float
+    ) -> tuple[list[Tensor], Tensor]:
         """Gradients of the R1 penalty (Mescheder et al. 2018, eq. 9), times its interval: it is
         lazy.
         """
 
-        def summed_logits(images: Any) -> tuple[Any, Any]:
+        def summed_logits(images: Tensor) -> tuple[Tensor, Tensor]:
             return ops.sum(self._judge(images, resolution)), ()
 
-        def penalty() -> tuple[Any, Any]:
+        def penalty() -> tuple[Tensor, Tensor]:
             _, _, gradient = autodiff.input_gradient(summed_logits, images, differentiable=True)
             r1 = ops.mean(losses.r1_penalty(gradient))
             weighted = 0.5 * gamma * self.options.r1_interval * r1
@@ -171,7 +170,7 @@ class StyleGAN2(StyleGAN2Players):
         _, r1, grads = autodiff.gradients(penalty, self.stages.discriminators.trainable_variables)
         return grads, r1
 
-    def _adapt_augmentation(self, sign: Any, batch: int) -> None:
+    def _adapt_augmentation(self, sign: Tensor, batch: int) -> None:
         """The heuristic of the ADA paper, section 3.1: raise the strength while r_t > target.
 
         Args:
@@ -224,7 +223,7 @@ class StyleGAN2(StyleGAN2Players):
         }
 
 
-def _mean(results: list[Any]) -> Any:
+def _mean(results: list[Tensor]) -> Tensor:
     """The mean of structures of tensors, one per part of the batch."""
     if len(results) == 1:
         return results[0]

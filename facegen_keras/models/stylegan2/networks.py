@@ -8,10 +8,10 @@ same weights: see `load_official`. `family` trains them.
 
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import keras
 
+from facegen_keras.backend.types import Tensor
 from facegen_keras.models.stylegan2.equalized_layers import (
     EqualizedConv,
     EqualizedDense,
@@ -107,7 +107,7 @@ def build_synthesis(
     noise_inputs = [noise] if noise_mode == "input" else []
     offset, index, image = 0, 0, None
 
-    def styled(name: str, size: int, x: Any, up: int, policy: str) -> Any:
+    def styled(name: str, size: int, x: Tensor, up: int, policy: str) -> Tensor:
         nonlocal offset, index
         layer = StyledConv(
             channels[size], index, up, noise_mode, offset, clamp, dtype=policy, name=name
@@ -187,7 +187,9 @@ def build_discriminator(
         channels: Feature maps per resolution; `channel_counts(resolution)` by default.
         group_size: Of the minibatch standard deviation; 0 leaves it out.
         statistics: Maps it appends.
-        clamp, low_precision, low_precision_blocks: As in `build_synthesis`.
+        clamp: As in `build_synthesis`.
+        low_precision: As in `build_synthesis`.
+        low_precision_blocks: As in `build_synthesis`.
     """
     check_resolution(resolution, lowest=2 * LOWEST)
     channels = channels or channel_counts(resolution)

@@ -5,12 +5,12 @@ them.
 """
 
 from pathlib import Path
-from typing import Any
 
 import keras
 from keras import ops
 
 from facegen_keras.augment import diff_augment, parse_policy
+from facegen_keras.backend.types import Tensor
 from facegen_keras.engine.average import untrained_copy
 from facegen_keras.engine.face_model import FaceModel
 from facegen_keras.engine.options import takes
@@ -87,16 +87,16 @@ class StyleGAN2Players(FaceModel):
 
     # --- forward passes ---
 
-    def _generate(self, batch: int, resolution: int) -> Any:
+    def _generate(self, batch: int, resolution: int) -> Tensor:
         """Images of new latents, styles mixed."""
         return self._synthesize(
             self._draw_styles(batch, resolution), self._draw_noise(batch), resolution
         )
 
-    def _synthesize(self, styles: Any, noise: Any, resolution: int) -> Any:
+    def _synthesize(self, styles: Tensor, noise: Tensor, resolution: int) -> Tensor:
         return self.stages.generators[resolution].get_layer("synthesis")([styles, noise])
 
-    def _draw_styles(self, batch: int, resolution: int) -> Any:
+    def _draw_styles(self, batch: int, resolution: int) -> Tensor:
         """Styles `(batch, layers, w_dim)`, with mixing (Karras et al. 2019, section 3.1); updates
         the average of w.
         """
@@ -113,10 +113,10 @@ class StyleGAN2Players(FaceModel):
         layer = ops.reshape(ops.arange(style_count(self.resolution), dtype="float32"), (1, -1, 1))
         return ops.where(layer < mixed, first[:, None], second[:, None])
 
-    def _draw_noise(self, batch: int) -> Any:
+    def _draw_noise(self, batch: int) -> Tensor:
         return keras.random.normal((batch, noise_size(self.resolution)), seed=self.seed_generator)
 
-    def _judge(self, images: Any, resolution: int) -> Any:
+    def _judge(self, images: Tensor, resolution: int) -> Tensor:
         """Logits `(batch, 1)` of augmented images."""
         always = self.options.ada_target is None
         probability = 1 if always else self.augment_probability.value

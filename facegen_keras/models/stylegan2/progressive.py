@@ -14,6 +14,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from facegen_keras.backend.types import Tensor
 from facegen_keras.errors import UserError
 from facegen_keras.models.stylegan2.equalized_layers import EqualizedConv, FilteredDownsampling
 from facegen_keras.models.stylegan2.networks import LOWEST, join_generator
@@ -39,7 +40,7 @@ class Schedule:
             images_seen -= count
         return max(self.images)
 
-    def alpha(self, resolution: int, images_seen: Any) -> Any:
+    def alpha(self, resolution: int, images_seen: Tensor) -> Tensor:
         """How far a resolution is faded in, 0 to 1.
 
         Args:
@@ -105,7 +106,7 @@ class Fade(keras.layers.Layer):
         # prediction compiled by JAX takes any other variable for a constant.
         self.images_seen = images_seen
 
-    def call(self, old: Any, new: Any) -> Any:
+    def call(self, old: Tensor, new: Tensor) -> Tensor:
         alpha = self.schedule.alpha(self.resolution, self.images_seen.value)
         alpha = ops.cast(alpha, old.dtype)
         return (old if self.additive else (1.0 - alpha) * old) + alpha * new
@@ -239,7 +240,7 @@ def discriminator_stage(
     return keras.Model(images, x, name=f"discriminator_{resolution}")
 
 
-def shrink(images: Any, resolution: int) -> Any:
+def shrink(images: Tensor, resolution: int) -> Tensor:
     """Box-filter images, float `(batch, height, width, 3)`, to a lower resolution."""
     factor = images.shape[1] // resolution
     if factor == 1:
