@@ -227,7 +227,15 @@ def _constructor(cls: type) -> str:
     if fields:
         return "(\n" + "".join(f"    {field},\n" for field, _ in fields.values()) + ")"
     if "__signature__" in vars(cls):
-        return str(inspect.signature(cls))
+        found = list(inspect.signature(cls).parameters.values())
+        parameters = [str(p) for p in found]
+        keywords = [k for k, p in enumerate(found) if p.kind is inspect.Parameter.KEYWORD_ONLY]
+        if keywords:
+            parameters.insert(keywords[0], "*")
+        short = f"({', '.join(parameters)})"
+        return (
+            short if len(short) <= 70 else "(\n" + "".join(f"    {p},\n" for p in parameters) + ")"
+        )
     for base in cls.__mro__:
         if base.__module__.split(".")[0] != PACKAGE:
             break
@@ -252,6 +260,8 @@ def _fields(cls: type) -> dict[str, tuple[str, str]]:
                 name = statement.target.id
                 text = getattr(getattr(following, "value", None), "value", None)
                 meaning = text if isinstance(text, str) else fields[name][1]
+                if isinstance(statement.value, ast.Attribute):  # the default of another dataclass
+                    statement.value = ast.Constant(cls.__dataclass_fields__[name].default)
                 statement.value = _default_of(statement.value)
                 fields[name] = (ast.unparse(statement).replace("'", '"'), meaning)
     return fields

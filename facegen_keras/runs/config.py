@@ -102,7 +102,7 @@ class TrainConfig(_FamilyOptions, _Training):
     save_interval: int = 50
     """Epochs between grids, exports and checkpoints."""
     save_minutes: float = 10.0
-    """Minutes between further checkpoints, so that a lost job loses no more than that."""
+    """Minutes between checkpoints within that interval, so that a lost job loses no more."""
     time_limit: str | None = None
     """Save and exit after this time, such as 90s, 30m or 2h."""
     on_nan: Literal["stop", "rollback"] = "stop"
