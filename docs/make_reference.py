@@ -32,7 +32,7 @@ GROUPS = {
         "save_generator", "load_generator", "load_encoder", "Generator", "StyleGAN2Generator",
         "save_grid", "import_nvidia",
     ],
-    "Errors and version": ["UserError", "__version__"],
+    "Errors": ["UserError"],
     "StyleGAN2 networks": ["stylegan2"],
     "Sliders": ["explorer"],
     "Measuring": ["metrics"],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from facegen_keras.errors import UserError
 from facegen_keras.registration import register_with_keras
-from facegen_keras.version import __version__
+from facegen_keras.version import __version__ as __version__
 
 if TYPE_CHECKING:  # the same names once more, for type checkers and editors
     from facegen_keras import figures, metrics
@@ -45,7 +45,6 @@ __all__ = [
     "StyleGAN2Generator",
     "TrainConfig",
     "UserError",
-    "__version__",
     "explorer",
     "figures",
     "import_nvidia",

@@ -53,7 +53,7 @@ def test_every_public_name_is_there_and_the_same_for_a_type_checker():
         for statement in block.body
         for alias in statement.names
     }
-    assert set(shown) | {"UserError", "__version__"} == set(facegen_keras.__all__)
+    assert set(shown) | {"UserError"} == set(facegen_keras.__all__)
     for name, place in shown.items():
         module, _, attribute = f"facegen_keras.{facegen_keras._PLACES[name]}".partition(":")
         assert place == (f"{module}.{attribute}" if attribute else module)
