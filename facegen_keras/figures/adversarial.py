@@ -14,7 +14,15 @@ from facegen_keras.engine.guards import COLLAPSE_RATIO
 from facegen_keras.errors import UserError
 from facegen_keras.figures.curves import read_log
 from facegen_keras.figures.grids import INCH
-from facegen_keras.figures.theme import COLOURS, DASHES, hide_axes, new_axes, panels, styled
+from facegen_keras.figures.theme import (
+    COLOURS,
+    DASHES,
+    figure_of,
+    hide_axes,
+    new_axes,
+    panels,
+    styled,
+)
 from facegen_keras.pictures import grid_shape, tile
 
 BINS = 40
@@ -45,7 +53,7 @@ def optimal_discriminator(
     ax.set_xlabel("x")
     ax.set_ylabel("density, or D*(x)")
     ax.legend()
-    return ax.figure
+    return figure_of(ax)
 
 
 @styled
@@ -65,7 +73,7 @@ def logit_histograms(logits: Mapping[str, np.ndarray], ax: Axes | None = None) -
     for index, (name, values) in enumerate(flat.items()):
         ax.hist(
             np.clip(values, edges[0], edges[-1]),
-            edges,
+            edges.tolist(),
             density=True,
             histtype="step",
             linewidth=1.4,
@@ -77,7 +85,7 @@ def logit_histograms(logits: Mapping[str, np.ndarray], ax: Axes | None = None) -
     ax.set_xlabel("logit: fake < 0 < photo")
     ax.set_ylabel("density")
     ax.legend()
-    return ax.figure
+    return figure_of(ax)
 
 
 @styled
@@ -132,7 +140,7 @@ def timelapse_strip(
     ax.set_xticks(side * (np.arange(len(columns)) + 0.5), labels)
     ax.xaxis.tick_top()
     ax.tick_params(length=0, labelsize=8)
-    return ax.figure
+    return figure_of(ax)
 
 
 @styled
@@ -169,7 +177,7 @@ def diversity_curves(
     ax.set_xlabel("images seen")
     ax.set_ylabel("diversity (photos: 1)")
     ax.legend()
-    return ax.figure
+    return figure_of(ax)
 
 
 def _first_faces(path: Path, count: int, shape: tuple[int, int]) -> np.ndarray:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from facegen_keras.errors import UserError
-from facegen_keras.figures.theme import new_axes, panels, styled
+from facegen_keras.figures.theme import figure_of, new_axes, panels, styled
 
 
 def read_log(source: str | os.PathLike | Iterable[dict]) -> list[dict]:
@@ -74,7 +74,7 @@ def loss_curves(
     ax.set_xlabel(against.replace("_", " ") if known else "epoch")
     ax.set_ylabel("loss")
     ax.legend()
-    return ax.figure
+    return figure_of(ax)
 
 
 @styled
@@ -105,7 +105,7 @@ def compare_runs(
     ax.set_xlabel("images seen")
     ax.set_ylabel(key.replace("_", " "))
     ax.legend()
-    return ax.figure
+    return figure_of(ax)
 
 
 @styled

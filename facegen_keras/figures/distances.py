@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,9 +12,19 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from facegen_keras.errors import UserError
-from facegen_keras.figures.theme import COLOURS, DASHES, MARKERS, new_axes, panels, styled
+from facegen_keras.figures.theme import (
+    COLOURS,
+    DASHES,
+    MARKERS,
+    figure_of,
+    new_axes,
+    panels,
+    styled,
+)
 
 if TYPE_CHECKING:
+    from matplotlib.typing import LineStyleType
+
     from facegen_keras.metrics import Report, SampleSizeCurve, Statistics
 
 INTERVAL = 1.96  # standard errors to each side: 95 % of a normal distribution
@@ -44,8 +54,8 @@ def gaussian_pairs(
     if not pairs or any(stats.dim > 2 for pair in pairs for stats in pair):
         raise UserError("gaussian_pairs draws pairs of one or two features; give at least one pair")
     flat = all(stats.dim == 2 for pair in pairs for stats in pair)
-    options = {"sharex": True, "sharey": True}
-    figure, axes = panels(1, len(pairs), 2.3 * len(pairs), 2.5 if flat else 2.2, **options)
+    height = 2.5 if flat else 2.2
+    figure, axes = panels(1, len(pairs), 2.3 * len(pairs), height, sharex=True, sharey=True)
     for ax, pair in zip(axes[0], pairs, strict=True):
         for number, (stats, label) in enumerate(zip(pair, labels, strict=True)):
             draw = _ellipses if stats.dim == 2 else _density
@@ -61,7 +71,7 @@ def gaussian_pairs(
     return figure
 
 
-def _density(ax: Axes, stats: Statistics, colour: str, dash: Any, label: str) -> None:
+def _density(ax: Axes, stats: Statistics, colour: str, dash: LineStyleType, label: str) -> None:
     mean, deviation = float(stats.mean[0]), float(np.sqrt(stats.covariance[0, 0]))
     x = np.linspace(mean - REACH * deviation, mean + REACH * deviation, 200)
     y = np.exp(-0.5 * ((x - mean) / deviation) ** 2) / (deviation * np.sqrt(2 * np.pi))
@@ -69,7 +79,7 @@ def _density(ax: Axes, stats: Statistics, colour: str, dash: Any, label: str) ->
     ax.set_yticks([])
 
 
-def _ellipses(ax: Axes, stats: Statistics, colour: str, dash: Any, label: str) -> None:
+def _ellipses(ax: Axes, stats: Statistics, colour: str, dash: LineStyleType, label: str) -> None:
     values, vectors = np.linalg.eigh(stats.covariance)
     angle = np.linspace(0, 2 * np.pi, 100)
     circle = np.stack([np.cos(angle), np.sin(angle)])
@@ -85,8 +95,7 @@ def point_clouds(clouds: Mapping[str, np.ndarray]) -> Figure:
     Args:
         clouds: `(n, 2)` by title.
     """
-    options = {"sharex": True, "sharey": True}
-    figure, axes = panels(1, len(clouds), 2.3 * len(clouds), 2.6, **options)
+    figure, axes = panels(1, len(clouds), 2.3 * len(clouds), 2.6, sharex=True, sharey=True)
     for ax, (title, points) in zip(axes[0], clouds.items(), strict=True):
         ax.plot(*np.asarray(points).T, ".", markersize=2)
         ax.set_aspect("equal")
@@ -145,17 +154,25 @@ def sample_size_curves(
     ax = ax or new_axes(4.5, 3)
     counts = np.unique(np.concatenate([curve.counts for curve in curves.values()]))
     for number, (name, curve) in enumerate(curves.items()):
-        style = {"color": COLOURS[number], "marker": MARKERS[number], "markersize": 4, "capsize": 2}
-        label = f"{name}; the line ends at {curve.limit:.3g}" if line else name
-        ax.errorbar(1 / curve.counts, curve.values, curve.spread, ls="none", label=label, **style)
+        ax.errorbar(
+            1 / curve.counts,
+            curve.values,
+            curve.spread,
+            ls="none",
+            color=COLOURS[number],
+            marker=MARKERS[number],
+            markersize=4,
+            capsize=2,
+            label=f"{name}; the line ends at {curve.limit:.3g}" if line else name,
+        )
         if line:
             x = np.array([0, 1 / curve.counts[0]])
             dash = DASHES[number]
             ax.plot(x, curve.limit + curve.slope * x, color=COLOURS[number], linestyle=dash)
     if truth is not None:
         ax.axhline(truth, color="0.5", linewidth=1, label=f"truth {truth:.3g}")
-    shown = []  # over 1/n the largest counts are too close together for all numbers
-    for count in counts:
+    shown: list[int] = []  # over 1/n the largest counts are too close together for all numbers
+    for count in counts.tolist():
         if 1 / count > APART / counts[0] and all(
             1 / x - 1 / count > APART / counts[0] for x in shown
         ):
@@ -165,7 +182,7 @@ def sample_size_curves(
     ax.set_xlabel("images on each side (axis: 1/n)")
     ax.set_ylabel(ylabel)
     ax.legend()
-    return ax.figure
+    return figure_of(ax)
 
 
 @styled
@@ -250,10 +267,18 @@ def distance_against_compute(
         )
     ax = ax or new_axes(5, 3.2)
     for number, (name, (compute, distance)) in enumerate(models.items()):
-        style = {"color": COLOURS[number % 7], "marker": MARKERS[number % 7], "markersize": 7}
         error = getattr(distance, "error", None)
-        bar = None if error is None else INTERVAL * error
-        ax.errorbar(compute, distance, bar, ls="none", capsize=3, label=name, **style)
+        ax.errorbar(
+            compute,
+            distance,
+            None if error is None else INTERVAL * error,
+            ls="none",
+            color=COLOURS[number % 7],
+            marker=MARKERS[number % 7],
+            markersize=7,
+            capsize=3,
+            label=name,
+        )
     if floor is not None:
         ax.axhline(floor, color="0.4", linestyle=DASHES[2], label=floor_label)
     ax.set_xscale("log")
@@ -264,4 +289,4 @@ def distance_against_compute(
     ax.set_xlabel(xlabel)
     ax.set_ylabel(ylabel)
     ax.legend()
-    return ax.figure
+    return figure_of(ax)

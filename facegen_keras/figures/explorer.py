@@ -4,23 +4,30 @@ The sliders need a notebook and ipywidgets (the extra `notebooks`). Elsewhere `e
 same pictures as a figure, and a stored notebook shows that figure in place of the sliders.
 """
 
+from __future__ import annotations
+
 import base64
 import io
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from PIL import Image
 
+from facegen_keras.figures.grids import face_table
 from facegen_keras.generate.generator import Generator
 from facegen_keras.pictures import tile
+
+if TYPE_CHECKING:
+    import ipywidgets
 
 WALK = 6  # faces of a walk, drawn below three faces of twice their size
 WIDTH = 640  # of the picture, in screen pixels
 PSI = 0.7  # truncation at the start: fewer odd faces
 
 
-def explore(generator: Generator, seed: int = 0, other: int = 1) -> Any:
+def explore(generator: Generator, seed: int = 0, other: int = 1) -> ipywidgets.VBox | Figure:
     """Sliders for the faces of a generator and the walks between two of them.
 
     Every family has two seeds and a position between their faces. A StyleGAN2 also has truncation
@@ -74,7 +81,7 @@ def walk_between(
     return generator.walk_between(seed, other, positions, **options)
 
 
-def walks_figure(generator: Generator, seed: int = 0, other: int = 1) -> Any:
+def walks_figure(generator: Generator, seed: int = 0, other: int = 1) -> Figure:
     """The walks that the sliders reach, as a Matplotlib figure.
 
     A plain family has one walk. A StyleGAN2 has three: with all layers, with the coarse ones and
@@ -88,8 +95,6 @@ def walks_figure(generator: Generator, seed: int = 0, other: int = 1) -> Any:
     Raises:
         UserError: A seed is invalid.
     """
-    from facegen_keras import figures
-
     walks: dict[str, range | None] = {f"seed {seed} to {other}": None}
     if generator.layers:
         half, last = generator.layers // 2, generator.layers - 1
@@ -98,7 +103,7 @@ def walks_figure(generator: Generator, seed: int = 0, other: int = 1) -> Any:
     positions = np.linspace(0, 1, WALK)
     table = [walk_between(generator, seed, other, positions, layers=x) for x in walks.values()]
     columns = [f"seed {seed}", *[f"{p:.2f}" for p in positions[1:-1]], f"seed {other}"]
-    return figures.face_table(np.stack(table), list(walks), columns)
+    return face_table(np.stack(table), list(walks), columns)
 
 
 def panel(
@@ -134,11 +139,13 @@ def panel(
     return np.concatenate([large, strip])
 
 
-def _widget(ipywidgets: Any, generator: Generator, seed: int, other: int, figure: Any) -> Any:
+def _widget(
+    ipywidgets: Any, generator: Generator, seed: int, other: int, figure: Figure
+) -> ipywidgets.VBox:
     class Explorer(ipywidgets.VBox):
         """Sliders over a picture; a page without widgets shows the figure."""
 
-        def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        def _repr_mimebundle_(self, **kwargs: object) -> dict[str, object] | tuple:
             bundle = super()._repr_mimebundle_(**kwargs)
             data, *rest = bundle if isinstance(bundle, tuple) else (bundle,)
             data = {**(data or {}), "image/png": _figure_png(figure)}
@@ -163,7 +170,7 @@ def _widget(ipywidgets: Any, generator: Generator, seed: int, other: int, figure
         )
     picture = ipywidgets.Image(format="png", layout={"width": f"{WIDTH}px"})
 
-    def draw(_: Any = None) -> None:
+    def draw(_: object = None) -> None:
         values = {name: control.value for name, control in controls.items()}
         if "layers" in values:
             first, last = values["layers"]
@@ -193,7 +200,7 @@ def _png(image: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def _figure_png(figure: Any) -> str:
+def _figure_png(figure: Figure) -> str:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", bbox_inches="tight")
     return base64.b64encode(buffer.getvalue()).decode()

@@ -10,7 +10,7 @@ from matplotlib.ticker import StrMethodFormatter
 from facegen_keras.data.doctor import Diagnosis
 from facegen_keras.errors import UserError
 from facegen_keras.figures.grids import image_grid
-from facegen_keras.figures.theme import COLOURS, new_axes, panels, styled
+from facegen_keras.figures.theme import COLOURS, figure_of, new_axes, panels, styled
 
 MOST_BARS = 8
 
@@ -49,7 +49,7 @@ def named_bars(
     ax.margins(x=0.2)
     ax.grid(False)
     ax.set_xlabel(xlabel)
-    return ax.figure
+    return figure_of(ax)
 
 
 @styled
@@ -108,7 +108,7 @@ def value_histogram(
     ax.set_ylim(bottom=0)
     if isinstance(values, Mapping):
         ax.legend()
-    return ax.figure
+    return figure_of(ax)
 
 
 @styled
@@ -126,7 +126,7 @@ def colour_histogram(histogram: np.ndarray, ax: Axes | None = None) -> Figure:
     ax.set_ylabel("% of the pixels")
     ax.set_ylim(bottom=0)
     ax.legend()
-    return ax.figure
+    return figure_of(ax)
 
 
 @styled
@@ -162,7 +162,7 @@ def eigenface_grid(components: np.ndarray, share: np.ndarray, columns: int = 8) 
     most = np.abs(components).max(axis=(1, 2, 3), keepdims=True)
     images = np.rint(127.5 + 127.5 * components / np.maximum(most, 1e-12)).astype(np.uint8)
     titles = [f"{number}: {100 * explained:.2g}%" for number, explained in enumerate(share, 1)]
-    return image_grid(images, titles, columns)
+    return figure_of(image_grid(images, titles, columns))
 
 
 @styled
@@ -192,7 +192,7 @@ def explained_variance(
     ax.set_xlabel("components")
     ax.set_ylabel("% of the variance")
     ax.legend(loc="lower right")
-    return ax.figure
+    return figure_of(ax)
 
 
 @styled
@@ -213,4 +213,4 @@ def power_spectra(spectra: Mapping[str, np.ndarray], ax: Axes | None = None) -> 
     ax.set_xlabel("cycles per pixel")
     ax.set_ylabel("power")
     ax.legend()
-    return ax.figure
+    return figure_of(ax)

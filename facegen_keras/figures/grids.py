@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
 
 from facegen_keras.errors import UserError
-from facegen_keras.figures.theme import hide_axes, new_axes, new_figure, styled
+from facegen_keras.figures.theme import figure_of, hide_axes, new_axes, new_figure, styled
 from facegen_keras.pictures import grid_shape, tile
 
 INCH = 1.1  # side of one face in a grid
@@ -48,7 +48,7 @@ def image_grid(
         ax.axis("off")
         if title:
             ax.set_title(title)
-        return ax.figure
+        return figure_of(ax)
     if len(titles) != len(images):
         raise UserError(f"{len(titles)} titles for {len(images)} images: expected one each")
     figure = into or new_figure(columns * inch, rows * (inch + 0.25))
@@ -119,7 +119,7 @@ def face_table(
         ([width * (i + 0.5) - 0.5 for i in range(across)], columns, column_title),
         ([height * (i + 0.5) - 0.5 for i in range(count)], rows, row_title),
     )
-    return ax.figure
+    return figure_of(ax)
 
 
 def checked_table(

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
 
+from facegen_keras.errors import UserError
 from facegen_keras.figures.grids import INCH, image_grid
-from facegen_keras.figures.theme import new_axes, new_figure, styled
+from facegen_keras.figures.theme import figure_of, new_axes, new_figure, styled
 
 if TYPE_CHECKING:
     from facegen_keras.metrics import Memorisation
+    from facegen_keras.metrics.sources import ImageSet
 
 
 @styled
@@ -23,12 +25,17 @@ def memorisation_overview(found: Memorisation, rows: int = 8) -> Figure:
     Args:
         found: As `metrics.memorisation` returns it.
         rows: Samples shown, the closest first.
+
+    Raises:
+        UserError: Only distances were kept, not the images.
     """
+    if found.samples is None or found.training is None:
+        raise UserError("memorisation_overview shows samples and photos, and these have no images")
     closest = np.argsort(found.distances[:, 0])[:rows]
     width = INCH * (1 + found.indices.shape[1])
     height = max(len(closest) * (INCH + 0.25), 3.2)
     figure = new_figure(width + 5, height)
-    left, right = figure.subfigures(1, 2, width_ratios=[width, 5])
+    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[width, 5])[0]
     samples = np.stack([found.samples[int(index)] for index in closest])
     nearest_photos(
         samples, found.training, found.indices[closest], found.distances[closest], into=left
@@ -43,7 +50,7 @@ def memorisation_overview(found: Memorisation, rows: int = 8) -> Figure:
 @styled
 def nearest_photos(
     samples: np.ndarray,
-    photos: Any,
+    photos: ImageSet,
     indices: np.ndarray,
     distances: np.ndarray,
     inch: float = INCH,
@@ -89,4 +96,4 @@ def nearest_distances(
     ax.set_ylabel("% of the images")
     ax.set_ylim(0, 102)
     ax.legend()
-    return ax.figure
+    return figure_of(ax)

@@ -12,6 +12,7 @@ from facegen_keras.figures.theme import (
     COLOURS,
     DASHES,
     MARKERS,
+    figure_of,
     hide_axes,
     new_axes,
     panels,
@@ -59,7 +60,7 @@ def style_mix_matrix(
         ([x + width / 2 for x in lefts[1:]], columns, f"{layers} from seed"),
         ([y + height / 2 for y in tops[1:]], rows, "the other layers from seed"),
     )
-    return ax.figure
+    return figure_of(ax)
 
 
 @styled
@@ -122,7 +123,7 @@ def quality_against_diversity(
     ax.margins(x=0.12, y=0.18)
     ax.set_xlabel(f"diversity: {diversity_label}")
     ax.set_ylabel(f"quality: {quality_label}")
-    return ax.figure
+    return figure_of(ax)
 
 
 @styled

@@ -5,11 +5,13 @@ colours are those of Okabe and Ito (2008), which colour-blind readers can distin
 that neighbours differ most in lightness.
 """
 
+from __future__ import annotations
+
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypedDict, TypeVar, Unpack
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -20,15 +22,20 @@ from matplotlib.figure import Figure, FigureBase
 from facegen_keras.errors import UserError
 from facegen_keras.files.atomic import replacing
 
+if TYPE_CHECKING:
+    from matplotlib.typing import LineStyleType, RcKeyType
+
 DOTS = 120  # per inch on screen; a notebook with twenty figures stays under 1.5 MB
 PRINT_DOTS = 300  # per inch in the PNG for a report
 FOLDER = "output/figures"
 
 COLOURS = ("#0072B2", "#E69F00", "#000000", "#56B4E9", "#D55E00", "#009E73", "#CC79A7")
-DASHES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 3)))
+DASHES: tuple[LineStyleType, ...] = (
+    "-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 3)),
+)  # fmt: skip
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")  # for points, in the order of COLOURS
 
-STYLE = {
+STYLE: dict[RcKeyType, object] = {
     "figure.dpi": DOTS,
     "font.size": 9,
     "axes.titlesize": 10,
@@ -49,6 +56,20 @@ STYLE = {
 
 Arguments = ParamSpec("Arguments")
 Drawn = TypeVar("Drawn", bound=FigureBase)
+
+
+class PanelOptions(TypedDict, total=False):
+    """How the axes of a figure share it.
+
+    Attributes:
+        sharex: Whether all axes have one range of x.
+        sharey: Whether all axes have one range of y.
+        width_ratios: Relative widths of the columns.
+    """
+
+    sharex: bool
+    sharey: bool
+    width_ratios: Sequence[float]
 
 
 def styled(draw: Callable[Arguments, Drawn]) -> Callable[Arguments, Drawn]:
@@ -74,6 +95,12 @@ def new_axes(width: float, height: float) -> Axes:
     return new_figure(width, height).subplots()
 
 
+def figure_of(drawn: Axes | FigureBase) -> Figure:
+    """The whole figure that axes or a subfigure belong to."""
+    figure = drawn.figure
+    return figure if isinstance(figure, Figure) else figure.figure
+
+
 def hide_axes(ax: Axes) -> None:
     """Remove ticks, grid and frame, for pictures. Headings are set afterwards."""
     ax.set_xticks([])
@@ -84,7 +111,7 @@ def hide_axes(ax: Axes) -> None:
 
 
 def panels(
-    rows: int, columns: int, width: float, height: float, **options: object
+    rows: int, columns: int, width: float, height: float, **options: Unpack[PanelOptions]
 ) -> tuple[Figure, np.ndarray]:
     """A figure of several axes, and the array `(rows, columns)` of them.
 
@@ -93,7 +120,7 @@ def panels(
         columns: Of axes.
         width: Of the whole figure, in inches.
         height: Of the whole figure, in inches.
-        **options: For `Figure.subplots`.
+        **options: See `PanelOptions`.
     """
     figure = new_figure(width, height)
     return figure, figure.subplots(rows, columns, squeeze=False, **options)

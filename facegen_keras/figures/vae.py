@@ -7,7 +7,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from facegen_keras.errors import UserError
-from facegen_keras.figures.theme import COLOURS, DASHES, MARKERS, new_axes, panels, styled
+from facegen_keras.figures.theme import (
+    COLOURS,
+    DASHES,
+    MARKERS,
+    figure_of,
+    new_axes,
+    panels,
+    styled,
+)
 
 REACH = 4.0  # standard deviations drawn on either side of a prior's mean
 BINS = 33
@@ -85,7 +93,7 @@ def kl_per_dimension(kl: np.ndarray, active: np.ndarray, ax: Axes | None = None)
     ax.set_ylabel("KL divergence (nats)")
     ax.set_title(f"{total:.1f} nats in all")
     ax.legend()
-    return ax.figure
+    return figure_of(ax)
 
 
 @styled
@@ -117,11 +125,11 @@ def rate_distortion(
     ax.set_xlabel("rate: KL divergence (nats)")
     ax.set_ylabel("distortion:\nreconstruction loss (nats)")
     ax.legend()
-    return ax.figure
+    return figure_of(ax)
 
 
 @styled
-def beta_comparison(results: Mapping[str, Mapping[str, object]]) -> Figure:
+def beta_comparison(results: Mapping[str, Mapping[str, float | np.ndarray]]) -> Figure:
     """Models trained with different β: KL per dimension, and rate against distortion.
 
     Args:

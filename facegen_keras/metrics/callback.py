@@ -2,8 +2,8 @@
 
 import os
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import keras
 
@@ -13,7 +13,8 @@ from facegen_keras.export.write import save_generator
 from facegen_keras.generate.loading import as_generator
 from facegen_keras.metrics.evaluate import evaluate
 from facegen_keras.metrics.extractor import FeatureExtractor
-from facegen_keras.metrics.reference import Reference
+from facegen_keras.metrics.reference import CacheDir, Reference
+from facegen_keras.metrics.sources import ImageSet
 
 
 class MetricEvery(keras.callbacks.Callback):
@@ -44,7 +45,7 @@ class MetricEvery(keras.callbacks.Callback):
 
     def __init__(
         self,
-        faces: Any,
+        faces: ImageSet,
         path: str | os.PathLike | None,
         run: str | None,
         every: int,
@@ -52,7 +53,7 @@ class MetricEvery(keras.callbacks.Callback):
         metric: str = "fid",
         num_images: int = 5000,
         seed: int = 0,
-        cache_dir: str | os.PathLike | bool | None = None,
+        cache_dir: CacheDir = None,
     ) -> None:
         super().__init__()
         if metric not in ("fid", "kid"):
@@ -66,7 +67,7 @@ class MetricEvery(keras.callbacks.Callback):
         self.best, self.best_epoch = float("inf"), 0
         self._warned = False
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Measure if it is time, write the value into the log, keep the model if it is the best."""
         if not self.model.epoch_is_complete or not is_due(epoch, self.every, self.params["epochs"]):
             return
@@ -98,10 +99,10 @@ class MetricEvery(keras.callbacks.Callback):
         network = f"{self.extractor.name} {self.extractor.fingerprint[:12]}"
         return f"{self.metric} {network}, {self.num_images} images from seed {self.seed}"
 
-    def get_state(self) -> dict[str, Any]:
+    def get_state(self) -> dict[str, float]:
         """The best value so far and its epoch (counted from 1), for a checkpoint."""
         return {"best": self.best, "best_epoch": self.best_epoch}
 
-    def set_state(self, state: dict[str, Any]) -> None:
+    def set_state(self, state: Mapping[str, float]) -> None:
         """Continue from what `get_state` returned."""
         self.best, self.best_epoch = float(state["best"]), int(state["best_epoch"])

@@ -97,7 +97,7 @@ def with_errors(
     def measure(x: np.ndarray, y: np.ndarray) -> list[float]:
         values = [frechet_of_features(x, y)] if distance else []
         if fractions:
-            k, k_density = (numbers["precision"].protocol[name] for name in ("k", "k_density"))
+            k, k_density = (_neighbours(numbers["precision"], key) for key in ("k", "k_density"))
             most = min(len(x), len(y)) - 1
             halves = precision_recall(x, y, min(k, most), min(k_density, most))
             values += [getattr(halves, key) for key in fractions]
@@ -117,3 +117,11 @@ def with_errors(
         else number
         for key, number in numbers.items()
     }
+
+
+def _neighbours(number: Number, key: str) -> int:
+    """A number of neighbours in the protocol of a precision."""
+    value = number.protocol[key]
+    if not isinstance(value, int):
+        raise UserError(f"{number.label}: {key} {value!r} in its protocol; expected a whole number")
+    return value

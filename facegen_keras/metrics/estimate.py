@@ -12,8 +12,8 @@ class Estimate(float):
         number.error = None if error is None else float(error)
         return number
 
-    def __getnewargs__(self) -> tuple[float, float | None]:
-        return float(self), self.error
+    def __reduce__(self) -> tuple[type["Estimate"], tuple[float, float | None]]:
+        return type(self), (float(self), self.error)
 
     def __repr__(self) -> str:
         return super().__repr__() if self.error is None else f"{float(self)!r} ± {self.error:.2g}"

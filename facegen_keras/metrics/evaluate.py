@@ -1,10 +1,8 @@
 """Measure generated faces against photos: from images to numbers with their protocol."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,19 +17,23 @@ from facegen_keras.metrics.kernel import kernel_distance
 from facegen_keras.metrics.path_length import perceptual_path_length
 from facegen_keras.metrics.precision_recall import precision_recall
 from facegen_keras.metrics.protocol import collapse_warnings, protocol_of, protocol_warnings
-from facegen_keras.metrics.reference import Reference
+from facegen_keras.metrics.reference import CacheDir, Reference
 from facegen_keras.metrics.result import Evaluation, Number
-from facegen_keras.metrics.subject import Subject
+from facegen_keras.metrics.sources import ImageSet, LatentModel
+from facegen_keras.metrics.subject import Samples, Subject
 
 METRICS = ("fid", "kid", "pr", "is", "ppl")
 COMPARED = {"fid", "kid", "pr"}  # these need photos; `is` and `ppl` look at the samples alone
 PER_PHOTO = {"kid", "pr"}  # these need the features of every photo, not only mean and covariance
 PPL_SAMPLES = 1000  # walks at most: each costs two images, and the error is printed
 
+Photos = ImageSet | Statistics | Reference
+NO_PHOTOS = "fid, kid and pr compare with photos; give some as faces"
+
 
 def evaluate(
-    samples: Any,
-    faces: Any = None,
+    samples: Samples,
+    faces: Photos | None = None,
     metrics: Sequence[str] = ("fid", "kid", "pr"),
     num_images: int = 10_000,
     *,
@@ -40,8 +42,8 @@ def evaluate(
     seed: int = 0,
     repeats: int = 0,
     name: str | None = None,
-    options: dict[str, Any] | None = None,
-    cache_dir: str | Path | bool | None = None,
+    options: Mapping[str, object] | None = None,
+    cache_dir: CacheDir = None,
     progress: bool = True,
 ) -> Evaluation:
     """Measure a generator, or a set of images, against photos.
@@ -75,7 +77,8 @@ def evaluate(
     """
     metrics = check_metrics(metrics)
     subject = Subject.of(samples, num_images, name)
-    if "ppl" in metrics and subject.generator is None:
+    model = subject.generator
+    if "ppl" in metrics and not isinstance(model, LatentModel):
         raise UserError("ppl walks through a latent space: it needs a model, not images")
     extractor = extractor or _extractor_of(faces) or InceptionFeatures()
     if subject.prepared and subject.prepared.extractor.protocol != extractor.protocol:
@@ -101,9 +104,9 @@ def evaluate(
             batches, {**extractor.protocol, "resolution": subject.resolution},
             keep=per_photo or "is" in metrics,
         )  # fmt: skip
-        if per_photo:
-            reference.features()  # first: the statistics then need no second pass
         if reference is not None:
+            if per_photo:
+                reference.features()  # first: the statistics then need no second pass
             late = collapse_warnings(stats, reference.statistics())
         for text in late:
             warnings.warn(text, UserWarning, stacklevel=2)
@@ -111,9 +114,9 @@ def evaluate(
         for metric in metrics:
             numbers |= _MEASURES[metric](sides) if metric in _MEASURES else {}
         if repeats:
-            numbers = with_errors(numbers, reference.features(), features, repeats, seed)
-    if "ppl" in metrics:
-        numbers |= _path_length(subject, extractor, min(num_images, PPL_SAMPLES), seed, protocol)
+            numbers = with_errors(numbers, sides.photos.features(), features, repeats, seed)
+    if "ppl" in metrics and isinstance(model, LatentModel):
+        numbers |= _path_length(model, extractor, min(num_images, PPL_SAMPLES), seed, protocol)
     return Evaluation(subject.name, numbers, protocol, (*early, *late))
 
 
@@ -144,7 +147,7 @@ class _Sides:
     Attributes:
         extractor: Of both sides.
         statistics: Of the samples.
-        features: Of the samples, `(n, dim)`; None where no metric needs each of them.
+        features: Of the samples, `(n, dim)`; `(0, dim)` where no metric needs each of them.
         reference: The photos, if any.
         seed: Of KID's subsets.
         protocol: Of every number.
@@ -152,10 +155,17 @@ class _Sides:
 
     extractor: FeatureExtractor
     statistics: Statistics
-    features: np.ndarray | None
+    features: np.ndarray
     reference: Reference | None
     seed: int
-    protocol: dict[str, Any]
+    protocol: dict[str, object]
+
+    @property
+    def photos(self) -> Reference:
+        """The photos, for the metrics that compare with them."""
+        if self.reference is None:
+            raise UserError(NO_PHOTOS)
+        return self.reference
 
     def distance(
         self, canonical: str, other: str, value: float, error: float | None = None
@@ -170,18 +180,19 @@ class _Sides:
 def _fid(sides: _Sides) -> dict[str, Number]:
     with warnings.catch_warnings():  # `protocol_warnings` already says so
         warnings.filterwarnings("ignore", message=".*rank-deficient.*", category=UserWarning)
-        distance = frechet_distance(sides.statistics, sides.reference.statistics())
+        distance = frechet_distance(sides.statistics, sides.photos.statistics())
     return sides.distance("fid", "fd", distance)
 
 
 def _kid(sides: _Sides) -> dict[str, Number]:
-    distance = kernel_distance(sides.reference.features(), sides.features, seed=sides.seed)
+    distance = kernel_distance(sides.photos.features(), sides.features, seed=sides.seed)
     return sides.distance("kid", "kd", float(distance), distance.error)
 
 
 def _precision_recall(sides: _Sides) -> dict[str, Number]:
-    most = min(len(sides.features), sides.reference.n) - 1
-    found = precision_recall(sides.reference.features(), sides.features, min(3, most), min(5, most))
+    photos = sides.photos.features()
+    most = min(len(sides.features), len(photos)) - 1
+    found = precision_recall(photos, sides.features, min(3, most), min(5, most))
     protocol = {**sides.protocol, "k": found.k, "k_density": found.k_density}
     return {
         key: Number(key, getattr(found, key), lower_is_better=False, protocol=protocol)
@@ -208,39 +219,45 @@ _MEASURES: dict[str, Callable[[_Sides], dict[str, Number]]] = {
 
 
 def _path_length(
-    subject: Subject, extractor: FeatureExtractor, walks: int, seed: int, protocol: dict[str, Any]
+    model: LatentModel,
+    extractor: FeatureExtractor,
+    walks: int,
+    seed: int,
+    protocol: Mapping[str, object],
 ) -> dict[str, Number]:
-    length = perceptual_path_length(subject.generator, extractor, walks, seed)
-    label, protocol = f"PPL ({extractor.name} distance)", {**protocol, "walks": walks}
-    return {"ppl": Number(label, float(length), length.error, protocol=protocol)}
+    length = perceptual_path_length(model, extractor, walks, seed)
+    label = f"PPL ({extractor.name} distance)"
+    shared = {**protocol, "walks": walks}
+    return {"ppl": Number(label, float(length), length.error, protocol=shared)}
 
 
 def _summary(
-    batches: Any, protocol: dict[str, Any], keep: bool
-) -> tuple[Statistics, np.ndarray | None]:
-    """Statistics of batches of features, and the features themselves if they are to be kept."""
+    batches: Iterable[np.ndarray], protocol: Mapping[str, object], keep: bool
+) -> tuple[Statistics, np.ndarray]:
+    """Statistics of batches of features, and the features if they are to be kept (else none)."""
     moments, kept = Moments(), []
     for batch in batches:
         moments.update(batch)
         if keep:
             kept.append(batch)
-    return moments.statistics(protocol), np.concatenate(kept) if kept else None
+    stats = moments.statistics(protocol)
+    return stats, np.concatenate(kept) if kept else np.empty((0, stats.dim), np.float32)
 
 
-def _extractor_of(faces: Any) -> FeatureExtractor | None:
+def _extractor_of(faces: object) -> FeatureExtractor | None:
     return faces.extractor if isinstance(faces, Reference) else None
 
 
 def _reference(
-    faces: Any,
+    faces: Photos | None,
     extractor: FeatureExtractor,
     wanted: int | None,
     per_photo: bool,
-    cache_dir: str | Path | bool | None,
+    cache_dir: CacheDir,
     progress: bool,
 ) -> Reference:
     if faces is None:
-        raise UserError("fid, kid and pr compare with photos; give some as faces")
+        raise UserError(NO_PHOTOS)
     if not isinstance(faces, Reference):
         faces = Reference(extractor, faces, wanted, cache_dir, progress)
     if per_photo and faces.photos is None:

@@ -11,17 +11,18 @@ import hashlib
 import json
 import queue
 import threading
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Generator, Iterable, Iterator
 
 import keras
 import numpy as np
+from numpy.typing import ArrayLike
 from PIL import Image
 from tqdm import tqdm
 
 from facegen_keras import backend
 from facegen_keras.errors import UserError
 from facegen_keras.metrics.preprocess import Preprocess
+from facegen_keras.metrics.sources import Images, ImageSet
 
 
 class FeatureExtractor:
@@ -89,7 +90,7 @@ class FeatureExtractor:
         """Hex sha256 of the protocol; part of the name of cached statistics."""
         return hashlib.sha256(json.dumps(self.protocol, sort_keys=True).encode()).hexdigest()
 
-    def __call__(self, images: Any, progress: bool = False) -> np.ndarray:
+    def __call__(self, images: Images, progress: bool = False) -> np.ndarray:
         """Features of images, float32 `(n, dim)`.
 
         Args:
@@ -102,7 +103,7 @@ class FeatureExtractor:
         parts = list(self.stream(images, progress))
         return np.concatenate(parts) if parts else np.zeros((0, self.dim), np.float32)
 
-    def stream(self, images: Any, progress: bool = False) -> Iterator[np.ndarray]:
+    def stream(self, images: Images, progress: bool = False) -> Iterator[np.ndarray]:
         """Features batch by batch, float32 `(batch, dim)`, in the order of the images.
 
         While the network works on one batch, a thread decodes or generates the next. Only a few
@@ -115,9 +116,7 @@ class FeatureExtractor:
         Raises:
             UserError: The images are not uint8 RGB.
         """
-        total = (
-            len(images) if hasattr(images, "__len__") and hasattr(images, "__getitem__") else None
-        )
+        total = len(images) if isinstance(images, ImageSet) else None
         with (
             contextlib.closing(_ahead(self._prepared(images))) as batches,
             tqdm(total=total, unit="img", desc=self.name, disable=not progress, leave=False) as bar,
@@ -137,7 +136,19 @@ class FeatureExtractor:
         ]
         return np.concatenate(parts)
 
-    def _prepared(self, images: Any) -> Iterator[np.ndarray]:
+    def logits(self, features: np.ndarray, bias: bool = True) -> np.ndarray:
+        """The class logits of features, float32 `(n, classes)`, for the Inception Score.
+
+        Args:
+            features: `(n, dim)`.
+            bias: Add the classifier's bias.
+
+        Raises:
+            UserError: This extractor has no classifier.
+        """
+        raise UserError(f"{self.name} has no classifier, which the Inception Score needs")
+
+    def _prepared(self, images: Images) -> Iterator[np.ndarray]:
         """The work of the thread: cut into batches, and resize where the protocol is Pillow's."""
         size = self._preprocessing["size"]
         for batch in _chunks(images, self.batch_size):
@@ -168,9 +179,9 @@ class FeatureExtractor:
         return self._compiled[shape, dtype]
 
 
-def _chunks(images: Any, size: int) -> Iterator[np.ndarray]:
+def _chunks(images: Images, size: int) -> Iterator[np.ndarray]:
     """Cut any source of images into uint8 batches of `size`; the last one may be shorter."""
-    if hasattr(images, "__len__") and hasattr(images, "__getitem__"):
+    if isinstance(images, ImageSet):
         for start in range(0, len(images), size):
             yield _checked(images[start : min(start + size, len(images))])
         return
@@ -185,7 +196,7 @@ def _chunks(images: Any, size: int) -> Iterator[np.ndarray]:
         yield np.concatenate(rest)
 
 
-def _checked(batch: Any) -> np.ndarray:
+def _checked(batch: ArrayLike) -> np.ndarray:
     batch = np.asarray(batch)
     if batch.dtype != np.uint8 or batch.ndim != 4 or batch.shape[-1] != 3:
         raise UserError(
@@ -194,12 +205,12 @@ def _checked(batch: Any) -> np.ndarray:
     return batch
 
 
-def _ahead(batches: Iterable[np.ndarray], depth: int = 2) -> Iterator[np.ndarray]:
+def _ahead(batches: Iterable[np.ndarray], depth: int = 2) -> Generator[np.ndarray, None, None]:
     """Run an iterator in a thread, at most `depth` batches ahead of its consumer."""
-    ready: queue.Queue = queue.Queue(maxsize=depth)
+    ready: queue.Queue[tuple[np.ndarray | None, BaseException | None]] = queue.Queue(depth)
     stopped = threading.Event()
 
-    def put(item: Any) -> bool:
+    def put(item: tuple[np.ndarray | None, BaseException | None]) -> bool:
         while not stopped.is_set():
             with contextlib.suppress(queue.Full):
                 ready.put(item, timeout=0.1)

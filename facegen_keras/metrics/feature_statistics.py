@@ -4,16 +4,17 @@ import contextlib
 import hashlib
 import json
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from facegen_keras.errors import UserError
 from facegen_keras.files.atomic import replacing
 from facegen_keras.files.places import cache_folder
+from facegen_keras.metrics.extractor import FeatureExtractor
+from facegen_keras.metrics.sources import Images
 
 # Rows gathered for one outer product: fewer make the matrix product inefficient, more cost memory
 # (8 MB at 2048 features in float64).
@@ -37,7 +38,7 @@ class Statistics:
     mean: np.ndarray
     covariance: np.ndarray
     n: int | None = None
-    protocol: dict[str, Any] = field(default_factory=dict)
+    protocol: dict[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.mean = np.asarray(self.mean, np.float64)
@@ -60,7 +61,9 @@ class Statistics:
 
     @classmethod
     def from_features(
-        cls, features: np.ndarray | Iterable[np.ndarray], protocol: dict[str, Any] | None = None
+        cls,
+        features: np.ndarray | Iterable[np.ndarray],
+        protocol: Mapping[str, object] | None = None,
     ) -> "Statistics":
         """Statistics of features.
 
@@ -79,8 +82,8 @@ class Statistics:
     @classmethod
     def from_images(
         cls,
-        extractor: Any,
-        images: Any,
+        extractor: FeatureExtractor,
+        images: Images,
         *,
         cache_dir: str | Path | None = None,
         progress: bool = False,
@@ -104,11 +107,12 @@ class Statistics:
             if path.is_file():
                 with contextlib.suppress(UserError):  # a damaged cache is written again
                     return cls.load(path)
-        protocol = dict(extractor.protocol)
+        protocol: dict[str, object] = dict(extractor.protocol)
         if fingerprint is not None:
             protocol["fingerprint"] = fingerprint
-        if getattr(images, "resolution", None) is not None:
-            protocol["resolution"] = int(images.resolution)
+        resolution = getattr(images, "resolution", None)
+        if resolution is not None:
+            protocol["resolution"] = int(resolution)
         elif isinstance(images, np.ndarray) and images.ndim == 4:
             protocol["resolution"] = int(images.shape[1])
         stats = cls.from_features(extractor.stream(images, progress), protocol)
@@ -121,8 +125,6 @@ class Statistics:
         if not isinstance(other, Statistics):
             return NotImplemented
         check_comparable(self, other)
-        if self.n is None or other.n is None:
-            raise UserError("statistics without their number of images cannot be merged")
         moments = Moments.of(self)
         moments.merge(Moments.of(other))
         same = {k: v for k, v in self.protocol.items() if other.protocol.get(k) == v}
@@ -171,13 +173,19 @@ class Moments:
 
     def __init__(self) -> None:
         self.n = 0
-        self.mean: np.ndarray | None = None
-        self.scatter: np.ndarray | None = None  # sum of outer products about the mean
+        self.mean = np.zeros(0)  # of another length once there are features
+        self.scatter = np.zeros((0, 0))  # sum of outer products about the mean
         self._waiting: list[np.ndarray] = []
 
     @classmethod
     def of(cls, stats: Statistics) -> "Moments":
-        """The moments that statistics were computed from."""
+        """The moments that statistics were computed from.
+
+        Raises:
+            UserError: The number of images is unknown.
+        """
+        if stats.n is None:
+            raise UserError("statistics without their number of images cannot be merged")
         moments = cls()
         moments.n, moments.mean = stats.n, stats.mean.copy()
         moments.scatter = stats.covariance * (stats.n - 1)
@@ -208,7 +216,7 @@ class Moments:
         self.mean = self.mean + delta * (other.n / total)
         self.n = total
 
-    def statistics(self, protocol: dict[str, Any] | None = None) -> Statistics:
+    def statistics(self, protocol: Mapping[str, object] | None = None) -> Statistics:
         """The statistics of what was added so far.
 
         Raises:
@@ -248,7 +256,7 @@ def check_comparable(a: Statistics, b: Statistics) -> None:
 
 
 def check_same_features(
-    dim_a: int, protocol_a: dict[str, Any], dim_b: int, protocol_b: dict[str, Any]
+    dim_a: int, protocol_a: Mapping[str, object], dim_b: int, protocol_b: Mapping[str, object]
 ) -> None:
     """`check_comparable` for the numbers of features and the protocols of two sides.
 
@@ -272,7 +280,9 @@ def check_same_features(
             )
 
 
-def cached_path(extractor: Any, fingerprint: str, cache_dir: str | Path | None = None) -> Path:
+def cached_path(
+    extractor: FeatureExtractor, fingerprint: str, cache_dir: str | Path | None = None
+) -> Path:
     """The file in which the statistics of a source under an extractor are kept."""
     key = hashlib.sha256(f"{fingerprint} {extractor.fingerprint}".encode()).hexdigest()
     return (

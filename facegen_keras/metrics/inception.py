@@ -16,6 +16,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from facegen_keras.backend.types import Tensor
 from facegen_keras.errors import UserError
 from facegen_keras.files.hashes import sha256_of, sha256_of_tensors
 from facegen_keras.files.torch_file import read_state_dict
@@ -51,7 +52,15 @@ class _Builder:
                 )
             layer.set_weights(weights)
 
-    def conv(self, x, name: str, filters: int, size, strides: int = 1, padding: str = "valid"):
+    def conv(
+        self,
+        x: Tensor,
+        name: str,
+        filters: int,
+        size: int | tuple[int, int],
+        strides: int = 1,
+        padding: str = "valid",
+    ) -> Tensor:
         layer = keras.layers.Conv2D(
             filters,
             size,
@@ -65,7 +74,9 @@ class _Builder:
         self._pending.append((layer, list(self._folded(name))))
         return layer(x)
 
-    def pointwise(self, x, block: str, names: dict[str, int], averaged: bool):
+    def pointwise(
+        self, x: Tensor, block: str, names: dict[str, int], averaged: bool
+    ) -> list[Tensor]:
         """All 1x1 convolutions of a block that read `x`, as one; the pooled branch comes last."""
         folded = [self._folded(f"{block}.{name}") for name in names]
         layer = keras.layers.Conv2D(
@@ -83,14 +94,14 @@ class _Builder:
         self._pending.append((heads, biases))
         return y
 
-    def pool(self, x, kind: str, strides: int, padding: str):
+    def pool(self, x: Tensor, kind: str, strides: int, padding: str) -> Tensor:
         layer = keras.layers.MaxPooling2D if kind == "max" else keras.layers.AveragePooling2D
         return layer(3, strides, padding, data_format="channels_last", dtype="float32")(x)
 
-    def concat(self, branches):
+    def concat(self, branches: list[Tensor]) -> Tensor:
         return keras.layers.Concatenate(axis=-1, dtype="float32")(branches)
 
-    def block_a(self, x, block: str, pooled: int):
+    def block_a(self, x: Tensor, block: str, pooled: int) -> Tensor:
         one, five, three, pool = self.pointwise(
             x,
             block,
@@ -102,14 +113,14 @@ class _Builder:
         three = self.conv(three, f"{block}.branch3x3dbl_3", 96, 3, padding="same")
         return self.concat([one, five, three, pool])
 
-    def block_b(self, x, block: str):
+    def block_b(self, x: Tensor, block: str) -> Tensor:
         three = self.conv(x, f"{block}.branch3x3", 384, 3, 2)
         double = self.conv(x, f"{block}.branch3x3dbl_1", 64, 1)
         double = self.conv(double, f"{block}.branch3x3dbl_2", 96, 3, padding="same")
         double = self.conv(double, f"{block}.branch3x3dbl_3", 96, 3, 2)
         return self.concat([three, double, self.pool(x, "max", 2, "valid")])
 
-    def block_c(self, x, block: str, width: int):
+    def block_c(self, x: Tensor, block: str, width: int) -> Tensor:
         one, seven, double, pool = self.pointwise(
             x,
             block,
@@ -124,7 +135,7 @@ class _Builder:
         double = self.conv(double, f"{block}.branch7x7dbl_5", 192, (1, 7), padding="same")
         return self.concat([one, seven, double, pool])
 
-    def block_d(self, x, block: str):
+    def block_d(self, x: Tensor, block: str) -> Tensor:
         three, seven = self.pointwise(
             x, block, {"branch3x3_1": 192, "branch7x7x3_1": 192}, averaged=False
         )
@@ -134,7 +145,7 @@ class _Builder:
         seven = self.conv(seven, f"{block}.branch7x7x3_4", 192, 3, 2)
         return self.concat([three, seven, self.pool(x, "max", 2, "valid")])
 
-    def block_e(self, x, block: str, pool: str):
+    def block_e(self, x: Tensor, block: str, pool: str) -> Tensor:
         names = {"branch1x1": 320, "branch3x3_1": 384, "branch3x3dbl_1": 448}
         if pool == "average":
             one, three, double, pooled = self.pointwise(
@@ -164,19 +175,19 @@ class BranchHeads(keras.layers.Layer):
     equals averaging before its convolution.
     """
 
-    def __init__(self, widths: tuple[int, ...], averaged: bool, **kwargs) -> None:
+    def __init__(self, widths: tuple[int, ...], averaged: bool, **kwargs: object) -> None:
         super().__init__(**kwargs)
         self.widths = tuple(widths)
         self.averaged = averaged
 
-    def build(self, input_shape) -> None:
+    def build(self, input_shape: tuple) -> None:
         self.biases = [
             self.add_weight(shape=(w,), initializer="zeros", name=f"bias_{i}")
             for i, w in enumerate(self.widths)
         ]
         self.built = True
 
-    def call(self, x):
+    def call(self, x: Tensor) -> list[Tensor]:
         branches = keras.ops.split(x, np.cumsum(self.widths)[:-1].tolist(), axis=-1)
         if self.averaged:
             branches[-1] = keras.ops.average_pool(

@@ -6,7 +6,6 @@ photos.
 """
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from facegen_keras.errors import UserError
 from facegen_keras.metrics.extractor import FeatureExtractor
 from facegen_keras.metrics.precision_recall import nearest
 from facegen_keras.metrics.reference import Reference
+from facegen_keras.metrics.sources import ImageSet
 
 # A sample is called close when it is nearer to a training photo than all but this fraction of the
 # held-out photos are. The same fraction of the samples is close by chance.
@@ -42,16 +42,16 @@ class Memorisation:
     held_out: np.ndarray
     threshold: float
     close: float
-    protocol: dict[str, Any] = field(default_factory=dict)
-    samples: Any = field(default=None, repr=False)
-    training: Any = field(default=None, repr=False)
+    protocol: dict[str, object] = field(default_factory=dict)
+    samples: ImageSet | None = field(default=None, repr=False)
+    training: ImageSet | None = field(default=None, repr=False)
 
 
 def memorisation(
     extractor: FeatureExtractor,
-    samples: np.ndarray,
-    training: Any,
-    held_out: Any,
+    samples: ImageSet | Reference,
+    training: ImageSet | Reference,
+    held_out: ImageSet | Reference,
     k: int = 3,
     progress: bool = False,
 ) -> Memorisation:
@@ -70,22 +70,20 @@ def memorisation(
     Raises:
         UserError: A set is too small.
     """
-    for what, images, least in (
-        ("samples", samples, 1),
-        ("training photos", training, k),
-        ("held-out photos", held_out, 1),
+    ours, photos, unseen = _images(samples), _images(training), _images(held_out)
+    for what, count, least in (
+        ("samples", len(ours), 1),
+        ("training photos", len(photos), k),
+        ("held-out photos", len(unseen), 1),
     ):
-        if len(_images(images)) < least:
-            raise UserError(
-                f"{len(_images(images))} {what}; the memorisation check needs at least {least}"
-            )
-    photos, ours, unseen = (
+        if count < least:
+            raise UserError(f"{count} {what}; the memorisation check needs at least {least}")
+    training_features, sample_features, held_out_features = (
         images.features() if isinstance(images, Reference) else extractor(images, progress)
         for images in (training, samples, held_out)
     )
-    samples, training, held_out = map(_images, (samples, training, held_out))
-    indices, distances = nearest(ours, photos, k)
-    _, reference = nearest(unseen, photos, 1)
+    indices, distances = nearest(sample_features, training_features, k)
+    _, reference = nearest(held_out_features, training_features, 1)
     threshold = float(np.quantile(reference[:, 0], QUANTILE))
     return Memorisation(
         indices=indices,
@@ -95,15 +93,19 @@ def memorisation(
         close=float((distances[:, 0] < threshold).mean()),
         protocol={
             **extractor.protocol,
-            "samples": len(samples),
-            "training": len(training),
-            "held_out": len(held_out),
+            "samples": len(ours),
+            "training": len(photos),
+            "held_out": len(unseen),
         },
-        samples=samples,
-        training=training,
+        samples=ours,
+        training=photos,
     )
 
 
-def _images(images: Any) -> Any:
+def _images(images: ImageSet | Reference) -> ImageSet:
     """The images themselves; those of a `Reference` are its photos."""
-    return images.photos if isinstance(images, Reference) else images
+    if not isinstance(images, Reference):
+        return images
+    if images.photos is None:
+        raise UserError("a reference of statistics has no images; give the images themselves")
+    return images.photos

@@ -5,18 +5,22 @@ extractor in place of VGG. Its values compare only with each other, and are name
 the extractor.
 """
 
-from typing import Any
+from typing import TypeGuard
 
 import numpy as np
 from keras import ops
 
 from facegen_keras import losses
+from facegen_keras.backend.types import Tensor
 from facegen_keras.engine import autodiff
 from facegen_keras.errors import UserError
+from facegen_keras.generate.generator import Generator
+from facegen_keras.generate.stylegan2 import StyleGAN2Generator
 from facegen_keras.generate.walks import interpolate
 from facegen_keras.inference import in_chunks, latents
 from facegen_keras.metrics.estimate import Estimate
 from facegen_keras.metrics.extractor import FeatureExtractor
+from facegen_keras.metrics.sources import LatentModel
 
 # The paper steps by 1e-4. At that distance float32 rounding moves the features as much as the step
 # does; at 1e-3 the value is the same and rounding no longer matters (`tests/metrics/test_scores.py`
@@ -26,7 +30,7 @@ TRIM = 0.01  # fraction left out at either end of the sorted distances, as in th
 
 
 def perceptual_path_length(
-    generator: Any,
+    generator: LatentModel,
     extractor: FeatureExtractor,
     num_samples: int = 1000,
     seed: int = 0,
@@ -68,7 +72,7 @@ def perceptual_path_length(
         end = latents(seed + 2 * walks + 1, generator.latent_dim)
         images = (
             _pairs_in_w(generator, begin, end, epsilon)
-            if space == "w"
+            if space == "w" and _has_w(generator)
             else _pairs_in_z(generator, begin, end, position[walks], epsilon)
         )
         features = extractor.from_floats(np.clip((images + 1.0) * 127.5, 0.0, 255.0))
@@ -80,7 +84,7 @@ def perceptual_path_length(
     return Estimate(float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values))))
 
 
-def w_path_lengths(generator: Any, num_samples: int = 128, seed: int = 0) -> np.ndarray:
+def w_path_lengths(generator: Generator, num_samples: int = 128, seed: int = 0) -> np.ndarray:
     """How far images move per unit of w, |Jᵀy|, at random faces (Karras et al. 2020, eq. 3).
 
     Path length regularization makes these lengths equal. Needs no extractor.
@@ -96,7 +100,7 @@ def w_path_lengths(generator: Any, num_samples: int = 128, seed: int = 0) -> np.
     Raises:
         UserError: The generator has no w, or the number of samples is impossible.
     """
-    if "w" not in _spaces(generator) or num_samples < 1:
+    if not _has_w(generator) or num_samples < 1:
         raise UserError(
             f"w_path_lengths of {num_samples} samples: expected a StyleGAN2, at least 1"
         )
@@ -105,8 +109,8 @@ def w_path_lengths(generator: Any, num_samples: int = 128, seed: int = 0) -> np.
     styles = generator.styles(generator.mapping(z)).reshape(num_samples, -1)
     directions = np.random.default_rng(seed).standard_normal((num_samples, size * size * 3))
 
-    def lengths(styles: Any, direction: Any) -> Any:
-        def projected(styles: Any) -> tuple[Any, Any]:
+    def lengths(styles: Tensor, direction: Tensor) -> Tensor:
+        def projected(styles: Tensor) -> tuple[Tensor, tuple[()]]:
             return ops.sum(network(styles, training=False) * direction), ()
 
         return losses.path_lengths(autodiff.input_gradient(projected, styles)[2])
@@ -127,12 +131,19 @@ def w_path_lengths(generator: Any, num_samples: int = 128, seed: int = 0) -> np.
     )
 
 
-def _spaces(generator: Any) -> tuple[str, ...]:
+def _spaces(generator: object) -> tuple[str, ...]:
     """The latent spaces of a `Generator`; any other callable has only z."""
     return getattr(generator, "spaces", ("z",))
 
 
-def _pairs_in_w(generator: Any, begin: np.ndarray, end: np.ndarray, epsilon: float) -> np.ndarray:
+def _has_w(generator: object) -> TypeGuard[StyleGAN2Generator]:
+    """Whether there is a w, which only a StyleGAN2 has."""
+    return "w" in _spaces(generator)
+
+
+def _pairs_in_w(
+    generator: StyleGAN2Generator, begin: np.ndarray, end: np.ndarray, epsilon: float
+) -> np.ndarray:
     """Images at the start of straight walks in w, then those a step further on."""
     begin, end = generator.mapping(begin), generator.mapping(end)
     points = np.concatenate([begin, begin + epsilon * (end - begin)])
@@ -140,7 +151,7 @@ def _pairs_in_w(generator: Any, begin: np.ndarray, end: np.ndarray, epsilon: flo
 
 
 def _pairs_in_z(
-    generator: Any, begin: np.ndarray, end: np.ndarray, t: np.ndarray, epsilon: float
+    generator: LatentModel, begin: np.ndarray, end: np.ndarray, t: np.ndarray, epsilon: float
 ) -> np.ndarray:
     """Images at positions t `(n,)` of spherical walks in z, then those a step further on."""
     return np.asarray(

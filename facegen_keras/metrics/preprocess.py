@@ -4,6 +4,8 @@ import keras
 import numpy as np
 from PIL import Image
 
+from facegen_keras.backend.types import Tensor
+
 
 def resize_matrix(source: int, target: int, filter: str) -> np.ndarray:
     """The linear map of a one-dimensional resize, float32 `(target, source)`.
@@ -54,7 +56,7 @@ class Preprocess(keras.layers.Layer):
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         return (input_shape[0], self.size, self.size, 3)
 
-    def call(self, images):
+    def call(self, images: Tensor) -> Tensor:
         _, height, width, _ = images.shape
         x = keras.ops.cast(images, "float32")
         if (height, width) != (self.size, self.size):

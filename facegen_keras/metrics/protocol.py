@@ -1,6 +1,6 @@
 """The protocol that every number carries, and the reasons to mistrust one."""
 
-from typing import Any
+from collections.abc import Mapping
 
 import keras
 import numpy as np
@@ -24,8 +24,8 @@ def protocol_of(
     reference: Reference | None,
     subject: Subject,
     seed: int,
-    options: dict[str, Any] | None,
-) -> dict[str, Any]:
+    options: Mapping[str, object] | None,
+) -> dict[str, object]:
     """Everything that a number depends on besides the weights of the model.
 
     Args:

@@ -1,8 +1,9 @@
 """The photos that samples are compared with: chosen once, measured once, cached by fingerprint."""
 
 import hashlib
+import os
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
 
@@ -11,9 +12,13 @@ from facegen_keras.files.atomic import replacing
 from facegen_keras.files.places import cache_folder
 from facegen_keras.metrics.extractor import FeatureExtractor
 from facegen_keras.metrics.feature_statistics import Statistics, check_same_features
+from facegen_keras.metrics.sources import ImageSet
 
 # Chooses the photos when not all are taken: fixed, so that every model is compared with the same.
 SELECTION_SEED = 0
+
+# A folder, None for the default one, False for none at all.
+CacheDir = str | os.PathLike | Literal[False] | None
 
 
 class Selection:
@@ -24,10 +29,10 @@ class Selection:
         count: Number of images to take at random; by default, or if there are no more, all.
     """
 
-    def __init__(self, images: Any, count: int | None = None) -> None:
+    def __init__(self, images: ImageSet, count: int | None = None) -> None:
         total = len(images)
         self.images = images
-        self.indices = None
+        self.indices: np.ndarray | None = None
         if count is not None and count < total:
             order = np.random.default_rng(SELECTION_SEED).permutation(total)[:count]
             self.indices = np.sort(order)  # ascending: the memmap is read in its order
@@ -35,7 +40,7 @@ class Selection:
     def __len__(self) -> int:
         return len(self.images) if self.indices is None else len(self.indices)
 
-    def __getitem__(self, index: Any) -> np.ndarray:
+    def __getitem__(self, index: int | slice | np.ndarray) -> np.ndarray:
         return self.images[index if self.indices is None else self.indices[index]]
 
     @property
@@ -47,15 +52,15 @@ class Selection:
     def fingerprint(self) -> str:
         """Hex sha256 of the source's fingerprint and the choice, or of the pixels."""
         own = getattr(self.images, "fingerprint", None)
-        if own is not None and self.indices is None:
-            return own
         digest = hashlib.sha256()
-        if own is not None:
-            digest.update(own.encode())
-            digest.update(self.indices.astype("<i8").tobytes())
-        else:
+        if own is None:
             for start in range(0, len(self), 256):
                 digest.update(np.ascontiguousarray(self[start : start + 256]).tobytes())
+        elif self.indices is None:
+            return own
+        else:
+            digest.update(own.encode())
+            digest.update(self.indices.astype("<i8").tobytes())
         return digest.hexdigest()
 
 
@@ -76,9 +81,9 @@ class Reference:
     def __init__(
         self,
         extractor: FeatureExtractor,
-        photos: Any,
+        photos: ImageSet | Statistics,
         count: int | None = None,
-        cache_dir: str | Path | bool | None = None,
+        cache_dir: CacheDir = None,
         progress: bool = False,
     ) -> None:
         self.extractor = extractor
@@ -87,19 +92,21 @@ class Reference:
         self._statistics: Statistics | None = None
         self._features: np.ndarray | None = None
         self.photos: Selection | None = None
+        self.n: int | None
+        self.resolution: int | None
         if isinstance(photos, Statistics):
             check_same_features(photos.dim, photos.protocol, extractor.dim, extractor.protocol)
             self._statistics = photos
             self.n = photos.n
-            self.resolution = photos.protocol.get("resolution")
-            self.fingerprint = photos.protocol.get("fingerprint") or _digest(photos)
+            resolution = photos.protocol.get("resolution")
+            self.resolution = resolution if isinstance(resolution, int) else None
+            self.fingerprint = str(photos.protocol.get("fingerprint") or _digest(photos))
         else:
-            self.photos = Selection(photos, count)
-            self.n = len(self.photos)
-            if self.n < 2:
-                raise UserError(f"{self.n} photo(s) as reference; a distance needs at least 2")
-            self.resolution = self.photos.resolution
-            self.fingerprint = self.photos.fingerprint
+            chosen = Selection(photos, count)
+            if len(chosen) < 2:
+                raise UserError(f"{len(chosen)} photo(s) as reference; a distance needs at least 2")
+            self.photos, self.n = chosen, len(chosen)
+            self.resolution, self.fingerprint = chosen.resolution, chosen.fingerprint
 
     def features(self) -> np.ndarray:
         """Features of the photos, float32 `(n, dim)`.
@@ -107,16 +114,13 @@ class Reference:
         Raises:
             UserError: The reference is statistics only.
         """
-        if self.photos is None:
-            raise UserError(
-                "a reference of statistics has no features, only their mean and covariance"
-            )
+        photos = self._chosen()
         if self._features is None:
             path = self._path(".npy")
             if path is not None and path.is_file():
-                self._features = _read_features(path, (self.n, self.extractor.dim))
+                self._features = _read_features(path, (len(photos), self.extractor.dim))
             if self._features is None:
-                self._features = self.extractor(self.photos, self._progress)
+                self._features = self.extractor(photos, self._progress)
                 if path is not None:
                     with replacing(path) as temporary, open(temporary, "wb") as file:
                         np.save(file, self._features)
@@ -135,11 +139,18 @@ class Reference:
             else:
                 self._statistics = Statistics.from_images(
                     self.extractor,
-                    self.photos,
+                    self._chosen(),
                     cache_dir=None if self._cache_dir is False else cache_folder(self._cache_dir),
                     progress=self._progress,
                 )
         return self._statistics
+
+    def _chosen(self) -> Selection:
+        if self.photos is None:
+            raise UserError(
+                "a reference of statistics has no features, only their mean and covariance"
+            )
+        return self.photos
 
     def _path(self, suffix: str) -> Path | None:
         if self._cache_dir is False:

@@ -2,10 +2,9 @@
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from facegen_keras.files.atomic import replacing
 from facegen_keras.files.json_values import as_json
@@ -33,7 +32,7 @@ class Number:
     value: float
     error: float | None = None
     lower_is_better: bool = True
-    protocol: dict[str, Any] = field(default_factory=dict)
+    protocol: dict[str, object] = field(default_factory=dict)
 
     def __str__(self) -> str:
         digits = f"{self.value:.4g}" if abs(self.value) < 1 else f"{self.value:.2f}"
@@ -54,7 +53,7 @@ class Evaluation:
 
     name: str
     numbers: dict[str, Number]
-    protocol: dict[str, Any]
+    protocol: dict[str, object]
     warnings: tuple[str, ...] = ()
 
     def __getitem__(self, key: str) -> float:
@@ -67,7 +66,7 @@ class Evaluation:
             raise KeyError(f"{key!r} was not measured; there are {', '.join(self.numbers)}")
         return self.numbers[key].value
 
-    def records(self) -> list[dict[str, Any]]:
+    def records(self) -> list[dict[str, object]]:
         """One flat dict per number, with its protocol: what `save_generator(metrics=)` takes."""
         return [
             {
@@ -94,7 +93,7 @@ class Evaluation:
         return Report([self]).to_csv(path)
 
 
-def recorded(metadata: dict[str, Any]) -> dict[str, Number]:
+def recorded(metadata: Mapping[str, object]) -> dict[str, Number]:
     """The numbers that an exported model carries in its metadata, by their key.
 
     Args:
@@ -106,7 +105,8 @@ def recorded(metadata: dict[str, Any]) -> dict[str, Number]:
         model that was not measured.
     """
     numbers = {}
-    for record in metadata.get("metrics") or []:
+    records = metadata.get("metrics")
+    for record in records if isinstance(records, Sequence) else ():
         label = record.get("label") or record.get("name") or record.get("metric") or ""
         key = record.get("metric") or label.split(" ")[0].lower()
         if not key or not isinstance(record.get("value"), int | float):
@@ -186,7 +186,9 @@ class Report:
         """CSV text, one line per number with its protocol; also written to `path`."""
         records = [record for e in self.evaluations for record in e.records()]
         for record in records:
-            record["versions"] = " ".join(f"{k}={v}" for k, v in record["versions"].items())
+            versions = record["versions"]
+            if isinstance(versions, Mapping):
+                record["versions"] = " ".join(f"{k}={v}" for k, v in versions.items())
         columns = list(dict.fromkeys(key for record in records for key in record))
         lines = _Lines()
         writer = csv.DictWriter(lines, columns, lineterminator="\n")
@@ -216,7 +218,7 @@ def _write(text: str, path: str | Path | None) -> str:
     return text
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     text = str(value)
     hexadecimal = len(text) == 64 and set(text) <= set("0123456789abcdef")
     return text[:12] if hexadecimal else text

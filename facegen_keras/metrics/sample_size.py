@@ -57,22 +57,22 @@ def distance_by_count(
     Raises:
         UserError: Fewer than two counts, or one below 2 or above the size of the smaller set.
     """
-    counts = np.unique(np.asarray(counts, int))
+    sizes = np.unique(np.asarray(counts, int))
     most = min(len(features_a), len(features_b))
-    if len(counts) < 2 or counts[0] < 2 or counts[-1] > most:
+    if len(sizes) < 2 or sizes[0] < 2 or sizes[-1] > most:
         raise UserError(
-            f"counts {counts.tolist()}: expected at least two numbers from 2 to {most}, the images "
+            f"counts {sizes.tolist()}: expected at least two numbers from 2 to {most}, the images "
             "of the smaller side"
         )
     random = np.random.default_rng(seed)
-    values = np.empty((len(counts), repeats))
-    for row, count in zip(values, counts, strict=True):
+    values = np.empty((len(sizes), repeats))
+    for row, count in zip(values, sizes, strict=True):
         for i in range(repeats):
             a = features_a[random.permutation(len(features_a))[:count]]
             b = features_b[random.permutation(len(features_b))[:count]]
             row[i] = distance(a, b)
     means = values.mean(1)
-    slope, limit = np.polyfit(1.0 / counts, means, 1)
-    spread = values.std(1, ddof=1) if repeats > 1 else np.zeros(len(counts))
-    trusted = bool(counts[0] > np.shape(features_a)[1])
-    return SampleSizeCurve(counts, means, spread, float(limit), float(slope), trusted)
+    slope, limit = np.polyfit(1.0 / sizes, means, 1)
+    spread = values.std(1, ddof=1) if repeats > 1 else np.zeros(len(sizes))
+    trusted = bool(sizes[0] > np.shape(features_a)[1])
+    return SampleSizeCurve(sizes, means, spread, float(limit), float(slope), trusted)

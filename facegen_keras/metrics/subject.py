@@ -1,9 +1,8 @@
 """What is measured: a generator, a set of images, or images whose features are known."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -11,8 +10,12 @@ from facegen_keras.errors import UserError
 from facegen_keras.generate.loading import load_generator
 from facegen_keras.metrics.extractor import FeatureExtractor
 from facegen_keras.metrics.reference import Reference, Selection
+from facegen_keras.metrics.sources import ImageSet, Sampler
 
 GENERATED = 64  # images generated at a time
+
+# What can be measured: a model or the path of one, images, or images whose features are known.
+Samples = Sampler | str | os.PathLike | ImageSet | Reference
 
 
 @dataclass(frozen=True)
@@ -31,12 +34,12 @@ class Subject:
     name: str
     count: int
     resolution: int
-    generator: Any = None
-    images: Any = None
+    generator: Sampler | None = None
+    images: Selection | None = None
     prepared: Reference | None = None
 
     @classmethod
-    def of(cls, samples: Any, num_images: int, name: str | None) -> "Subject":
+    def of(cls, samples: Samples, num_images: int, name: str | None) -> "Subject":
         """The subject for the `samples` that `evaluate` was given.
 
         Args:
@@ -52,11 +55,14 @@ class Subject:
         if isinstance(samples, str | os.PathLike):
             name = name or os.fspath(samples)
             samples = load_generator(samples)
-        name = name or getattr(samples, "source", None) or getattr(samples, "family", "samples")
-        if hasattr(samples, "sample"):
+        known = getattr(samples, "source", None) or getattr(samples, "family", "samples")
+        name = name or str(known)
+        if isinstance(samples, Sampler):
             return cls(name, num_images, samples.resolution, generator=samples)
-        prepared = samples if isinstance(samples, Reference) else None
-        images = prepared.photos if prepared else Selection(samples, num_images)
+        if isinstance(samples, Reference):
+            prepared, images = samples, samples.photos
+        else:
+            prepared, images = None, Selection(samples, num_images)
         if images is None:
             raise UserError("samples that are statistics only: give the images themselves")
         if len(images) < 2:
@@ -67,7 +73,7 @@ class Subject:
         self,
         extractor: FeatureExtractor,
         seed: int,
-        options: dict[str, Any] | None,
+        options: Mapping[str, object] | None,
         progress: bool,
     ) -> Iterator[np.ndarray]:
         """Batches of features, float32 `(batch, dim)`. Generated images are not written to disk.
@@ -80,11 +86,18 @@ class Subject:
         """
         if self.prepared is not None:
             return iter([self.prepared.features()])
-        images = self.images if self.generator is None else self._generated(seed, options)
-        return extractor.stream(images, progress)
+        if self.images is not None:
+            return extractor.stream(self.images, progress)
+        if self.generator is None:
+            raise UserError(f"{self.name}: neither a generator nor images; give one of them")
+        return extractor.stream(_generated(self.generator, seed, self.count, options), progress)
 
-    def _generated(self, seed: int, options: dict[str, Any] | None) -> Iterator[np.ndarray]:
-        stop = seed + self.count
-        for start in range(seed, stop, GENERATED):
-            seeds = range(start, min(start + GENERATED, stop))
-            yield self.generator.sample(seeds=seeds, **(options or {}))
+
+def _generated(
+    generator: Sampler, seed: int, count: int, options: Mapping[str, object] | None
+) -> Iterator[np.ndarray]:
+    """Batches of the faces of `count` seeds."""
+    stop = seed + count
+    for start in range(seed, stop, GENERATED):
+        seeds = range(start, min(start + GENERATED, stop))
+        yield generator.sample(seeds=seeds, **(options or {}))
