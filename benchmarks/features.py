@@ -38,6 +38,8 @@ def average(x):
 
 
 class A(nn.Module):
+    """Inception block A: 1x1, 5x5 and double 3x3 convolutions, and pooling; the size stays."""
+
     def __init__(self, ins: int, pooled: int):
         super().__init__()
         self.branch1x1 = Conv(ins, 64, 1)
@@ -53,6 +55,8 @@ class A(nn.Module):
 
 
 class B(nn.Module):
+    """Grid reduction after the blocks A: half the height and width."""
+
     def __init__(self, ins: int):
         super().__init__()
         self.branch3x3 = Conv(ins, 384, 3, 2)
@@ -65,6 +69,8 @@ class B(nn.Module):
 
 
 class C(nn.Module):
+    """Inception block C: convolutions of 7x7, each as 1x7 and 7x1, of width `w`."""
+
     def __init__(self, ins: int, w: int):
         super().__init__()
         row, column = {"size": (1, 7), "padding": (0, 3)}, {"size": (7, 1), "padding": (3, 0)}
@@ -84,6 +90,8 @@ class C(nn.Module):
 
 
 class D(nn.Module):
+    """Grid reduction after the blocks C: half the height and width."""
+
     def __init__(self, ins: int):
         super().__init__()
         self.branch3x3_1, self.branch3x3_2 = Conv(ins, 192, 1), Conv(192, 320, 3, 2)
@@ -100,6 +108,8 @@ class D(nn.Module):
 
 
 class E(nn.Module):
+    """Inception block E: 3x3 convolutions that end in 1x3 and 3x1 side by side."""
+
     def __init__(self, ins: int, pool):
         super().__init__()
         row, column = {"size": (1, 3), "padding": (0, 1)}, {"size": (3, 1), "padding": (1, 0)}

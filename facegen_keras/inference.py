@@ -1,12 +1,12 @@
 """Inference: latents of seeds, pixel ranges, and forward passes in chunks of one size."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import keras
 import numpy as np
 
 from facegen_keras import backend
+from facegen_keras.backend.types import Tensor
 from facegen_keras.errors import UserError
 
 IMAGES_PER_PASS = 16  # a pass costs as much for one face as for these
@@ -27,14 +27,16 @@ def latents(seeds: Iterable[int], latent_dim: int) -> np.ndarray:
     Raises:
         UserError: A seed is not an integer from 0 to 2**32 - 1, or none is given.
     """
-    rows = []
-    for seed in seeds:
-        if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
-            raise UserError(f"seed {seed!r}: expected a whole number from 0 to {2**32 - 1}")
-        rows.append(np.random.RandomState(int(seed)).randn(latent_dim))
+    rows = [np.random.RandomState(_checked_seed(seed)).randn(latent_dim) for seed in seeds]
     if not rows:
         raise UserError("no seeds given; expected at least one")
     return np.stack(rows).astype("float32")
+
+
+def _checked_seed(seed: object) -> int:
+    if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
+        raise UserError(f"seed {seed!r}: expected a whole number from 0 to {2**32 - 1}")
+    return int(seed)
 
 
 def to_uint8(images: np.ndarray) -> np.ndarray:
@@ -42,12 +44,12 @@ def to_uint8(images: np.ndarray) -> np.ndarray:
     return np.clip(np.rint((images + 1.0) * 127.5), 0, 255).astype("uint8")
 
 
-def to_network_range(images: Any) -> Any:
+def to_network_range(images: np.ndarray | Tensor) -> Tensor:
     """Convert uint8 [0, 255], an array or a tensor, to a float32 tensor in [-1, 1]."""
     return keras.ops.cast(images, "float32") / 127.5 - 1.0
 
 
-def infer(model: keras.Model, inputs: Any) -> np.ndarray:
+def infer(model: keras.Model, inputs: np.ndarray | Tensor | list[np.ndarray]) -> np.ndarray:
     """One forward pass in inference mode over an array or a tensor, as float32 NumPy."""
     return keras.ops.convert_to_numpy(backend.predict(model, inputs)).astype("float32")
 

@@ -13,7 +13,6 @@ import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any
 
 PACKAGE = "facegen_keras"  # the first half of the registered names: "facegen_keras>ToRGB"
 _EQUALIZED = "facegen_keras.models.stylegan2.equalized_layers"
@@ -60,7 +59,7 @@ class _Placeholder:
     def __init__(self, module: str, name: str) -> None:
         self.module, self.name = module, name
 
-    def from_config(self, config: dict[str, Any]) -> Any:
+    def from_config(self, config: dict[str, object]) -> object:
         """What Keras calls to make a layer of a file."""
         return getattr(importlib.import_module(self.module), self.name).from_config(config)
 
@@ -83,5 +82,5 @@ class _WaitForKeras:
             execute(module)
             _register()
 
-        spec.loader.exec_module = execute_and_register
+        vars(spec.loader)["exec_module"] = execute_and_register  # of this loader, not of its class
         return spec

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from facegen_keras import figures
 from facegen_keras.cli.model_path import under_either_name
@@ -14,7 +14,7 @@ from facegen_keras.data import Faces, load_faces
 from facegen_keras.data.image_files import comparison_warnings, format_and_side
 from facegen_keras.errors import UserError
 from facegen_keras.export.write import update_metadata
-from facegen_keras.generate.generator import Generator
+from facegen_keras.generate.generator import Generator, StyleOptions
 from facegen_keras.generate.loading import load_generator
 from facegen_keras.metrics import (
     EfficientNetLite0Features,
@@ -87,9 +87,7 @@ class EvaluateConfig:
 
     def __post_init__(self) -> None:
         """Refuse impossible values before anything is opened or written."""
-        if self.metrics is None:
-            self.metrics = ["fid"] if self.stats else ["fid", "kid", "pr"]
-        self.metrics = check_metrics(self.metrics)
+        metrics = self.wanted()
         for name, lowest in (("num_images", 2), ("batch_size", 1), ("seed", 0)):
             if getattr(self, name) is not None and getattr(self, name) < lowest:
                 raise UserError(f"{name} {getattr(self, name)}: expected {lowest} or more")
@@ -99,7 +97,7 @@ class EvaluateConfig:
             raise UserError("data_path and stats: both are a reference; give one of them")
         if not (self.model_path or self.images or (self.save_stats and self.data_path)):
             raise UserError("model_path or images: say what to measure")
-        compared = [metric for metric in self.metrics if metric in COMPARED]
+        compared = [metric for metric in metrics if metric in COMPARED]
         if compared and not (self.data_path or self.stats or self.save_stats):
             raise UserError(
                 f"{', '.join(compared)}: give data_path the photos to compare with "
@@ -116,7 +114,17 @@ class EvaluateConfig:
         if not 0 < self.held_out < 1:
             raise UserError(f"held_out {self.held_out}: expected a number between 0 and 1")
 
-    def options(self) -> dict[str, Any]:
+    def wanted(self) -> list[str]:
+        """The metrics to measure, by their own names.
+
+        Raises:
+            UserError: A metric does not exist, or none is given.
+        """
+        if self.metrics is None:
+            return ["fid"] if self.stats else ["fid", "kid", "pr"]
+        return check_metrics(self.metrics)
+
+    def options(self) -> StyleOptions:
         """The options that were given, as keyword arguments for the generator."""
         return generator_options(self)
 
@@ -131,10 +139,10 @@ def run(config: EvaluateConfig) -> int:
     for path in config.images or []:
         if not Path(path).exists():
             raise UserError(f"images {path}: no such folder or file")
-    stats = Statistics.load(config.stats) if config.stats else None
+    statistics = Statistics.load(config.stats) if config.stats else None
     extractor = make_extractor(config)
-    if stats is not None:  # refused before anything is decoded
-        stats = Reference(extractor, stats)
+    # Refused before anything is decoded.
+    stats = None if statistics is None else Reference(extractor, statistics)
     references: dict[tuple, Reference] = {}
     splits: dict[int, tuple[Reference, Reference]] = {}  # photos for the memorisation check
     evaluations: list[Evaluation] = []
@@ -148,17 +156,18 @@ def run(config: EvaluateConfig) -> int:
         evaluations.append(evaluation)
         if config.stamp:
             update_metadata(path, metrics=evaluation.records())
-        if config.memorisation:
-            if generator.resolution not in splits:
-                splits[generator.resolution] = _split(config, extractor, generator.resolution)
-            photos = splits[generator.resolution]
-            _check_memorisation(config, extractor, generator, photos, path, folder)
+        if config.memorisation and config.data_path:
+            side = generator.resolution
+            if side not in splits:
+                splits[side] = _split(config, extractor, config.data_path, side)
+            _check_memorisation(config, extractor, generator, splits[side], path, folder)
     for path in config.images or []:
         found = format_and_side(path)
         resolution = config.resolution or _side(found, path)
         faces = _load(config, path, resolution)
         if config.save_stats and not (config.data_path or config.stats):
-            _save_stats(config, Reference(extractor, faces, None, config.cache_dir, True))
+            measured = Reference(extractor, faces, None, config.cache_dir, True)
+            _save_stats(config.save_stats, measured)
             continue
         count = min(len(faces), config.num_images or len(faces))
         reference = stats or _photos(config, extractor, resolution, count, references)
@@ -169,7 +178,7 @@ def run(config: EvaluateConfig) -> int:
         if not references:
             side = _side(format_and_side(config.data_path), config.data_path)
             _photos(config, extractor, side, None, references)
-        _save_stats(config, next(iter(references.values())))
+        _save_stats(config.save_stats, next(iter(references.values())))
     if evaluations:
         report = Report(evaluations)
         print(report.table())
@@ -207,7 +216,7 @@ def _photos(
     known: dict[tuple, Reference],
 ) -> Reference | None:
     """The photos at one resolution, measured once for all that is compared with them."""
-    needed = COMPARED & set(config.metrics) or config.save_stats
+    needed = COMPARED & set(config.wanted()) or config.save_stats
     if not needed or not config.data_path:
         return None
     resolution = config.resolution or resolution
@@ -232,11 +241,11 @@ def _load(config: EvaluateConfig, path: str, resolution: int) -> Faces:
 def _measure(
     config: EvaluateConfig,
     extractor: FeatureExtractor,
-    samples: Any,
+    samples: Generator | Faces,
     count: int,
     reference: Reference | None,
     name: str,
-    options: dict[str, Any] | None = None,
+    options: StyleOptions | None = None,
     notes: Sequence[str] = (),
 ) -> Evaluation:
     with warnings.catch_warnings(record=True) as caught:
@@ -244,12 +253,12 @@ def _measure(
         evaluation = evaluate(
             samples,
             reference,
-            config.metrics,
+            config.wanted(),
             count,
             extractor=extractor,
             seed=config.seed,
             name=name,
-            options=options,
+            options=dict(options or {}),
         )
     others = [str(w.message) for w in caught if str(w.message) not in evaluation.warnings]
     for text in (*notes, *evaluation.warnings, *others):
@@ -258,10 +267,10 @@ def _measure(
 
 
 def _split(
-    config: EvaluateConfig, extractor: FeatureExtractor, resolution: int
+    config: EvaluateConfig, extractor: FeatureExtractor, path: str, resolution: int
 ) -> tuple[Reference, Reference]:
     """Training and held-out photos at a resolution, measured once for all of its models."""
-    faces = _load(config, config.data_path, resolution)
+    faces = _load(config, path, resolution)
     training, held_out = (
         Reference(extractor, part, None, config.cache_dir, True)
         for part in faces.split(config.held_out)
@@ -289,9 +298,9 @@ def _check_memorisation(
     )
 
 
-def _save_stats(config: EvaluateConfig, reference: Reference) -> None:
-    reference.statistics().save(config.save_stats)
-    print(f"statistics of {reference.n} images: {config.save_stats}")
+def _save_stats(path: str, reference: Reference) -> None:
+    reference.statistics().save(path)
+    print(f"statistics of {reference.n} images: {path}")
 
 
 def _side(found: tuple[str, int] | None, path: str) -> int:

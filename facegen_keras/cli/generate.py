@@ -15,6 +15,7 @@ from facegen_keras.export.parts import MAIN_PARTS
 from facegen_keras.generate.generator import Generator
 from facegen_keras.generate.loading import load_encoder, load_generator
 from facegen_keras.generate.reconstruction import encode
+from facegen_keras.generate.stylegan2 import StyleGAN2Generator
 from facegen_keras.generate.walks import walk
 from facegen_keras.inference import to_uint8
 
@@ -32,10 +33,11 @@ def run(config: GenerateConfig) -> int:
         _explore(config, generator, folder)
         return 0
     if config.reconstruct:
-        _reconstruct(config, generator, path, folder)
-    if config.interpolate and config.interpolate != "photos":
+        _reconstruct(config, config.reconstruct, generator, path, folder)
+    if stops := config.stops():
+        film = config.resolved()
         frames = generator.interpolate(
-            config.stops(), config.frames, loop=config.format != "png", **config.options()
+            stops, film.frames, loop=film.format != "png", **config.options()
         )
         _save_walk(config, generator, frames, folder)
     if not config.reconstruct and not config.interpolate:
@@ -64,7 +66,7 @@ def _explored(config: GenerateConfig) -> list[str]:
 
 
 def _explore(config: GenerateConfig, generator: Generator, folder: Path) -> None:
-    if "w" not in generator.spaces:
+    if not isinstance(generator, StyleGAN2Generator):
         raise UserError(
             f"{', '.join(_explored(config))}: only for stylegan2, not for {generator.family}"
         )
@@ -90,7 +92,7 @@ def _explore(config: GenerateConfig, generator: Generator, folder: Path) -> None
             stylegan2.save_directions(
                 generator,
                 config.directions,
-                config.num_directions,
+                config.resolved().num_directions,
                 config.seed_list()[0],
                 folder,
                 config.options(),
@@ -98,8 +100,9 @@ def _explore(config: GenerateConfig, generator: Generator, folder: Path) -> None
         )
     if config.project:
         (photo,) = _photos(config, generator, config.project, 1)
+        search = config.resolved()
         paths += stylegan2.save_projection(
-            generator, photo, config.project_steps, config.seed, folder
+            generator, photo, search.project_steps, search.seed, folder
         )
     print("\n".join(str(path) for path in paths))
 
@@ -119,12 +122,15 @@ def _faces(config: GenerateConfig, generator: Generator, folder: Path) -> None:
         print(f"grid: {pictures.save_grid(np.concatenate(kept), folder / 'grid.png', shape)}")
 
 
-def _reconstruct(config: GenerateConfig, generator: Generator, path: Path, folder: Path) -> None:
+def _reconstruct(
+    config: GenerateConfig, source: str, generator: Generator, path: Path, folder: Path
+) -> None:
     encoder = load_encoder(path, expected_family=config.model)
-    photos = _photos(config, generator, config.reconstruct, config.count())
+    photos = _photos(config, generator, source, config.count())
     means = encode(encoder, photos)
     if config.interpolate == "photos":
-        z = walk(means, config.frames, loop=config.format != "png")
+        film = config.resolved()
+        z = walk(means, film.frames, loop=film.format != "png")
         _save_walk(config, generator, to_uint8(generator(z)), folder)
         if config.grid and not config.shape():
             return
@@ -149,5 +155,5 @@ def _photos(config: GenerateConfig, generator: Generator, path: str, limit: int)
 def _save_walk(
     config: GenerateConfig, generator: Generator, frames: np.ndarray, folder: Path
 ) -> None:
-    target = folder / f"{generator.family}_interpolation.{config.format}"
+    target = folder / f"{generator.family}_interpolation.{config.resolved().format}"
     print(f"{len(frames)} frames: {pictures.save_frames(frames, target)}")

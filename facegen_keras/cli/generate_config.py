@@ -1,12 +1,13 @@
 """The flags of `generate`, and which of them go together."""
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, fields
+from typing import Literal
 
 from facegen_keras import pictures
 from facegen_keras.cli.values import generator_options, parse_grid, parse_seeds
 from facegen_keras.data.faces import parse_crop
 from facegen_keras.errors import UserError
+from facegen_keras.generate.generator import StyleOptions
 
 Family = Literal["vae", "dcgan", "combined", "stylegan2"]
 _FACES = 16  # without num_images, seeds or a grid
@@ -25,8 +26,20 @@ _READS = {
     "directions": {"num_directions", "seeds", "seed", "truncation_psi", *_STYLES},
     "project": {"project_steps", "seed", "crop"},
 }
-# Filled in after the check for options that no mode reads.
-_DEFAULTS = {"seed": 0, "frames": 48, "format": "gif", "num_directions": 8, "project_steps": 500}
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """The options that are None in `GenerateConfig` where they are not given, with their defaults.
+
+    They are None there so that one that no mode reads is refused only where it is given.
+    """
+
+    seed: int = 0
+    frames: int = 48
+    format: Literal["gif", "mp4", "png"] = "gif"
+    num_directions: int = 8
+    project_steps: int = 500
 
 
 @dataclass
@@ -98,16 +111,13 @@ class GenerateConfig:
             parse_crop(self.crop)
         if self.seed is not None and self.seeds:
             raise UserError("seed and seeds: both say which faces; give one of them")
-        given = {name for name, value in vars(self).items() if value is not None}
-        for name, value in _DEFAULTS.items():
-            if getattr(self, name) is None:
-                setattr(self, name, value)
         self._check_faces()
         self._check_walk()
-        self._check_used(given)
+        self._check_used()
 
-    def _check_used(self, given: set[str]) -> None:
+    def _check_used(self) -> None:
         """Refuse options that none of the requested modes reads."""
+        given = {name for name, value in vars(self).items() if value is not None}
         flags = [name for name in _FLAGS if getattr(self, name)]
         modes = flags or ["faces"]
         if self.interpolate == "photos":
@@ -145,8 +155,9 @@ class GenerateConfig:
                 f"num_images {self.num_images}: expected at most {pictures.MAX_FACES:,}"
             )
         last_first = 2**32 - self.count()
-        if not 0 <= self.seed <= last_first:
-            raise UserError(f"seed {self.seed}: expected 0 to {last_first}")
+        first = self.resolved().seed
+        if not 0 <= first <= last_first:
+            raise UserError(f"seed {first}: expected 0 to {last_first}")
         seeds, shape = self.seed_list(), self.shape()
         if shape and not self.reconstruct:
             pictures.check_grid(shape, len(seeds))
@@ -154,13 +165,17 @@ class GenerateConfig:
     def _check_walk(self) -> None:
         if self.interpolate == "photos" and not self.reconstruct:
             raise UserError("interpolate photos: give reconstruct the photos to walk through")
-        if self.interpolate and self.interpolate != "photos":
-            stops = len(self.stops())
-            if not 2 <= stops <= self.frames:
-                raise UserError(
-                    f"interpolate {self.interpolate}: expected from 2 seeds to as many as frames "
-                    f"({self.frames})"
-                )
+        frames, stops = self.resolved().frames, self.stops()
+        if stops and not 2 <= len(stops) <= frames:
+            raise UserError(
+                f"interpolate {self.interpolate}: expected from 2 seeds to as many as frames "
+                f"({frames})"
+            )
+
+    def resolved(self) -> Resolved:
+        """The options with a default, as given or else by default."""
+        given = {field.name: getattr(self, field.name) for field in fields(Resolved)}
+        return Resolved(**{name: value for name, value in given.items() if value is not None})
 
     def shape(self) -> tuple[int, int] | None:
         """Columns and rows of the grid; None without one."""
@@ -175,12 +190,15 @@ class GenerateConfig:
         """The seeds of the faces."""
         if self.seeds:
             return parse_seeds(self.seeds)
-        return list(range(self.seed, self.seed + self.count()))
+        first = self.resolved().seed
+        return list(range(first, first + self.count()))
 
     def stops(self) -> list[int]:
-        """The seeds of the walk."""
+        """The seeds of the walk; none without one, or where it goes through photos."""
+        if not self.interpolate or self.interpolate == "photos":
+            return []
         return parse_seeds(self.interpolate, "interpolate")
 
-    def options(self) -> dict[str, Any]:
+    def options(self) -> StyleOptions:
         """The options that were given, as keyword arguments for the generator."""
         return generator_options(self)

@@ -5,17 +5,20 @@ import difflib
 import re
 import typing
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import Field, fields
 from pathlib import Path
 from types import NoneType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import jsonargparse
 import yaml
 
 from facegen_keras.errors import UserError
 
-Config = TypeVar("Config")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Config = TypeVar("Config", bound="DataclassInstance")
 _EXTRA = ("help", "config", "print_config")
 
 
@@ -114,26 +117,26 @@ def _arrange(config_type: type, argv: list[str]) -> tuple[list[str], list[str]]:
     return files, flags
 
 
-def _positional(field: Any) -> bool:
+def _positional(field: Field[object]) -> bool:
     return bool(field.metadata.get("positional"))
 
 
-def _is_list(kind: Any) -> bool:
+def _is_list(kind: object) -> bool:
     return any(typing.get_origin(option) is list for option in _options(kind))
 
 
-def _is_bool(kind: Any) -> bool:
+def _is_bool(kind: object) -> bool:
     return _options(kind) == [bool]  # also `bool | None`, an option that a family may not have
 
 
-def _options(kind: Any) -> list[Any]:
+def _options(kind: object) -> list[object]:
     """The members of a union, without None; or the type itself."""
     if isinstance(kind, type) or typing.get_origin(kind) in (list, tuple, dict, typing.Literal):
         return [kind]
     return [option for option in typing.get_args(kind) if option is not NoneType] or [kind]
 
 
-def _join(kind: Any, values: list[str]) -> str:
+def _join(kind: object, values: list[str]) -> str:
     if not _is_list(kind) or (len(values) == 1 and values[0].startswith("[")):
         return values[0] if len(values) == 1 else " ".join(values)
     return "[" + ", ".join(yaml.safe_dump(v, default_style='"').strip() for v in values) + "]"
@@ -169,8 +172,13 @@ def _one_line(config_type: type, message: str) -> str:
     return f"--{key[1]} {given}: expected {allowed}{nearest(given, choices)}"
 
 
-def _describe(kind: Any) -> str:
-    names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+def _describe(kind: object) -> str:
+    names: dict[object, str] = {
+        int: "a whole number",
+        float: "a number",
+        bool: "true or false",
+        str: "text",
+    }
     if kind in names:
         return names[kind]
     arguments = typing.get_args(kind)

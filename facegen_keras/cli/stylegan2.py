@@ -1,13 +1,13 @@
 """The modes of `generate` that only a StyleGAN2 has: mixing, truncation, directions, projection."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from facegen_keras import pictures
 from facegen_keras.cli.values import parse_layers, parse_mix, parse_seeds
 from facegen_keras.generate import w_space
+from facegen_keras.generate.generator import StyleOptions
 from facegen_keras.generate.projection import project
 from facegen_keras.generate.stylegan2 import StyleGAN2Generator
 
@@ -15,7 +15,7 @@ STEPS = (-3, -2, -1, 0, 1, 2, 3)  # in units of a direction's scale
 
 
 def save_style_mix(
-    generator: StyleGAN2Generator, words: list[str], folder: Path, options: dict[str, Any]
+    generator: StyleGAN2Generator, words: list[str], folder: Path, options: StyleOptions
 ) -> Path:
     """Write the matrix of `rows=... cols=... layers=...` as one picture."""
     parts = parse_mix(words)
@@ -34,11 +34,11 @@ def save_truncation_sweep(
     seeds: list[int],
     psis: list[float],
     folder: Path,
-    options: dict[str, Any],
+    options: StyleOptions,
 ) -> Path:
     """Write each seed's face at each truncation ψ as one picture, one row per seed."""
-    options = {name: value for name, value in options.items() if name != "truncation_psi"}
-    table = w_space.truncation_sweep(generator, seeds, psis, **options)
+    cutoff, noise_mode = options.get("truncation_cutoff"), options.get("noise_mode", "const")
+    table = w_space.truncation_sweep(generator, seeds, psis, cutoff, noise_mode)
     return _save_table(table, folder / f"{generator.family}_truncation.png")
 
 
@@ -48,7 +48,7 @@ def save_directions(
     count: int,
     seed: int,
     folder: Path,
-    options: dict[str, Any],
+    options: StyleOptions,
 ) -> Path:
     """Write one face moved along the strongest directions, one row per direction."""
     find = w_space.pca_directions if method == "pca" else w_space.sefa_directions

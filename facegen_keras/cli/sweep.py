@@ -43,7 +43,7 @@ def main(argv: Sequence[str]) -> int:
         raise UserError("sweep: two of the files have the same name, which names their runs")
     # Read all of them before the first is trained: a misspelt key must not show after hours.
     configs = [_configuration(file, name, flags) for file, name in zip(files, names, strict=True)]
-    folders = [_train(config, began) for config in configs]
+    folders = [_train(config, name, began) for config, name in zip(configs, names, strict=True)]
     return _compare(folders, Path(configs[0].output_dir))
 
 
@@ -78,21 +78,21 @@ def _configuration(file: str, name: str, flags: Sequence[str]) -> TrainConfig:
     return dataclasses.replace(config, resume=str(folder))
 
 
-def _train(config: TrainConfig, began: float) -> Path:
+def _train(config: TrainConfig, name: str, began: float) -> Path:
     """Train or skip one run of a sweep that began at `began`; the time limit counts from then."""
-    folder = Path(config.output_dir) / config.name
+    folder = Path(config.output_dir) / name
     if _epochs_finished(folder) >= config.epochs:
-        print(f"{config.name}: finished")
+        print(f"{name}: finished")
         return folder
-    left = None
-    if config.time_limit is not None:
-        left = config.time_limit_seconds - (time.monotonic() - began)
+    left = config.time_limit_seconds
+    if left is not None:
+        left -= time.monotonic() - began
     if left is None or left >= 0.001:  # the resolution of the text below
         limit = None if left is None else f"{left:.3f}s"
         train(dataclasses.replace(config, time_limit=limit))
         keras.backend.clear_session()
     if _epochs_finished(folder) < config.epochs:  # Ctrl-C or the time limit: for the whole sweep
-        raise UserError(f"{config.name}: stopped before its end; the same command again resumes it")
+        raise UserError(f"{name}: stopped before its end; the same command again resumes it")
     return folder
 
 
@@ -109,11 +109,12 @@ def _compare(folders: Sequence[Path], output: Path) -> int:
         last = figures.read_log(folder)[-1]
         result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
         config = load_config(folder / "config.yaml")
-        families.setdefault(config.model, []).append(folder)
+        family = config.family.family
+        families.setdefault(family, []).append(folder)
         rows.append(
             {
                 "run": folder.name,
-                "family": config.model,
+                "family": family,
                 "latent_dim": config.latent_dim,
                 "beta": config.beta,
                 "beta_1": config.beta_1,

@@ -1,13 +1,12 @@
 """The values of flags: seeds, grids, layers, style mixes, truncations, generator options."""
 
 import re
-from typing import Any
+from typing import Protocol
 
 from facegen_keras.errors import UserError
+from facegen_keras.generate.generator import StyleOptions
 from facegen_keras.pictures import MAX_FACES
 
-# Options of a call of a generator; only StyleGAN2 has any.
-GENERATOR_OPTIONS = ("truncation_psi", "truncation_cutoff", "noise_mode")
 MIX_USAGE = "expected rows=1,2,3 cols=4,5,6 layers=0-3"
 
 
@@ -105,7 +104,24 @@ def parse_layers(text: str, count: int) -> list[int]:
     return sorted(set(layers))
 
 
-def generator_options(config: Any) -> dict[str, Any]:
-    """Those of `GENERATOR_OPTIONS` that a configuration gives, as keyword arguments."""
-    values = {name: getattr(config, name) for name in GENERATOR_OPTIONS}
-    return {name: value for name, value in values.items() if value is not None}
+class HasStyleOptions(Protocol):
+    """A configuration with the options of a call of a generator; only StyleGAN2 has any."""
+
+    @property
+    def truncation_psi(self) -> float | None: ...
+    @property
+    def truncation_cutoff(self) -> int | None: ...
+    @property
+    def noise_mode(self) -> str | None: ...
+
+
+def generator_options(config: HasStyleOptions) -> StyleOptions:
+    """The options of a generator that a configuration gives, as keyword arguments."""
+    options: StyleOptions = {}
+    if config.truncation_psi is not None:
+        options["truncation_psi"] = config.truncation_psi
+    if config.truncation_cutoff is not None:
+        options["truncation_cutoff"] = config.truncation_cutoff
+    if config.noise_mode is not None:
+        options["noise_mode"] = config.noise_mode
+    return options

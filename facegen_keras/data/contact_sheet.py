@@ -73,19 +73,20 @@ def _load(
 
 
 def _rows(source: ArraySource, places: Sequence[int]) -> list[Image.Image]:
-    wanted = dict.fromkeys(places)
+    wanted = set(places)
+    thumbnails: dict[int, Image.Image] = {}
     every = (image for images in source.chunks(len(source)) for image in images)
     for place, pixels in enumerate(every):
         if place in wanted:
             image = Image.fromarray(pixels)
-            wanted[place] = image.resize((SIDE, SIDE), Image.Resampling.LANCZOS)
-    return [wanted[place] for place in places]
+            thumbnails[place] = image.resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+    return [thumbnails[place] for place in places]
 
 
 def _paint(strips: list[tuple[str, list[tuple[str, Image.Image | None]], bool]]) -> Image.Image:
     """Stack strips of (title, tiles, whether tiles are labelled) below each other."""
 
-    def rows(tiles: list) -> int:
+    def rows(tiles: list[tuple[str, Image.Image | None]]) -> int:
         return -(-len(tiles) // COLUMNS)
 
     def tile_height(labelled: bool) -> int:

@@ -9,7 +9,7 @@ import math
 import struct
 import warnings
 import zlib
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -76,6 +76,15 @@ class Record(NamedTuple):
     passing: bool = False
 
 
+class _Seen(TypedDict, total=False):
+    """The fields of a `Record` that the header of an image tells, before anything can fail."""
+
+    width: int
+    height: int
+    mode: str
+    format: str
+
+
 class Unusable(Exception):
     """An image that training skips: a `Record.problem` and its detail."""
 
@@ -92,7 +101,7 @@ def decode(data: bytes, settings: Settings) -> tuple[Record, bytes | None]:
         instead of pixels if the record names a problem.
     """
     crc, size = zlib.crc32(data), len(data)
-    seen: dict[str, Any] = {}
+    seen: _Seen = {}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # EXIF oddities and large images; judged by us below
@@ -104,7 +113,7 @@ def decode(data: bytes, settings: Settings) -> tuple[Record, bytes | None]:
     return Record(crc=crc, size=size, **seen), pixels
 
 
-def _decode(data: bytes, settings: Settings, seen: dict[str, Any]) -> bytes:
+def _decode(data: bytes, settings: Settings, seen: _Seen) -> bytes:
     image, scale = plain_jpeg(data, settings), 1.0
     if image is None:
         image, scale = _open(data, settings, seen)
@@ -170,13 +179,13 @@ def _plain_jpeg_size(data: bytes) -> tuple[int, int] | None:
     return None
 
 
-def _open(data: bytes, settings: Settings, seen: dict[str, Any]) -> tuple[Image.Image, float]:
+def _open(data: bytes, settings: Settings, seen: _Seen) -> tuple[Image.Image, float]:
     """Open an upright image of any kind and return it with the scale it is decoded at."""
     image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
     if image.format == "PNG" and PNG_END not in data:  # Pillow does not mind
         raise Unusable("truncated", "the end of the file is missing")
     seen["width"], seen["height"] = width, height = image.size
-    seen["format"] = image.format
+    seen["format"] = image.format or ""
     seen["mode"] = image.mode
     if "transparency" in image.info:
         seen["mode"] += "+alpha"

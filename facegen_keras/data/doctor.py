@@ -130,7 +130,7 @@ def _count(values: Iterable[str]) -> dict[str, int]:
     return dict(Counter(value for value in values if value).most_common())
 
 
-def _array_records(source: ArraySource, advance: Callable[[int], None]) -> list[Record]:
+def _array_records(source: ArraySource, advance: Callable[[int], object]) -> list[Record]:
     _, height, width, _ = source.shape
     records = []
     for images in source.chunks(len(source)):
@@ -157,7 +157,7 @@ def _duplicates(
         same: dict[object, list[str]] = {}
         for position in positions:
             if isinstance(source, ArraySource):
-                content = records[position].crc
+                content: object = records[position].crc
             else:  # CRC-32 and size can match by chance
                 (data,) = read_items(source.task(position, position + 1, Settings(1)))
                 content = hashlib.sha256(data).digest() if isinstance(data, bytes) else position

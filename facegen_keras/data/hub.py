@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from types import ModuleType
 from typing import Any
 
 from facegen_keras.data.arrays import row_names
@@ -61,7 +62,7 @@ def open_hub(source: str) -> Source:
     return Source(source, "encoded", "", names, _Encoded(rows, column), _stamp(rows, column))
 
 
-def _image_column(source: str, rows: Any, datasets: Any) -> str:
+def _image_column(source: str, rows: Any, datasets: ModuleType) -> str:
     for name, feature in rows.features.items():
         if isinstance(feature, datasets.Image):
             return name

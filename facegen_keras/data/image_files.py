@@ -8,6 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 from facegen_keras.data.faces import open_source
+from facegen_keras.data.sources import Source
 
 INSPECTED = 16  # files, spread over the set
 JPEG = ("JPEG", "MPO")
@@ -24,11 +25,11 @@ def format_and_side(source: str) -> tuple[str, int] | None:
         and where no image can be read.
     """
     listed = open_source(source)
-    kind, names = getattr(listed, "kind", None), getattr(listed, "names", ())
-    if kind not in ("folder", "zip") or not names:
+    if not isinstance(listed, Source) or listed.kind not in ("folder", "zip") or not listed.names:
         return None
+    names = listed.names
     chosen = names[:: max(1, len(names) // INSPECTED)][:INSPECTED]
-    archive = zipfile.ZipFile(listed.path) if kind == "zip" else None
+    archive = zipfile.ZipFile(listed.path) if listed.kind == "zip" else None
     found = []
     try:
         for name in chosen:

@@ -13,7 +13,7 @@ import pickle
 import queue
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
 from pathlib import Path
 
@@ -144,7 +144,8 @@ def decode_range(
 
     Args:
         source: The listed source.
-        start, stop: Range of candidates.
+        start: First candidate.
+        stop: End of the range, exclusive.
         settings: Size and crop of the pixels.
         output: File that receives the pixels, or `None`.
         offset: Byte of `output` where candidate `start` goes; the others follow it.
@@ -169,7 +170,17 @@ def decode_range(
             records += chunk
             advance(len(chunk))
         return records
+    chunks = _in_parallel(task, firsts, workers, advance)
+    return [record for first in firsts for record in chunks[first]]
 
+
+def _in_parallel(
+    task: Callable[[int], Task],
+    firsts: Sequence[int],
+    workers: int,
+    advance: Callable[[int], object],
+) -> dict[int, list[Record]]:
+    """The records of the tasks by their first candidate, from so many worker processes."""
     idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
     crew = [_Worker() for _ in range(workers)]
     for worker in crew:
@@ -195,4 +206,4 @@ def decode_range(
         threads.shutdown(wait=True, cancel_futures=True)
         for worker in crew:
             worker.close()
-    return [record for first in firsts for record in chunks[first]]
+    return chunks

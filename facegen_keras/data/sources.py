@@ -11,10 +11,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Protocol
 
 from facegen_keras.data.decode import Settings
-from facegen_keras.data.worker import Task, ZipSpan
+from facegen_keras.data.worker import Item, Task, ZipSpan
 from facegen_keras.errors import UserError
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp")
@@ -27,6 +27,12 @@ WAYS = (
     "give a folder or .zip of your own photos, hf:owner/name for a Hugging Face data set, "
     "or the bundled dataset/sample_faces.zip"
 )
+
+
+class Items(Protocol):
+    """A list of items, or something that reads a slice of them when it is asked for."""
+
+    def __getitem__(self, part: slice, /) -> Sequence[Item]: ...
 
 
 @dataclass
@@ -47,7 +53,7 @@ class Source:
     kind: str
     path: str
     names: Sequence[str]
-    items: Any
+    items: Items
     stamp: str
     ignored: list[str] = field(default_factory=list)
 

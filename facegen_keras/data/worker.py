@@ -8,12 +8,26 @@ import pickle
 import struct
 import sys
 import zlib
-from collections.abc import Iterator
-from typing import Any, BinaryIO, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO, NamedTuple
 
 from facegen_keras.data.decode import Record, Settings, Unreachable, Unusable, decode
 
 ZIP_LOCAL_HEADER = struct.Struct("<4s22xHH")  # APPNOTE.TXT 4.3.7: signature .. name, extra length
+
+
+class ZipSpan(NamedTuple):
+    """Where a zip member lies: its header's offset, packed size, method, CRC-32 and flags."""
+
+    offset: int
+    packed: int
+    method: int
+    crc: int
+    flags: int
+
+
+# What stands for one image: a file's path, its place in a zip, or its encoded bytes.
+Item = str | ZipSpan | bytes
 
 
 class Task(NamedTuple):
@@ -31,20 +45,10 @@ class Task(NamedTuple):
 
     kind: str
     path: str
-    items: list[Any]
+    items: Sequence[Item]
     settings: Settings
     output: str | None = None
     offset: int = 0
-
-
-class ZipSpan(NamedTuple):
-    """Where a zip member lies: its header's offset, packed size, method, CRC-32 and flags."""
-
-    offset: int
-    packed: int
-    method: int
-    crc: int
-    flags: int
 
 
 def process(task: Task) -> list[Record]:
@@ -92,7 +96,7 @@ def write_all(file: BinaryIO, data: bytes) -> None:
         view = view[file.write(view) :]
 
 
-def _read(task: Task, archive: BinaryIO | None, item: Any) -> bytes:
+def _read(task: Task, archive: BinaryIO | None, item: Item) -> bytes:
     if isinstance(item, bytes):
         return item
     if isinstance(item, str):

@@ -2,9 +2,41 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import keras
 
 MAIN_PARTS = ("generator", "decoder")  # what `FaceModel.main_part` may be, as file names have it
 COMPANIONS = ("encoder", "discriminator")  # stand beside the main part
+
+
+class Exportable(Protocol):
+    """What an export needs to know of a model; every `FaceModel` has it.
+
+    Attributes:
+        family: Of the model, such as "vae".
+        main_part: The network among `export_parts` that generates.
+        resolution: Side of an image, in pixels.
+        latent_dim: Length of the latent z.
+        images_seen: Training images so far, repetitions counted.
+    """
+
+    @property
+    def family(self) -> str: ...
+    @property
+    def main_part(self) -> str: ...
+    @property
+    def resolution(self) -> int: ...
+    @property
+    def latent_dim(self) -> int: ...
+    @property
+    def images_seen(self) -> int: ...
+    def export_parts(self) -> dict[str, "keras.Model"]:
+        """The networks to write, by the names of the parts."""
+
+    def get_config(self) -> dict[str, Any]:
+        """The options that the model was made with, as JSON values."""
 
 
 def companion_path(path: str | os.PathLike, family: str, part: str) -> Path:

@@ -24,7 +24,7 @@ import numpy as np
 from facegen_keras.errors import UserError
 from facegen_keras.export.earlier_exports import back_up, move_to_backup, run_of
 from facegen_keras.export.model_file import METADATA, SUFFIXES, read_model_file
-from facegen_keras.export.parts import COMPANIONS, companion_path
+from facegen_keras.export.parts import COMPANIONS, Exportable, companion_path
 from facegen_keras.files.atomic import replacing
 from facegen_keras.files.json_values import as_json
 from facegen_keras.version import __version__
@@ -33,7 +33,7 @@ LICENCE = "Weights: the terms of the photos they were trained on apply. Code: MI
 
 
 def save_generator(
-    model,
+    model: Exportable,
     path: str | os.PathLike,
     *,
     run: str | None = None,
@@ -130,7 +130,7 @@ def write_model(model: keras.Model, path: str | os.PathLike, metadata: dict) -> 
         _attach(temporary, text)
 
 
-def update_metadata(path: str | os.PathLike, **entries) -> None:
+def update_metadata(path: str | os.PathLike, **entries: object) -> None:
     """Set entries of the metadata of an exported file (such as `metrics`), atomically."""
     path = Path(path)
     metadata = {**read_model_file(path).metadata, **entries}
@@ -139,7 +139,7 @@ def update_metadata(path: str | os.PathLike, **entries) -> None:
         _attach(temporary, json.dumps(metadata, default=as_json))
 
 
-def _describe(model, run: str | None, metrics: list[dict] | None, licence: str) -> dict:
+def _describe(model: Exportable, run: str | None, metrics: list[dict] | None, licence: str) -> dict:
     return {
         "family": model.family,
         "resolution": int(model.resolution),

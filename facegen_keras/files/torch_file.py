@@ -11,9 +11,9 @@ import pickle
 import struct
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar
+from typing import Any, BinaryIO, ClassVar, Protocol
 
 import numpy as np
 
@@ -101,13 +101,15 @@ class LazyTensor:
         return np.ascontiguousarray(view).reshape(size)
 
 
-def _rebuild_tensor(storage: Any, offset: int, size: tuple, stride: tuple, *_: Any) -> LazyTensor:
+def _rebuild_tensor(
+    storage: object, offset: int, size: object, stride: object, *_: object
+) -> LazyTensor:
     if not isinstance(storage, LazyStorage):
         raise pickle.UnpicklingError("a tensor without storage")
     return LazyTensor(storage, offset, read_size(size), read_size(stride))
 
 
-def read_size(size: Any) -> tuple:
+def read_size(size: object) -> tuple:
     """A size with few axes, unchanged: a copy of a long one per mention could fill the memory.
 
     Raises:
@@ -118,7 +120,7 @@ def read_size(size: Any) -> tuple:
     return size
 
 
-def _rebuild_parameter(tensor: Any, *_: Any) -> LazyTensor:
+def _rebuild_parameter(tensor: object, *_: object) -> LazyTensor:
     if not isinstance(tensor, LazyTensor):
         raise pickle.UnpicklingError("a parameter without a tensor")
     return tensor
@@ -135,20 +137,26 @@ class _Tuple(tuple):
     """A tuple that cannot be a key: hashing tuples nested many times may take exponential time."""
 
     __slots__ = ()
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]  # how Python says it; no stub of tuple can
 
 
-def _load_tuple(instruction: int) -> Callable[[Any], None]:
-    load = pickle._Unpickler.dispatch[instruction]
+class _Reader(Protocol):
+    """The part of `pickle._Unpickler` that instructions work on."""
 
-    def load_unhashable(reader: Any) -> None:
+    stack: list[Any]  # of the objects that are being built
+
+
+def _load_tuple(instruction: int) -> Callable[[_Reader], None]:
+    load: Callable = pickle._Unpickler.dispatch[instruction]
+
+    def load_unhashable(reader: _Reader) -> None:
         load(reader)
         reader.stack[-1] = _Tuple(reader.stack[-1])
 
     return load_unhashable
 
 
-def _drop_state(reader: Any) -> None:
+def _drop_state(reader: _Reader) -> None:
     """Skip the state of an object: nothing here needs one, and it could change anything."""
     reader.stack.pop()
 
@@ -185,7 +193,7 @@ class TensorReader(pickle._Unpickler):
         self._pairs = 0
         self.storages: dict[str, LazyStorage] = {}
 
-    def load(self) -> Any:
+    def load(self) -> object:
         """The content of the pickle.
 
         Raises:
@@ -196,7 +204,8 @@ class TensorReader(pickle._Unpickler):
         except (EOFError, LookupError, AttributeError, struct.error):
             raise pickle.UnpicklingError("it is damaged, or not a pickle") from None
 
-    def find_class(self, module: str, name: str) -> Any:
+    def find_class(self, module: str, name: str) -> object:
+        """What stands for a name of the pickle; one that tensors do not need is refused."""
         if (module, name) == ("collections", "OrderedDict"):
             return self._table
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
@@ -207,7 +216,8 @@ class TensorReader(pickle._Unpickler):
             return _StorageType(STORAGE_DTYPES[name])
         raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is not a tensor")
 
-    def persistent_load(self, pid: Any) -> LazyStorage:
+    def persistent_load(self, pid: object) -> LazyStorage:
+        """The storage that a reference names, the same one at every mention."""
         # ("storage", type, key, device, element count[, view]) in both containers
         if not isinstance(pid, tuple) or len(pid) < 5 or pid[0] != "storage":
             raise pickle.UnpicklingError("it refers to something that is not a storage")
@@ -223,7 +233,7 @@ class TensorReader(pickle._Unpickler):
             self._load(key, self.storages[key])
         return self.storages[key]
 
-    def _table(self, pairs: Any = ()) -> dict:
+    def _table(self, pairs: Collection[tuple[object, object]] = ()) -> dict:
         """An OrderedDict: Python 2 wrote its items as pairs, Python 3 adds them afterwards."""
         self._pairs += len(pairs)
         if self._pairs > MOST_PAIRS:
@@ -231,7 +241,7 @@ class TensorReader(pickle._Unpickler):
         return dict(pairs)
 
 
-def _read_zip(path: Path) -> Any:
+def _read_zip(path: Path) -> object:
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         if any(member.compress_type != zipfile.ZIP_STORED for member in members):
@@ -255,7 +265,7 @@ def _read_zip(path: Path) -> Any:
         return TensorReader(io.BytesIO(archive.read(pickles[0])), load).load()
 
 
-def read_legacy(file: BinaryIO, length: int) -> Any:
+def read_legacy(file: BinaryIO, length: int) -> object:
     """The content of the older container of `torch.save`, with tensors as `LazyTensor`.
 
     Args:
@@ -269,7 +279,7 @@ def read_legacy(file: BinaryIO, length: int) -> Any:
     def nothing_yet(key: str, storage: LazyStorage) -> None:
         """The data comes after the pickle in this container."""
 
-    def unpickle() -> tuple[Any, dict[str, LazyStorage]]:
+    def unpickle() -> tuple[object, dict[str, LazyStorage]]:
         reader = TensorReader(file, nothing_yet)
         return reader.load(), reader.storages
 

@@ -1,8 +1,8 @@
 """A trained generator: faces of seeds and latents, and walks between them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar, TypedDict, Unpack
 
 import keras
 import numpy as np
@@ -10,6 +10,42 @@ import numpy as np
 from facegen_keras.errors import UserError
 from facegen_keras.generate.walks import interpolate, walk
 from facegen_keras.inference import images_per_pass, in_chunks, infer, latents, to_uint8
+
+
+class StyleOptions(TypedDict, total=False):
+    """How a StyleGAN2 draws a face; the other families have no such options.
+
+    Attributes:
+        truncation_psi: Pull w towards its average: 1 leaves w unchanged.
+        truncation_cutoff: Truncate only this many of the first layers; None: all of them.
+        noise_mode: "const", "random" or "none".
+    """
+
+    truncation_psi: float
+    truncation_cutoff: int | None
+    noise_mode: str
+
+
+class SamplingOptions(StyleOptions, total=False):
+    """Those of `StyleOptions`, and the noise of each image.
+
+    Attributes:
+        noise_seeds: One per image, which makes the noise mode "random" repeatable.
+    """
+
+    noise_seeds: Sequence[int] | None
+
+
+class WalkOptions(TypedDict, total=False):
+    """What a StyleGAN2 offers between two faces; the other families have no such options.
+
+    Attributes:
+        truncation_psi: As in `StyleOptions`, of both faces.
+        layers: Layers whose style moves; None: all of them.
+    """
+
+    truncation_psi: float
+    layers: Iterable[int] | None
 
 
 class Generator:
@@ -44,7 +80,7 @@ class Generator:
         self.resolution = int(model.output_shape[1])
         self.chunk = images_per_pass(self.resolution)  # rows of every pass, see `in_chunks`
 
-    def __call__(self, z: np.ndarray, **options: Any) -> np.ndarray:
+    def __call__(self, z: np.ndarray, **options: Unpack[SamplingOptions]) -> np.ndarray:
         """Images of latents: float32 `(n, height, width, 3)`, about [-1, 1], not clipped.
 
         Args:
@@ -58,7 +94,9 @@ class Generator:
             lambda part: self.forward(part, **options), self._checked_latents(z), self.chunk
         )
 
-    def sample(self, seeds: Iterable[int] = range(16), **options: Any) -> np.ndarray:
+    def sample(
+        self, seeds: Iterable[int] = range(16), **options: Unpack[SamplingOptions]
+    ) -> np.ndarray:
         """Faces of seeds: uint8 `(n, height, width, 3)`.
 
         A seed always gives the same face, whatever other seeds are asked for in the same call.
@@ -78,7 +116,7 @@ class Generator:
         frames: int = 48,
         loop: bool = True,
         space: str | None = None,
-        **options: Any,
+        **options: Unpack[SamplingOptions],
     ) -> np.ndarray:
         """The frames of a walk through the faces of seeds: uint8 `(frames, height, width, 3)`.
 
@@ -100,7 +138,11 @@ class Generator:
         return to_uint8(self(z, **options))
 
     def walk_between(
-        self, seed: int, other: int, positions: Iterable[float], **options: Any
+        self,
+        seed: int,
+        other: int,
+        positions: Iterable[float],
+        **options: Unpack[WalkOptions],
     ) -> np.ndarray:
         """Faces between the faces of two seeds, in the family's default space.
 
@@ -108,7 +150,7 @@ class Generator:
             seed: Of the first face.
             other: Of the last face.
             positions: From 0, the first face, to 1, the last.
-            **options: As in `__call__`.
+            **options: What the family offers here; the plain families offer nothing.
 
         Returns:
             uint8 `(positions, height, width, 3)`.
@@ -118,13 +160,17 @@ class Generator:
         """
         start, end = latents([seed, other], self.latent_dim)
         t = np.asarray(list(positions), "float32")
-        return to_uint8(self(interpolate(start, end, t), **options))
+        self._refuse(options)
+        return to_uint8(self(interpolate(start, end, t)))
 
-    def forward(self, z: np.ndarray, **options: Any) -> np.ndarray:
+    def forward(self, z: np.ndarray, **options: Unpack[SamplingOptions]) -> np.ndarray:
         """One pass in inference mode over exactly `chunk` latents."""
+        self._refuse(options)
+        return infer(self.model, z)
+
+    def _refuse(self, options: Mapping[str, object]) -> None:
         if options:
             raise UserError(f"{', '.join(options)}: not an option of a {self.family} generator")
-        return infer(self.model, z)
 
     def _check_space(self, space: str | None) -> str:
         """The space to walk in, `spaces[-1]` for None."""
@@ -150,7 +196,7 @@ def interpolate_seeds(
     seeds: Sequence[int],
     frames: int = 48,
     loop: bool = True,
-    **options: Any,
+    **options: Unpack[SamplingOptions],
 ) -> np.ndarray:
     """A spherical walk in z through the faces of seeds, for every family.
 

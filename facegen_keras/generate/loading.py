@@ -5,13 +5,12 @@ opens with plain `keras.saving.load_model`, once the package is imported.
 """
 
 import os
-from typing import Any
 
 import keras
 
 from facegen_keras.errors import UserError
 from facegen_keras.export.model_file import first_input_shape, read_model_file
-from facegen_keras.export.parts import companion_path
+from facegen_keras.export.parts import Exportable, companion_path
 from facegen_keras.export.read import (
     check_same_export,
     describe,
@@ -76,7 +75,7 @@ def load_encoder(path: str | os.PathLike, expected_family: str | None = None) ->
     return open_model(file)
 
 
-def as_generator(model: Any) -> Generator:
+def as_generator(model: Exportable) -> Generator:
     """The exportable (averaged, float32) generator of a model in training.
 
     Args:

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from keras import ops
 from tqdm.auto import tqdm
 
 from facegen_keras import backend
+from facegen_keras.backend.types import Tensor
 from facegen_keras.engine import autodiff
 from facegen_keras.errors import UserError
 from facegen_keras.generate.stylegan2 import StyleGAN2Generator
@@ -46,7 +46,7 @@ def project(
     photo: np.ndarray,
     steps: int = 500,
     space: str = "w",
-    features: Callable[[Any], Any] | None = None,
+    features: Callable[[Tensor], Tensor] | None = None,
     feature_weight: float = 1.0,
     frames: int = 48,
     seed: int = 0,
@@ -78,10 +78,9 @@ def project(
     step_of = _loss_and_gradient(generator, to_network_range(photo[None]), features, feature_weight)
     shape = (1, generator.layers, generator.w_dim)
     random = np.random.RandomState(seed)
-    w = generator.mapping(random.randn(W_SAMPLES, generator.latent_dim))
-    spread = float(np.sqrt(np.mean(np.sum((w - generator.w_avg) ** 2, axis=1))))
+    average, spread = _average_w(generator, random)
     free_layers = generator.layers if space == "w+" else 1
-    start = value = np.tile(w.mean(axis=0), (1, free_layers, 1)).astype("float32")
+    start = value = np.tile(average, (1, free_layers, 1)).astype("float32")
     adam, losses, kept = _Adam(value.shape), [], []
     keep = set(np.linspace(0, steps - 1, min(frames, steps)).astype(int).tolist())
     bar = tqdm(range(steps), desc="projecting", disable=not progress)
@@ -99,13 +98,11 @@ def project(
         if step % 10 == 0:
             bar.set_postfix(loss=f"{loss:.4f}")
     styles = np.broadcast_to(value, shape).astype("float32")
-    found, first = (
-        to_uint8(generator.synthesis(np.broadcast_to(v, shape)))[0] for v in (value, start)
-    )
+    found, first = (_face(generator, w) for w in (value, start))
     return Projection(styles, found, first, losses, np.stack([*kept, found]))
 
 
-def distance(images: Any, target: Any) -> Any:
+def distance(images: Tensor, target: Tensor) -> Tensor:
     """Mean squared difference of pixels, averaged over scales down to 8×8: a scalar.
 
     Args:
@@ -132,17 +129,31 @@ def _check(photo: np.ndarray, size: int, space: str, steps: int) -> None:
         raise UserError(f"space {space!r}, steps {steps}: expected w or w+, and at least 1 step")
 
 
+def _average_w(
+    generator: StyleGAN2Generator, random: np.random.RandomState
+) -> tuple[np.ndarray, float]:
+    """The mean of w, `(w_dim,)`, and how far w is from its average."""
+    w = generator.mapping(random.randn(W_SAMPLES, generator.latent_dim))
+    spread = float(np.sqrt(np.mean(np.sum((w - generator.w_avg) ** 2, axis=1))))
+    return w.mean(axis=0), spread
+
+
+def _face(generator: StyleGAN2Generator, w: np.ndarray) -> np.ndarray:
+    styles = np.broadcast_to(w, (1, generator.layers, generator.w_dim))
+    return to_uint8(generator.synthesis(styles))[0]
+
+
 def _loss_and_gradient(
     generator: StyleGAN2Generator,
-    target: Any,
-    features: Callable[[Any], Any] | None,
+    target: Tensor,
+    features: Callable[[Tensor], Tensor] | None,
     feature_weight: float,
 ) -> Callable[[np.ndarray], tuple[float, np.ndarray, np.ndarray]]:
     """A function from styles `(1, layers, w_dim)` to the loss, the image and the gradient."""
     network = generator.network("const")
     wanted = features(target) if features else None
 
-    def loss(styles: Any) -> tuple[Any, Any]:
+    def loss(styles: Tensor) -> tuple[Tensor, Tensor]:
         image = network(styles, training=False)
         total = distance(image, target)
         if features:

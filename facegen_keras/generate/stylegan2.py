@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar, Unpack
 
 import keras
 import numpy as np
 from keras import ops
 
 from facegen_keras.errors import UserError
-from facegen_keras.generate.generator import Generator
+from facegen_keras.generate.generator import Generator, SamplingOptions
 from facegen_keras.generate.walks import straight_walk
 from facegen_keras.inference import in_chunks, infer, latents, to_uint8
 from facegen_keras.models.stylegan2.modulated_layers import StyledConv, TruncatedStyles
@@ -84,7 +84,9 @@ class StyleGAN2Generator(Generator):
             self.styles(w, truncation_psi, truncation_cutoff), noise_mode, noise_seeds
         )
 
-    def sample(self, seeds: Iterable[int] = range(16), **options: Any) -> np.ndarray:
+    def sample(
+        self, seeds: Iterable[int] = range(16), **options: Unpack[SamplingOptions]
+    ) -> np.ndarray:
         """Faces of seeds: uint8 `(n, height, width, 3)`.
 
         A seed always gives the same face, whatever other seeds are asked for in the same call.
@@ -97,7 +99,8 @@ class StyleGAN2Generator(Generator):
             UserError: A seed is invalid, or an option has an impossible value.
         """
         seeds = list(seeds)
-        return super().sample(seeds, **{"noise_seeds": seeds, **options})
+        options.setdefault("noise_seeds", seeds)
+        return super().sample(seeds, **options)
 
     def interpolate(
         self,
@@ -105,7 +108,10 @@ class StyleGAN2Generator(Generator):
         frames: int = 48,
         loop: bool = True,
         space: str | None = None,
-        **options: Any,
+        truncation_psi: float = 1.0,
+        truncation_cutoff: int | None = None,
+        noise_mode: str = "const",
+        noise_seeds: Sequence[int] | None = None,
     ) -> np.ndarray:
         """The frames of a walk through the faces of seeds: uint8 `(frames, height, width, 3)`.
 
@@ -116,18 +122,31 @@ class StyleGAN2Generator(Generator):
             frames: Total number of images, at least one per seed.
             loop: Return from the last face to the first, which is not shown twice.
             space: "w" (the default), or "z" for the spherical walk of the other families.
-            **options: As in `__call__`.
+            truncation_psi: As in `__call__`.
+            truncation_cutoff: As in `__call__`.
+            noise_mode: As in `__call__`.
+            noise_seeds: As in `__call__`, one per frame; in w by default one noise for all frames.
 
         Raises:
             UserError: Fewer than two seeds, fewer frames than seeds, or a seed, the space or an
                 option is invalid.
         """
         if self._check_space(space) == "z":
-            return super().interpolate(seeds, frames, loop, space, **options)
-        noise_mode = options.pop("noise_mode", "const")
+            return super().interpolate(
+                seeds,
+                frames,
+                loop,
+                space,
+                truncation_psi=truncation_psi,
+                truncation_cutoff=truncation_cutoff,
+                noise_mode=noise_mode,
+                noise_seeds=noise_seeds,
+            )
         w = straight_walk(self.mapping(latents(seeds, self.latent_dim)), frames, loop)
-        noise_seeds = [int(seeds[0])] * frames  # one noise for the film, or it would flicker
-        return to_uint8(self.synthesis(self.styles(w, **options), noise_mode, noise_seeds))
+        if noise_seeds is None:  # one noise for the film, or it would flicker
+            noise_seeds = [int(seeds[0])] * frames
+        styles = self.styles(w, truncation_psi, truncation_cutoff)
+        return to_uint8(self.synthesis(styles, noise_mode, noise_seeds))
 
     def walk_between(
         self,
@@ -235,22 +254,17 @@ class StyleGAN2Generator(Generator):
             raise UserError(f"{len(noise_seeds)} noise_seeds for {len(styles)} images")
         network = self.network("input")
         shape, size = styles.shape[1:], network.inputs[1].shape[1]
-        seeds = noise_seeds if noise_seeds is not None else [None] * len(styles)
+        seeds: Sequence[int | None] = [None] * len(styles) if noise_seeds is None else noise_seeds
+
+        def with_noise(rows: np.ndarray) -> np.ndarray:  # styles and noise, side by side
+            return infer(network, [rows[:, :-size].reshape(-1, *shape), rows[:, -size:]])
+
         images = []
         for start in range(0, len(styles), self.chunk):  # the noise of one chunk at a time
             part = styles[start : start + self.chunk]
             noise = np.stack([_noise(seed, size) for seed in seeds[start : start + self.chunk]])
             rows = np.concatenate([part.reshape(len(part), -1), noise], axis=1)
-            width = rows.shape[1] - size
-            images.append(
-                in_chunks(
-                    lambda r, width=width: infer(
-                        network, [r[:, :width].reshape(-1, *shape), r[:, width:]]
-                    ),
-                    rows,
-                    self.chunk,
-                )
-            )
+            images.append(in_chunks(with_noise, rows, self.chunk))
         return np.concatenate(images)
 
     def network(self, noise_mode: str) -> keras.Model:
@@ -303,7 +317,7 @@ def interpolate_w(
     seeds: Sequence[int],
     frames: int = 48,
     loop: bool = True,
-    **options: Any,
+    **options: Unpack[SamplingOptions],
 ) -> np.ndarray:
     """A straight walk in w through the faces of seeds.
 

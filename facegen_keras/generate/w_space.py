@@ -95,8 +95,8 @@ def truncation_sweep(
     """
     seeds = list(seeds)
     w = generator.mapping(latents(seeds, generator.latent_dim))
-    styles = [generator.styles(w, psi, truncation_cutoff) for psi in psis]
-    styles = np.stack(styles, axis=1).reshape(-1, generator.layers, generator.w_dim)
+    truncated = [generator.styles(w, psi, truncation_cutoff) for psi in psis]
+    styles = np.stack(truncated, axis=1).reshape(-1, generator.layers, generator.w_dim)
     images = to_uint8(generator.synthesis(styles, noise_mode, np.repeat(seeds, len(psis)).tolist()))
     return images.reshape(len(seeds), len(psis), *images.shape[1:])
 

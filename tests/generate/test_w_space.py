@@ -75,6 +75,16 @@ def test_the_space_of_a_walk_can_be_chosen(generator):
         generator.interpolate(*walk, space="w+")
 
 
+def test_the_frames_of_a_walk_can_have_noise_of_their_own(generator):
+    settings = {"frames": 3, "loop": False, "noise_mode": "random"}
+    one_noise = generator.interpolate([1, 2], **settings)
+    np.testing.assert_array_equal(
+        generator.interpolate([1, 2], **settings, noise_seeds=[1, 1, 1]), one_noise
+    )
+    other = generator.interpolate([1, 2], **settings, noise_seeds=[1, 1, 2])
+    assert (other != one_noise).any(axis=(1, 2, 3)).tolist() == [False, False, True]
+
+
 def test_layers_that_do_not_exist_are_refused_everywhere(generator):
     directions = w_space.sefa_directions(generator, count=1)
     for layers in ([8], [-1], []):
