@@ -14,7 +14,7 @@ from facegen_keras.data import Faces, load_faces
 from facegen_keras.data.image_files import comparison_warnings, format_and_side
 from facegen_keras.errors import UserError
 from facegen_keras.export.write import update_metadata
-from facegen_keras.generate.generator import Generator, StyleOptions
+from facegen_keras.generate.generator import Generator, SamplingOptions, StyleOptions
 from facegen_keras.generate.loading import load_generator
 from facegen_keras.metrics import (
     EfficientNetLite0Features,
@@ -258,7 +258,7 @@ def _measure(
             extractor=extractor,
             seed=config.seed,
             name=name,
-            options=dict(options or {}),
+            options=SamplingOptions(**(options or {})),
         )
     others = [str(w.message) for w in caught if str(w.message) not in evaluation.warnings]
     for text in (*notes, *evaluation.warnings, *others):

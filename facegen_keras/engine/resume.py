@@ -6,7 +6,6 @@ of a training without the interruption. `MAY_CHANGE` is the one exception.
 
 import os
 from collections.abc import Collection, Mapping
-from pathlib import Path
 from typing import Any
 
 from facegen_keras.engine import checkpoint

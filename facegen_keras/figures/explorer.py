@@ -77,8 +77,9 @@ def walk_between(
     Raises:
         UserError: A seed or an option has an impossible value.
     """
-    options = {"truncation_psi": psi, "layers": layers} if generator.layers else {}
-    return generator.walk_between(seed, other, positions, **options)
+    if not generator.layers:
+        return generator.walk_between(seed, other, positions)
+    return generator.walk_between(seed, other, positions, truncation_psi=psi, layers=layers)
 
 
 def walks_figure(generator: Generator, seed: int = 0, other: int = 1) -> Figure:

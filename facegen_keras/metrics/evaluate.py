@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from facegen_keras.errors import UserError
+from facegen_keras.generate.generator import SamplingOptions
 from facegen_keras.metrics.confidence import with_errors
 from facegen_keras.metrics.extractor import FeatureExtractor
 from facegen_keras.metrics.feature_statistics import Moments, Statistics
@@ -42,7 +43,7 @@ def evaluate(
     seed: int = 0,
     repeats: int = 0,
     name: str | None = None,
-    options: Mapping[str, object] | None = None,
+    options: SamplingOptions | None = None,
     cache_dir: CacheDir = None,
     progress: bool = True,
 ) -> Evaluation:

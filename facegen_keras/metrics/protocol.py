@@ -1,10 +1,9 @@
 """The protocol that every number carries, and the reasons to mistrust one."""
 
-from collections.abc import Mapping
-
 import keras
 import numpy as np
 
+from facegen_keras.generate.generator import SamplingOptions
 from facegen_keras.metrics.extractor import FeatureExtractor
 from facegen_keras.metrics.feature_statistics import Statistics
 from facegen_keras.metrics.reference import Reference
@@ -24,7 +23,7 @@ def protocol_of(
     reference: Reference | None,
     subject: Subject,
     seed: int,
-    options: Mapping[str, object] | None,
+    options: SamplingOptions | None,
 ) -> dict[str, object]:
     """Everything that a number depends on besides the weights of the model.
 

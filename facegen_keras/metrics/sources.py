@@ -1,9 +1,11 @@
 """What the metrics ask of images and of models: any object that has these members will do."""
 
 from collections.abc import Iterable
-from typing import Protocol, runtime_checkable
+from typing import Protocol, Unpack, runtime_checkable
 
 import numpy as np
+
+from facegen_keras.generate.generator import SamplingOptions
 
 
 @runtime_checkable
@@ -33,7 +35,7 @@ class Sampler(Protocol):
     def resolution(self) -> int:
         """Side of an image, in pixels."""
 
-    def sample(self, *, seeds: Iterable[int], **options: object) -> np.ndarray:
+    def sample(self, seeds: Iterable[int], **options: Unpack[SamplingOptions]) -> np.ndarray:
         """Faces of seeds: uint8 `(n, height, width, 3)`."""
 
 

@@ -1,12 +1,13 @@
 """What is measured: a generator, a set of images, or images whose features are known."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from facegen_keras.errors import UserError
+from facegen_keras.generate.generator import SamplingOptions
 from facegen_keras.generate.loading import load_generator
 from facegen_keras.metrics.extractor import FeatureExtractor
 from facegen_keras.metrics.reference import Reference, Selection
@@ -73,7 +74,7 @@ class Subject:
         self,
         extractor: FeatureExtractor,
         seed: int,
-        options: Mapping[str, object] | None,
+        options: SamplingOptions | None,
         progress: bool,
     ) -> Iterator[np.ndarray]:
         """Batches of features, float32 `(batch, dim)`. Generated images are not written to disk.
@@ -94,10 +95,10 @@ class Subject:
 
 
 def _generated(
-    generator: Sampler, seed: int, count: int, options: Mapping[str, object] | None
+    generator: Sampler, seed: int, count: int, options: SamplingOptions | None
 ) -> Iterator[np.ndarray]:
     """Batches of the faces of `count` seeds."""
     stop = seed + count
     for start in range(seed, stop, GENERATED):
         seeds = range(start, min(start + GENERATED, stop))
-        yield generator.sample(seeds=seeds, **(options or {}))
+        yield generator.sample(seeds=seeds, **(options or SamplingOptions()))
