@@ -13,11 +13,12 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from facegen_keras import figures
+from facegen_keras import backend, figures
 from facegen_keras.engine import checkpoint, resume
 from facegen_keras.engine.callbacks import GRID_SEEDS, BestModel, Progress
 from facegen_keras.engine.face_model import FaceModel
 from facegen_keras.engine.guards import Autosave, GracefulStop, restore_callbacks
+from facegen_keras.engine.memory import keep_freed_memory
 from facegen_keras.errors import UserError, require
 from facegen_keras.export.write import publish, save_generator
 from facegen_keras.files.atomic import write_text
@@ -79,6 +80,8 @@ class Run:
         self.config = config.resolved()
         self.faces, self.held_out = load_photos(self.config)
         self.model = build(self.config)
+        if not backend.has_accelerator():
+            keep_freed_memory()
         if note := early_end(self.config, self.model, len(self.faces)):
             print(note)
         _check_packages(self.config)

@@ -125,6 +125,18 @@ def test_a_batch_larger_than_the_data(train, capsys):
     assert not folder.exists()
 
 
+@pytest.mark.parametrize(("accelerator", "code"), [(False, 2), (True, 0)])
+def test_freed_memory_is_kept_on_a_cpu_only(train, monkeypatch, accelerator, code):
+    def kept():
+        raise fg.UserError("kept")
+
+    monkeypatch.setattr("facegen_keras.runs.train.keep_freed_memory", kept)
+    monkeypatch.setattr("facegen_keras.backend.has_accelerator", lambda: accelerator)
+    monkeypatch.setattr("facegen_keras.runs.train.Run._fit", lambda run: None)
+    monkeypatch.setattr("facegen_keras.runs.train.Run._finish", lambda run: None)
+    train(f"memory_{accelerator}", "--model dcgan --epochs 1", code=code)
+
+
 def test_the_combined_model_leaves_generator_and_encoder(train, made_up, log_of):
     folder = train("both", "--model combined --epochs 1 --augment color")
     (line,) = log_of(folder)
