@@ -11,7 +11,7 @@ from facegen_keras.errors import UserError
 from facegen_keras.registration import register_with_keras
 from facegen_keras.version import __version__ as __version__
 
-if TYPE_CHECKING:  # the same names once more, for type checkers and editors
+if TYPE_CHECKING:  # the same names, for type checkers and editors
     from facegen_keras import figures, metrics
     from facegen_keras.data import FaceBatches, Faces, load_faces
     from facegen_keras.engine.callbacks import ImageGrid, LatentReport, RunLog

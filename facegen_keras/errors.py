@@ -5,7 +5,7 @@ from types import ModuleType
 
 
 class UserError(ValueError):
-    """A mistake in the input, told in one line: what was given, what is allowed, what to do.
+    """A mistake in the input, in one line: what was given, what is allowed, what to do.
 
     The command line prints it to stderr and exits with 2; a notebook shows it as it is.
     """

@@ -87,7 +87,7 @@ def quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _log_level() -> Iterator[None]:
-    """On a machine without a GPU: or TensorFlow reports, as an error, that there is none.
+    """On a machine without a GPU, TensorFlow would report that there is none as an error.
 
     TensorFlow reads the level once, while it is imported.
     """

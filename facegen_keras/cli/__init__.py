@@ -87,7 +87,7 @@ def _dispatch(argv: list[str]) -> int:
     check_backend()
     with quiet():  # a command imports Keras; a mistake is to be one line on stderr
         command = importlib.import_module(f"facegen_keras.cli.{MODULES.get(name, name)}")
-    if hasattr(command, "main"):  # a command with a line of its own kind
+    if hasattr(command, "main"):  # a command that parses its own flags
         return int(command.main(flags) or 0)
     if hasattr(command, "expand"):  # flags that stand for others, such as --resume
         flags = command.expand(flags)

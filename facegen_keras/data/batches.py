@@ -95,7 +95,7 @@ class FaceBatches(keras.utils.PyDataset):
 
 
 def check_batch_size(batch_size: int, images: int) -> None:
-    """Refuse batches that so many images cannot fill.
+    """Refuse batches that this number of images cannot fill.
 
     Raises:
         UserError: `batch_size` is less than 1 or more than `images`.

@@ -59,7 +59,7 @@ class Eigenfaces:
 
         Args:
             coordinates: `(n, at most k)`.
-            components: Use only the first so many; 0 gives the mean face.
+            components: Use only this many, the first ones; 0 gives the mean face.
         """
         coordinates = np.asarray(coordinates, np.float32)[:, :components]
         flat = self.components.reshape(len(self.components), -1)[: coordinates.shape[1]]
@@ -114,7 +114,7 @@ def eigenfaces(faces: Faces | np.ndarray, components: int = 256, limit: int = FA
     Args:
         faces: `Faces` or uint8 `(n, height, width, 3)`.
         components: How many to keep; n faces have at most n - 1.
-        limit: Use at most so many faces, spread evenly over the set.
+        limit: Use at most this many faces, spread evenly over the set.
 
     Raises:
         UserError: Too few faces for the components.

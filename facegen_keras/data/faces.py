@@ -154,14 +154,14 @@ def load_faces(
             also if that changes its shape), or a box `(left, upper, right, lower)` in pixels, as a
             tuple or as `"left,upper,right,lower"`.
         mirror: Flip half of the training images at random, anew in every epoch.
-        limit: Use only the first so many usable images.
+        limit: Use only this many usable images, the first ones.
         cache_dir: Where decoded images are kept; `FACEGEN_CACHE` or `~/.cache/facegen_keras`.
         workers: Processes that decode; one per usable core by default.
         progress: Show a progress bar and one line about skipped files.
         min_size: Skip images whose shorter side, after cropping, is below this many pixels; half
             the resolution by default.
-        without: Folders below a source folder whose images are none of it, such as that of the
-            output.
+        without: Folders below a source folder whose images do not belong to it, such as the output
+            folder.
 
     Raises:
         UserError: Nothing usable is there, a setting is out of range, or the disk is full.

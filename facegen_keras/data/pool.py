@@ -180,7 +180,7 @@ def _in_parallel(
     workers: int,
     advance: Callable[[int], object],
 ) -> dict[int, list[Record]]:
-    """The records of the tasks by their first candidate, from so many worker processes."""
+    """The records of the tasks by their first candidate, from this many worker processes."""
     idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
     crew = [_Worker() for _ in range(workers)]
     for worker in crew:

@@ -19,7 +19,7 @@ from facegen_keras.errors import UserError
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp")
 
-# Files that lie beside images without anyone meaning them as images; passed over in silence.
+# Files that are often found beside images and are not meant as images: skipped without a word.
 SILENT_NAMES = ("readme", "license", "licence", "thumbs.db", "desktop.ini")
 ARCHIVES = (".zip", ".npy", ".npz")
 

@@ -151,7 +151,7 @@ class RunLog(keras.callbacks.Callback):
 
 
 class Export(keras.callbacks.Callback):
-    """Export the generator as it is now, every so many epochs.
+    """Export the generator as it is now, every few epochs.
 
     Args:
         path: The file, replaced each time.
@@ -257,7 +257,7 @@ class BestModel(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def is_over(self, epochs: int) -> bool:
-        """Whether patience has run out after so many epochs; also true in a resumed run."""
+        """Whether patience has run out after this many epochs; also true in a resumed run."""
         return self.patience is not None and epochs - self.best_epoch >= self.patience
 
     def get_state(self) -> dict[str, Any]:
@@ -268,7 +268,7 @@ class BestModel(keras.callbacks.Callback):
 
 
 def is_due(epoch: int, every: int, epochs: int) -> bool:
-    """Whether what happens every so many epochs, and after the last, is due after this one (from
+    """Whether what happens every `every` epochs, and after the last, is due after this one (from
     0).
     """
     return (epoch + 1) % every == 0 or epoch + 1 == epochs

@@ -160,7 +160,7 @@ def apply(model: Trainer, found: Checkpoint) -> None:
 
 
 def all_trained(model: Trainer, epochs: int) -> bool:
-    """Whether a restored model has finished so many epochs.
+    """Whether a restored model has finished this many epochs.
 
     Raises:
         UserError: It has, but its checkpoint is in the middle of a later epoch.

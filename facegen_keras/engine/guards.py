@@ -27,7 +27,7 @@ SEEDS_COMPARED = range(32)  # 496 pairs of samples
 
 
 class Autosave(keras.callbacks.Callback):
-    """Write checkpoints: every so many epochs, every so many minutes, and when training ends.
+    """Write checkpoints: every few epochs, every few minutes, and when training ends.
 
     Args:
         folder: Where to.

@@ -1,4 +1,4 @@
-"""What a configuration stands for: the photos, and the compiled model."""
+"""From a configuration to its photos and its compiled model."""
 
 import dataclasses
 import shlex
@@ -35,7 +35,7 @@ def load_photos(config: TrainConfig) -> tuple[Faces, Faces | None]:
         if config.resume and not Path(config.data_path).expanduser().exists():
             run = shlex.quote(config.resume)
             raise UserError(
-                f"{error}; where they moved, go on with: --resume {run} --data_path NEW"
+                f"{error}; if they moved, resume with: --resume {run} --data_path NEW"
             ) from None
         raise
     if config.validation_split:

@@ -112,7 +112,7 @@ class TrainConfig(_FamilyOptions, _Training):
     dry_run: bool = False
     """Print the resolved configuration, sizes and expected time; train nothing."""
     fid_every: int | None = None
-    """Measure the FID every so many epochs and keep the best model by it."""
+    """Measure the FID at this interval, in epochs, and keep the best model by it."""
     fid_images: int = 5000
     """Samples to generate, and photos to compare them with, at each measurement."""
     extractor: Literal["inception", "efficientnet-lite0"] = "inception"

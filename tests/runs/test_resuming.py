@@ -111,7 +111,7 @@ def test_photos_that_moved_are_asked_for(resume, copy, tmp_path, faces_zip):
     err = resume("--epochs", "9", "--data_path", str(tmp_path / "gone.zip"), code=2).err
     assert "gone.zip: no such file or folder" in err
     assert err.count("\n") == 1
-    assert f"go on with: --resume '{copy}' --data_path NEW" in err
+    assert f"resume with: --resume '{copy}' --data_path NEW" in err
     assert load_config(copy / "config.yaml").epochs == 3
 
 

@@ -129,7 +129,7 @@ class StyleGAN2Players(FaceModel):
         return {"generator": self.generator, "discriminator": self.stages.discriminators}
 
     def resolution_after(self, images_seen: int) -> int:
-        """The resolution in training after so many images, below `resolution` while growing."""
+        """The resolution in training after this many images, below `resolution` while growing."""
         return self.schedule.resolution(images_seen) if self.schedule else self.resolution
 
     @property
