@@ -15,18 +15,18 @@ from facegen_keras.errors import UserError
 class FaceBatches(keras.utils.PyDataset):
     """Batches of uint8 `(batch, height, width, 3)` images in an order fixed by (seed, epoch).
 
-    The last partial batch of an epoch is dropped. `epoch` is the number of the current one; it
-    goes up when an epoch that was begun has been read to its last batch and ends. Pass
-    `shuffle=False` to `fit()`: the images are shuffled here, and Keras would otherwise reorder the
-    batches from an unseeded stream.
+    The last partial batch of an epoch is dropped. `epoch` is the number of the current epoch. It
+    grows by one when an epoch ends whose last batch has been read. Pass `shuffle=False` to `fit()`:
+    the images are shuffled here, and Keras would otherwise reorder the batches with a generator
+    that has no seed.
 
     Args:
-        faces: What `load_faces` returned.
+        faces: The photos, from `load_faces`.
         batch_size: Images in a batch.
-        seed: Seed of the order and of the flips, 0 or more.
+        seed: Seed of the order and the flips, 0 or more.
         start_epoch: Epoch of the first pass, from 0.
-        skip_steps: Batches of the first epoch that were already trained on before a resume. They
-            come back as zeros that cost neither reading nor memory, and the caller skips them.
+        skip_steps: Batches of the first epoch that were trained on before a resume. They are
+            returned as zeros, which takes neither reading nor memory, for the caller to skip.
 
     Raises:
         UserError: The batch is larger than the data or not positive, or the seed is negative.
@@ -70,8 +70,9 @@ class FaceBatches(keras.utils.PyDataset):
         return order.batch(self.faces, self.seed, self.epoch, step, self.batch_size)
 
     def tensorflow_dataset(self) -> Any:
-        """The same batches as a `tf.data.Dataset`, of the epoch that `epoch` says when an iteration
-        begins: the caller sets it.
+        """The same batches as a `tf.data.Dataset`, or None on JAX and PyTorch.
+
+        An iteration reads the epoch that `epoch` holds when it begins; the caller sets it.
         """
 
         def epoch() -> Iterator[np.ndarray]:
@@ -80,15 +81,15 @@ class FaceBatches(keras.utils.PyDataset):
         side = self.faces.resolution
         return backend.dataset(epoch, self.num_batches, (self.batch_size, side, side, 3))
 
-    # `fit` calls `on_epoch_end` once before its first epoch, and reads a batch or two beforehand
-    # to learn their shape. Neither is an epoch.
+    # `fit` calls `on_epoch_end` once before its first epoch, and first reads a batch or two to
+    # learn their shape. Neither is an epoch.
 
     def on_epoch_begin(self) -> None:
-        """Start counting what is read."""
+        """Begin an epoch: from here on, batches that are read count."""
         self._begun = True
 
     def on_epoch_end(self) -> None:
-        """Go to the next epoch's order if this one was read to the end."""
+        """Advance to the next epoch if this one was read to its end."""
         if self._read_to_the_end:
             self.epoch += 1
         self._begun = self._read_to_the_end = False

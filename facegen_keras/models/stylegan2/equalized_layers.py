@@ -1,14 +1,14 @@
-"""The layers of StyleGAN2 that no style modulates: those of the mapping network and of the
-discriminator, and the resampling of images (Karras et al. 2020, "Analyzing and Improving the Image
-Quality of StyleGAN").
+"""The layers of StyleGAN2 without style modulation: mapping network, discriminator, resampling.
 
-Numerically those of the official implementation. Weights are stored as the official ones are,
+Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN".
+
+They compute what the official implementation computes. Weights are stored like the official ones,
 before the equalized learning rate (Karras et al. 2018, section 4.1) is applied, with the axes in
-Keras's order. The gain of the activation is folded into what is added up before it (leaky ReLU is
-positively homogeneous), which saves a pass over memory per layer.
+Keras's order. The gain of the activation is folded into kernel and bias (leaky ReLU is positively
+homogeneous), which saves a pass over memory per layer.
 
-`OFFICIAL` of a layer says where its weights come from: `{attribute: official name}`. The
-layers that a style modulates are in `modulated_layers`.
+A layer's `OFFICIAL` names the official weight of each attribute: `{attribute: official name}`. The
+layers with style modulation are in `modulated_layers`.
 """
 
 from typing import Any, ClassVar
@@ -29,7 +29,13 @@ EPSILON = 1e-8  # under every root, as in the official code
 
 
 def activate(x: Tensor, bias: Tensor, clamp: float | None = None) -> Tensor:
-    """Leaky ReLU of `x + bias`, the gain already being inside both, and optionally a limit."""
+    """Leaky ReLU of `x + bias`, which both contain the gain already, optionally clamped.
+
+    Args:
+        x: `(..., channels)`.
+        bias: `(channels,)`, or anything that broadcasts with `x`.
+        clamp: The largest magnitude of the result; None for no limit.
+    """
     if backend.fused_leaky_relu is not None and len(bias.shape) == 1:
         x = backend.fused_leaky_relu(x, bias, SLOPE)
     else:
@@ -52,8 +58,8 @@ class EqualizedDense(keras.layers.Layer):
     Args:
         units: Length of the output.
         activate: Whether leaky ReLU with a gain of √2 follows.
-        lr_multiplier: Learning rate relative to the other layers, by the same device: weights
-            start as much larger and count as much less.
+        lr_multiplier: Learning rate relative to the other layers. As in the equalized learning
+            rate, the initial weights are divided by it and the weights in use multiplied.
     """
 
     OFFICIAL: ClassVar[dict[str, str]] = {"kernel": "weight", "bias": "bias"}
@@ -98,7 +104,7 @@ class EqualizedConv(keras.layers.Layer):
         filters: Channels of the output.
         kernel_size: 1 or 3, or the size of the image with `padding="valid"` for a dense layer
             over an image.
-        down: 2 to filter with [1, 3, 3, 1] and halve, as the official code does it.
+        down: 2 to filter with [1, 3, 3, 1] and halve the size, in the order of the official code.
         use_bias: Whether a bias is added.
         activate: Whether leaky ReLU with a gain of √2 follows.
         gain: A further factor on the output (√0.5 in residual blocks).
@@ -186,13 +192,13 @@ class FilteredDownsampling(keras.layers.Layer):
 class MinibatchStddev(keras.layers.Layer):
     """Append the standard deviation within groups of the batch (Karras et al. 2018, section 3).
 
-    `(batch, height, width, channels)` to `channels + statistics`. Image i is grouped with those
-    batch / group_size apart, as officially; a batch that the group size does not divide is
-    grouped by its largest divisor below.
+    `(batch, height, width, channels)` to `(batch, height, width, channels + statistics)`. As in the
+    official code, the images of a group are `batch / group_size` apart. Where `group_size` does not
+    divide the batch, the largest smaller divisor is used.
 
     Args:
         group_size: Images in a group.
-        statistics: Maps appended, each from its share of the channels.
+        statistics: Maps to append, each computed from an equal share of the channels.
     """
 
     def __init__(self, group_size: int = 4, statistics: int = 1, **kwargs: Any) -> None:
@@ -216,7 +222,7 @@ class MinibatchStddev(keras.layers.Layer):
         return ops.concatenate([x, ops.cast(maps, x.dtype)], axis=-1)
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
-        # Said here because a symbolic batch cannot be divided into groups.
+        # Keras cannot infer it: a batch of unknown size cannot be divided into groups.
         return (*input_shape[:-1], input_shape[-1] + self.statistics)
 
     def get_config(self) -> dict[str, Any]:

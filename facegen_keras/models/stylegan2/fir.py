@@ -1,18 +1,19 @@
 """The [1, 3, 3, 1] low-pass filter of StyleGAN2 and the resampling built on it.
 
-The same numbers are computed in the form that is fastest on each backend. Measured on 2 CPU cores
-on a (16, 64, 64, 64) batch, forward and the gradient with respect to the input:
+Each backend computes the same numbers in the form that is fastest there. Times on 2 CPU cores for a
+(16, 64, 64, 64) batch, forward and for the gradient with respect to the input:
 
-- TensorFlow: depthwise convolution 1.3 and 1.5 ms, separable shifted sums 13.6 and 163 ms
-  (the gradient of a strided slice is slow);
-- PyTorch: depthwise 12 and 4 ms, shifted sums 39 and 51 ms;
-- JAX: depthwise 112 and 172 ms, shifted sums, which XLA fuses, 4 and 19 ms.
+| backend | depthwise convolution | separable shifted sums |
+|---|---|---|
+| TensorFlow | 1.3 and 1.5 ms | 13.6 and 163 ms (the gradient of a strided slice is slow) |
+| PyTorch | 12 and 4 ms | 39 and 51 ms |
+| JAX | 112 and 172 ms | 4 and 19 ms (XLA fuses them) |
 
-TensorFlow's convolution pads by itself, which takes 0.28 ms an image on one core instead of 0.52
-with a padding of its own. Its gradient in 16 bits is a slow loop: that of halving 2.9 ms an image,
-against 0.23 for the doubling that it equals.
+TensorFlow's convolution can pad by itself, which takes 0.28 ms per image on one core instead of
+0.52 for padding first. In 16 bits its gradient is a slow loop: that of halving takes 2.9 ms per
+image, the doubling that computes the same numbers 0.23 ms.
 
-All forms are differentiable any number of times; none resizes.
+All forms can be differentiated any number of times.
 """
 
 from collections.abc import Callable
@@ -25,7 +26,7 @@ from facegen_keras.backend.types import Tensor
 
 # Karras et al. 2020 (StyleGAN2), section 4.1 and the official code: a binomial filter, sum 1.
 TAPS = np.array([1, 3, 3, 1], "float32") / 8
-# A dense convolution that keeps channels apart costs their number squared: only for images.
+# The cost of a dense convolution that keeps channels apart grows with their square: for RGB only.
 FEW_CHANNELS = 8
 
 
@@ -52,7 +53,7 @@ def smooth(x: Tensor, padding: int, gain: float = 1.0) -> Tensor:
 
 def downsample(x: Tensor) -> Tensor:
     """Filter and halve: `(batch, 2h, 2w, channels)` to `(batch, h, w, channels)`."""
-    if _derives_itself_fast(x):
+    if _has_fast_gradient(x):
         return _halved(x)
     return _linear(_halved, lambda y: upsample(y) * 0.25, x)
 
@@ -60,23 +61,26 @@ def downsample(x: Tensor) -> Tensor:
 def upsample(x: Tensor) -> Tensor:
     """Insert zeros and filter: `(batch, h, w, channels)` to `(batch, 2h, 2w, channels)`.
 
-    Forward for few channels (the RGB skip): elsewhere a transposed convolution comes first.
+    Layers with many channels double by a transposed convolution instead, so that forward this is
+    used for RGB images only (the skip connections).
     """
-    if _derives_itself_fast(x):
+    if _has_fast_gradient(x):
         return _doubled(x)
     return _linear(_doubled, lambda y: downsample(y) * 4.0, x)
 
 
-def _derives_itself_fast(x: Tensor) -> bool:
+def _has_fast_gradient(x: Tensor) -> bool:
+    """Whether the backend's own gradient of the filters is the fastest."""
     return backend.NAME == "tensorflow" and x.dtype == "float32"
 
 
 def _linear(function: Callable, transpose: Callable, x: Tensor) -> Tensor:
-    """Apply a linear function whose gradient is known: the transposed one, another filter.
+    """Apply a linear function whose gradient is known: its transpose, which is another filter.
 
-    PyTorch otherwise loops over the channels in the second derivative of a depthwise convolution,
-    XLA pads and adds one slice after the other in the first derivative of shifted sums, and
-    TensorFlow has no fast gradient of a depthwise convolution in 16 bits.
+    The backends' own gradients are slow. In the second derivative of a depthwise convolution
+    PyTorch loops over the channels; in the first derivative of shifted sums XLA pads and adds one
+    slice after the other; and TensorFlow has no fast gradient of a depthwise convolution in 16
+    bits.
     """
 
     @ops.custom_gradient
@@ -98,7 +102,7 @@ def _filtered(x: Tensor, padding: int, stride: int, gain: float) -> Tensor:
 
 
 def _depthwise_kernel(kernel: np.ndarray, x: Tensor) -> Tensor:
-    """The same filter for each channel of x, in its precision."""
+    """The same filter for each channel of `x`, in the precision of `x`."""
     kernel = np.tile(kernel[:, :, None, None], (1, 1, x.shape[-1], 1)).astype("float32")
     return ops.convert_to_tensor(kernel, dtype=x.dtype)
 
@@ -112,14 +116,14 @@ def _doubled(x: Tensor) -> Tensor:
         return _interleaved(_interleaved(x, 1), 2)
     if x.shape[-1] > FEW_CHANNELS:
         return _phases(x)
-    # A transposed convolution that keeps the channels apart inserts the zeros and filters in one.
+    # A transposed convolution that keeps the channels apart inserts zeros and filters at once.
     kernel = np.outer(TAPS, TAPS)[:, :, None, None] * 4 * np.eye(x.shape[-1], dtype="float32")
     kernel = ops.convert_to_tensor(kernel.astype("float32"), dtype=x.dtype)
     return ops.conv_transpose(x, kernel, 2, "same", data_format="channels_last")
 
 
 def _phases(x: Tensor) -> Tensor:
-    """Even and odd rows and columns, each a depthwise convolution of its own, interleaved."""
+    """Compute even and odd rows and columns by four depthwise convolutions, and interleave them."""
     batch, height, width, channels = x.shape
     even, odd = np.array([1, 3, 0]) / 4, np.array([0, 3, 1]) / 4
 
@@ -143,7 +147,7 @@ def _shifted_sums(x: Tensor, axis: int, stride: int, gain: float) -> Tensor:
 
 
 def _interleaved(x: Tensor, axis: int) -> Tensor:
-    """Twice the pixels along an axis: even ones lean to the left neighbour, odd ones right."""
+    """Double the pixels along an axis: 3/4 of a pixel and 1/4 of its left or right neighbour."""
     size = x.shape[axis]
     pads = [[0, 0]] * 4
     pads[axis] = [1, 1]
