@@ -21,7 +21,7 @@ def test_transfer_takes_what_fits(tiny_stylegan2, tmp_path):
     assert target.start_from(path) == []
     z = np.ones((1, 8), "float32")
     np.testing.assert_array_equal(value(target(z)), value(source(z)))
-    with pytest.raises(UserError, match="no layer of it fits"):
+    with pytest.raises(UserError, match="none of its layers fits"):
         tiny_stylegan2(channel_max=2).start_from(path)
     trained = {v.path: value(v) for v in source.discriminator.variables}
     frozen = tiny_stylegan2(seed=6, freeze_discriminator=1)
