@@ -17,7 +17,9 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent
 OFFLINE = Path(__file__).parent / "offline"  # a sitecustomize that refuses every other machine
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-SECONDS = 240  # that a notebook may take on two cores in QUICK mode
+SECONDS = 240  # that a notebook may take by itself on two cores in QUICK mode
+BUSY = 2  # here the other worker has one of the cores, and coverage is measured
+ONE_THREAD = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 CELL_LINES = 15
 MEGABYTES = 1.5
 BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
@@ -87,6 +89,8 @@ def test_it_runs_from_a_clean_kernel_without_a_network(path, tmp_path, monkeypat
     (tmp_path / "notebooks").mkdir()
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(OFFLINE), str(ROOT)]))
     monkeypatch.delenv("MPLBACKEND", raising=False)  # the kernel's own, which draws inline
+    for name in ONE_THREAD:  # of the other tests; a user's kernel has all cores
+        monkeypatch.delenv(name, raising=False)
     notebook = read(path)
     client = NotebookClient(
         notebook,
@@ -96,7 +100,7 @@ def test_it_runs_from_a_clean_kernel_without_a_network(path, tmp_path, monkeypat
     )
     began = time.monotonic()
     client.execute()  # raises at the first cell that does
-    assert time.monotonic() - began < SECONDS
+    assert time.monotonic() - began < BUSY * SECONDS
     for pattern in WRITES[path.stem]:
         found = list(tmp_path.glob(pattern))
         assert found, pattern

@@ -7,7 +7,7 @@ import os
 import pytest
 
 import facegen_keras as fg
-from facegen_keras.data import Report
+from facegen_keras.data import LoadReport
 from facegen_keras.runs import folder as run_folder
 from facegen_keras.runs.config import MAY_CHANGE, TrainConfig, load_config
 from facegen_keras.runs.folder import find_run, make_run
@@ -22,7 +22,7 @@ def begin(made_up, tmp_path, monkeypatch):
     def run(name=None, skipped=()):
         config = TrainConfig(model="vae", resolution=32, batch_size=8, name=name)
         config = dataclasses.replace(config, output_dir=str(tmp_path / "runs"))
-        report = Report(8 + len(skipped), 8, skipped)
+        report = LoadReport(8 + len(skipped), 8, skipped)
         return make_run(config, dataclasses.replace(faces, report=report))
 
     return run
