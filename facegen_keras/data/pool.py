@@ -25,7 +25,7 @@ from facegen_keras.errors import UserError
 CHUNK = 128  # images a task: enough to forget the cost of a task, few enough for a lively bar
 ALONE_BELOW = 384  # images for which starting workers takes longer than decoding
 
-# The package's own __init__ would import Keras; two bare modules stand in for it in the worker.
+# Bare modules stand in for both packages: `facegen_keras.data` would import NumPy and Keras.
 BOOTSTRAP = """
 import sys, types
 for name, path in (("facegen_keras", sys.argv[1]), ("facegen_keras.data", sys.argv[2])):

@@ -127,9 +127,10 @@ def _batches(
         return faces, steps
     start = {"start_epoch": model.start.epoch, "skip_steps": model.start.position}
     batches = FaceBatches(faces, batch_size, seed=model.seed, **start)
-    if keras.backend.backend() == "tensorflow" and not steps:
+    dataset = None if steps else batches.tensorflow_dataset()
+    if dataset is not None:
         callbacks.append(_SetEpoch(batches))
-        return batches.tensorflow_dataset(), len(batches)
+        return dataset, len(batches)
     return batches, steps or len(batches)
 
 
