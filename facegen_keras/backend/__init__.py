@@ -7,6 +7,7 @@ kernels by itself, and on PyTorch Keras's own operations are used.
 Private names of Keras that this package needs are in `keras_private`, and nowhere else.
 """
 
+import contextlib
 import importlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -67,6 +68,11 @@ def has_accelerator() -> bool:
     return _active.has_accelerator()
 
 
+def has_bfloat16() -> bool:
+    """Whether the GPU or TPU that the backend sees computes in bfloat16; ask where there is one."""
+    return _active.has_bfloat16()
+
+
 def xla_is_faster() -> bool:
     """Whether a training step is to be compiled with XLA.
 
@@ -87,8 +93,24 @@ def exact_float32() -> AbstractContextManager[None]:
 
 
 def predict(model: keras.Model, inputs: Any) -> Tensor:
-    """One forward pass in inference mode over an array or a tensor."""
+    """One forward pass in inference mode over an array or a tensor, on one device."""
     return _active.predict(model, inputs)
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Make models on one device, also where several share a training."""
+    spread = keras.distribution.distribution()
+    keras.distribution.set_distribution(None)
+    try:
+        yield
+    finally:
+        keras.distribution.set_distribution(spread)
+
+
+def on_one_device(value: Tensor) -> Tensor:
+    """A tensor that all devices hold, as one device of this process holds it."""
+    return _active.on_one_device(value)
 
 
 def dataset(read: Callable[[], Iterator[np.ndarray]], count: int, shape: tuple[int, ...]) -> Any:

@@ -12,6 +12,7 @@ from keras import ops
 from facegen_keras.backend.types import Tensor
 
 ONLY_XLA = True
+PREDICTION = "facegen_prediction"  # attribute of a model that keeps its compiled prediction
 fused_batch_norm = fused_adam = fused_leaky_relu = None
 
 
@@ -23,6 +24,12 @@ def compiled(fn: Callable[..., Any]) -> Callable[..., Any]:
 def has_accelerator() -> bool:
     """Whether JAX runs on anything but the CPU."""
     return jax.default_backend() != "cpu"
+
+
+def has_bfloat16() -> bool:
+    """Whether the device is a TPU, or a GPU that is an Ampere or newer."""
+    capability = getattr(jax.devices()[0], "compute_capability", None)  # of a GPU: "8.0"
+    return jax.default_backend() == "tpu" or float(capability or 0) >= 8
 
 
 def xla_is_faster() -> bool:
@@ -40,8 +47,34 @@ def exact_float32() -> AbstractContextManager[None]:
 
 
 def predict(model: keras.Model, inputs: Any) -> Tensor:
-    """Keras's compiled prediction."""
-    return model.predict_on_batch(inputs)
+    """Keras's compiled prediction; where devices share a training, one of them does it alone.
+
+    Keras would split the inputs over the devices of all processes, so that none of them could draw
+    a picture without the others.
+    """
+    if keras.distribution.distribution() is None and not _is_spread(model):
+        return model.predict_on_batch(inputs)
+    if not hasattr(model, PREDICTION):
+
+        def call(trainable: list[Tensor], others: list[Tensor], inputs: Any) -> Tensor:
+            return model.stateless_call(trainable, others, inputs, training=False)[0]
+
+        setattr(model, PREDICTION, jax.jit(call))  # like Keras's own predict_function
+    values = [
+        [on_one_device(v.value) for v in variables]
+        for variables in (model.trainable_variables, model.non_trainable_variables)
+    ]
+    return getattr(model, PREDICTION)(*values, inputs)
+
+
+def _is_spread(model: keras.Model) -> bool:
+    """Whether a model was made while devices share a training."""
+    return any(len(variable.value.sharding.device_set) > 1 for variable in model.variables[:1])
+
+
+def on_one_device(value: Tensor) -> Tensor:
+    """The copy on this process's first device."""
+    return value.addressable_data(0)
 
 
 def dataset(read: Callable[[], Iterator[np.ndarray]], count: int, shape: tuple[int, ...]) -> None:

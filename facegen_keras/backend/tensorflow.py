@@ -98,6 +98,12 @@ def has_accelerator() -> bool:
     return bool(tf.config.list_physical_devices("GPU"))
 
 
+def has_bfloat16() -> bool:
+    """Whether the GPU is an Ampere or newer."""
+    details = tf.config.experimental.get_device_details(tf.config.list_physical_devices("GPU")[0])
+    return details.get("compute_capability", (0, 0)) >= (8, 0)
+
+
 def xla_is_faster() -> bool:
     """Only on a GPU."""
     return has_accelerator()
@@ -126,6 +132,11 @@ def predict(model: keras.Model, inputs: Any) -> Tensor:
     faces; and TensorFlow warns about tracing once several models are in use.
     """
     return model(inputs, training=False)
+
+
+def on_one_device(value: Tensor) -> Tensor:
+    """The tensor itself: there is one device."""
+    return value
 
 
 def dataset(

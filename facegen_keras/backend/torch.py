@@ -25,6 +25,11 @@ def has_accelerator() -> bool:
     return torch.cuda.is_available()
 
 
+def has_bfloat16() -> bool:
+    """Whether the GPU is an Ampere or newer."""
+    return torch.cuda.get_device_capability() >= (8, 0)
+
+
 def xla_is_faster() -> bool:
     """Never: PyTorch has none."""
     return False
@@ -49,6 +54,11 @@ def exact_float32() -> Iterator[None]:
 def predict(model: keras.Model, inputs: Any) -> Tensor:
     """Keras's own prediction, which records no graph."""
     return model.predict_on_batch(inputs)
+
+
+def on_one_device(value: Tensor) -> Tensor:
+    """The tensor itself: there is one device."""
+    return value
 
 
 def dataset(read: Callable[[], Iterator[np.ndarray]], count: int, shape: tuple[int, ...]) -> None:

@@ -16,17 +16,23 @@ from tqdm.auto import tqdm
 
 from facegen_keras.backend.types import Logs
 from facegen_keras.data.faces import Faces
+from facegen_keras.engine.distribution import alone
 from facegen_keras.export.write import save_generator
 from facegen_keras.files.atomic import write_text
 from facegen_keras.pictures import save_frames, save_grid, tile
 
 GRID_SEEDS = range(64)  # 8 by 8 faces
 TIMELAPSE_SIDE = 512  # pixels; a film of full grids at 256x256 would be hundreds of megabytes
+TIMELAPSE_FILE = "timelapse.gif"
+TIMELAPSE = 8.0  # seconds that the film takes, within the limits of a frame
+TIMELAPSE_QUICKEST, TIMELAPSE_SLOWEST, TIMELAPSE_LAST = 0.05, 0.5, 2.0
 FIRST_GRID = "fakes_init.png"
 
 
 class Progress(keras.callbacks.Callback):
     """One bar with an ETA over the whole training, in a terminal and in a notebook."""
+
+    only_in_first = True
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         steps, epochs = self.model.steps_per_epoch, self.params["epochs"]
@@ -49,7 +55,13 @@ class Progress(keras.callbacks.Callback):
         self.bar.set_postfix(losses, refresh=False)
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        self.bar.close()
+        self.close()
+
+    def close(self) -> None:
+        """End the line of the bar, also where an error ended the training."""
+        bar = getattr(self, "bar", None)
+        if bar is not None:
+            bar.close()
 
 
 class ImageGrid(keras.callbacks.Callback):
@@ -62,6 +74,8 @@ class ImageGrid(keras.callbacks.Callback):
         seeds: Seeds of the faces, one per place in the grid.
         show: Also show each picture in the notebook.
     """
+
+    only_in_first = True
 
     def __init__(
         self,
@@ -88,9 +102,7 @@ class ImageGrid(keras.callbacks.Callback):
             self._draw(f"fakes_epoch{epoch + 1:04d}.png")
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        pictures = grid_pictures(self.folder)
-        if len(pictures) > 1:
-            save_frames(_frames(pictures), self.folder / "timelapse.gif")
+        save_timelapse(self.folder)
 
     def _draw(self, name: str) -> None:
         self.latest = self.model.sample(self.seeds)
@@ -100,10 +112,11 @@ class ImageGrid(keras.callbacks.Callback):
 
             # Update this one output: clearing the cell would remove the progress bar as well.
             picture = Image.fromarray(tile(self.latest))
+            said = {"image/png": {"alt": f"Faces of the same latents, {Path(name).stem}"}}
             if self._shown is None:
-                self._shown = display(picture, display_id=True)
+                self._shown = display(picture, display_id=True, metadata=said)
             else:
-                self._shown.update(picture)
+                self._shown.update(picture, metadata=said)
 
 
 def grid_pictures(folder: str | os.PathLike) -> list[Path]:
@@ -113,17 +126,29 @@ def grid_pictures(folder: str | os.PathLike) -> list[Path]:
     return [path for path in (Path(folder) / FIRST_GRID, *epochs) if path.exists()]
 
 
+def save_timelapse(folder: str | os.PathLike) -> None:
+    """Write `timelapse.gif` from the pictures of an `ImageGrid`, where there are two or more."""
+    pictures = grid_pictures(folder)
+    if len(pictures) > 1:
+        one = min(TIMELAPSE_SLOWEST, max(TIMELAPSE_QUICKEST, TIMELAPSE / len(pictures)))
+        seconds = [one] * (len(pictures) - 1) + [TIMELAPSE_LAST]  # one looks at the last
+        save_frames(_frames(pictures), Path(folder) / TIMELAPSE_FILE, seconds)
+
+
 class RunLog(keras.callbacks.Callback):
     """A line of JSON per epoch in `log.jsonl`: losses, images seen, images per second, memory.
 
     A value that is not a finite number is written as `null`: JSON has no NaN.
     """
 
+    only_in_first = True
+
     def __init__(self, path: str | os.PathLike) -> None:
         super().__init__()
         self.path = Path(path)
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         # A resumed run trains the epochs after its checkpoint again: their lines are dropped.
         if self.path.exists():
             lines = self.path.read_text(encoding="utf-8").splitlines()
@@ -158,6 +183,8 @@ class Export(keras.callbacks.Callback):
         every: Epochs between two exports; the last epoch is always exported.
         run: Name of the run, for the metadata.
     """
+
+    only_in_first = True
 
     def __init__(self, path: str | os.PathLike, every: int, run: str) -> None:
         super().__init__()
@@ -204,6 +231,8 @@ class LatentReport(keras.callbacks.Callback):
         images: uint8 `(n, height, width, 3)`, preferably held out of the training.
     """
 
+    only_in_first = True
+
     def __init__(self, images: np.ndarray) -> None:
         super().__init__()
         self.images = images
@@ -227,6 +256,8 @@ class BestModel(keras.callbacks.Callback):
         patience: Epochs without improvement after which training stops; None never stops.
     """
 
+    only_in_first = True
+
     def __init__(
         self,
         faces: Faces,
@@ -242,7 +273,8 @@ class BestModel(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if not self.model.epoch_is_complete:
             return
-        losses = self.model.validate(self.faces)
+        with alone(self.model):
+            losses = self.model.validate(self.faces)
         if logs is not None:
             logs.update({f"val_{name}": value for name, value in losses.items()})
         if losses["loss"] < self.best:

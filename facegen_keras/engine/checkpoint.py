@@ -6,31 +6,31 @@ running means of the current epoch) and the training's `RunState`. It is one HDF
 under a temporary name, flushed to the disk and renamed: a power cut leaves the previous one.
 """
 
+import contextlib
+import io
 import json
 import os
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import h5py
 import keras
 import numpy as np
 from keras import ops
 
+from facegen_keras.engine import distribution
 from facegen_keras.engine.run_state import FORMAT, RunState
 from facegen_keras.engine.trainer import Trainer
-from facegen_keras.errors import UserError
-from facegen_keras.files.atomic import replacing
+from facegen_keras.errors import UserError, reason_of
+from facegen_keras.files.atomic import remove_leftovers, replacing
+from facegen_keras.files.h5_file import DAMAGE, append_crc32, check_crc32, check_sizes
+from facegen_keras.files.limits import unpacked_limit
 
 KEEP = 2  # the last one, and the one before in case the last is damaged
 PATTERN = "checkpoint-*.h5"
-LEFTOVERS = ".checkpoint-*.part.h5"  # of a process that was killed while it wrote
-# What h5py and JSON raise for a damaged file, depending on where the damage is.
-DAMAGE = (
-    OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, MemoryError,
-)  # fmt: skip
 
 
 def save(
@@ -57,16 +57,19 @@ def save(
     state = model.run_state(epoch, position, callbacks)
     path = folder / f"checkpoint-{state.step:09d}.h5"
     advice = "the checkpoint before it is kept; free some space, then resume"
-    with replacing(path, advice) as temporary, h5py.File(temporary, "w") as file:
-        file.attrs["state"] = state.to_json()
-        checksum = zlib.crc32(file.attrs["state"].encode())
-        for name, variable in sorted(_variables(model).items()):
-            value = ops.convert_to_numpy(variable.value)
-            file[name] = value
-            checksum = _crc32(name, value, checksum)
-        file.attrs["crc32"] = checksum
-    for old in (*find(folder)[:-KEEP], *folder.glob(LEFTOVERS)):
+    with replacing(path, advice) as temporary:
+        with h5py.File(temporary, "w") as file:
+            file.attrs["state"] = state.to_json()
+            checksum = zlib.crc32(file.attrs["state"].encode())
+            for name, variable in sorted(_variables(model).items()):
+                value = ops.convert_to_numpy(variable.value)
+                file[name] = value
+                checksum = _crc32(name, value, checksum)
+            file.attrs["crc32"] = checksum
+        append_crc32(temporary)
+    for old in find(folder)[:-KEEP]:
         old.unlink(missing_ok=True)
+    remove_leftovers(folder, Path(PATTERN).stem)
     return path
 
 
@@ -93,21 +96,45 @@ class Checkpoint:
 def latest(folder: str | os.PathLike) -> Checkpoint | None:
     """The latest checkpoint in a folder, or None where there is none.
 
+    Of several processes the first reads, and sends the others what it has read: they need no
+    folder, and never resume from another step.
+
     Args:
-        folder: Holds `checkpoint-<step>.h5`; a damaged one is passed over for the one before.
+        folder: Holds `checkpoint-<step>.h5`; a damaged one is passed over for the one before, and
+            this is printed.
 
     Raises:
         UserError: None of them can be read, or the latest was written by another version of this
             package.
     """
+    if distribution.member().count == 1:
+        return _latest(folder)
+
+    def path_of_latest() -> str | None:
+        found = _latest(folder)
+        return None if found is None else str(found.path)
+
+    path = distribution.in_first(path_of_latest)
+    if path is None:
+        return None
+    content = Path(path).read_bytes() if distribution.is_first() else b""
+    record, values = _read(io.BytesIO(distribution.broadcast(content)))
+    return Checkpoint(Path(path), _state_of(record, Path(path)), values)
+
+
+def _latest(folder: str | os.PathLike) -> Checkpoint | None:
+    """`latest`, in this process."""
     damaged = []
     for path in reversed(find(folder)):
         try:
             record, values = _read(path)
         except DAMAGE as error:
-            damaged.append(f"{path.name}: {error}")
+            damaged.append(f"{path.name}: {reason_of(error)}")
             continue
-        return Checkpoint(path, _state_of(record, path), values)
+        state = _state_of(record, path)
+        if damaged:
+            print(f"damaged, taking {path.name}, the one before: {'; '.join(damaged)}")
+        return Checkpoint(path, state, values)
     if damaged:
         raise UserError(
             f"{folder}: no checkpoint to resume from ({'; '.join(damaged)}); start again in a new "
@@ -197,9 +224,12 @@ def _variables(model: Trainer) -> dict[str, keras.Variable]:
     }
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """The record and the values of the variables, verified by their checksum."""
+def _read(path: Path | BinaryIO) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The record and the values of the variables, verified by their checksums."""
+    with open(path, "rb") if isinstance(path, Path) else contextlib.nullcontext(path) as file:
+        check_crc32(file)
     with h5py.File(path, "r") as file:
+        check_sizes(file, unpacked_limit(file.id.get_filesize()))
         record, expected = file.attrs["state"], file.attrs["crc32"]
         values = {
             f"{group}/{name}": file[group][name][()] for group in file for name in file[group]

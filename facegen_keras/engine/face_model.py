@@ -5,6 +5,7 @@ step of it on every backend. This class adds what users call: `fit`, `sample`, a
 are exported.
 """
 
+import dataclasses
 import inspect
 import os
 from collections.abc import Iterable
@@ -17,6 +18,7 @@ import numpy as np
 from facegen_keras.backend.types import Tensor
 from facegen_keras.data.faces import Faces
 from facegen_keras.engine.adam import Adam
+from facegen_keras.engine.distribution import split
 from facegen_keras.engine.fit import fit
 from facegen_keras.engine.options import (
     DTYPE_POLICIES,
@@ -28,6 +30,7 @@ from facegen_keras.engine.options import (
 from facegen_keras.engine.trainer import Trainer
 from facegen_keras.errors import UserError
 from facegen_keras.inference import images_per_pass, in_chunks, infer, latents, to_uint8
+from facegen_keras.mixture import Mixture
 
 
 class FaceModel(Trainer):
@@ -35,6 +38,7 @@ class FaceModel(Trainer):
 
     Args:
         options: Resolution, length of the latent, precision, seed, and the family's own.
+        more_losses: As for `Trainer`.
 
     A subclass declares its options in a dataclass and takes them one by one: see `options.takes`.
     It sets `family` and `loss_names` (the keys that `update` returns), and implements `update`,
@@ -47,6 +51,8 @@ class FaceModel(Trainer):
         main_part: The network among `export_parts` that generates; the others stand beside it.
         has_validation: Whether `validate` measures the losses of held-out photos.
         has_latent_statistics: Whether `latent_statistics` tells how photos use the latent.
+        trained_with: Networks of others that take part in training, each a dict of `network`,
+            `weights_sha256` and `pretrained_on`; recorded in exports, and `evaluate` refuses them.
         has_transfer: Whether `start_from` takes the weights of a trained generator.
     """
 
@@ -55,12 +61,14 @@ class FaceModel(Trainer):
     options_type: ClassVar[type[FaceModelOptions]]
     adam: ClassVar[AdamOptions] = AdamOptions()
     main_part: ClassVar[str] = "generator"
+    trained_with: tuple[dict[str, str], ...] = ()
     has_validation: ClassVar[bool] = False
     has_latent_statistics: ClassVar[bool] = False
     has_transfer: ClassVar[bool] = False
 
-    def __init__(self, options: FaceModelOptions) -> None:
-        super().__init__(self.family, options.seed, scale_losses=options.precision == "float16")
+    def __init__(self, options: FaceModelOptions, more_losses: tuple[str, ...] = ()) -> None:
+        in_half = options.precision == "float16"
+        super().__init__(self.family, options.seed, scale_losses=in_half, more_losses=more_losses)
         self.options = options
         self.training_config: dict[str, Any] | None = None  # recorded in exports
 
@@ -104,6 +112,9 @@ class FaceModel(Trainer):
 
     def get_config(self) -> dict[str, Any]:
         return self.options.as_dict()
+
+    def default_config(self) -> dict[str, Any]:
+        return {field.name: field.default for field in dataclasses.fields(self.options)}
 
     # --- what a family has, or refuses ---
 
@@ -156,6 +167,10 @@ class FaceModel(Trainer):
         """
         raise UserError(f"{self.family}: cannot start from the weights of another model")
 
+    def latent_prior(self) -> Mixture | None:
+        """The mixture that latents of new faces are mapped to; None for N(0, I) itself."""
+        return None
+
     def call(self, latents: Tensor) -> Tensor:
         """Images of latents: float32 `(batch, latent_dim)` to `(batch, height, width, 3)`."""
         return self.sampling_network(latents, training=False)
@@ -206,11 +221,13 @@ class FaceModel(Trainer):
 
     def sample(self, seeds: Iterable[int] = range(16)) -> np.ndarray:
         """Faces of seeds, uint8 `(n, height, width, 3)`, from `sampling_network`."""
-        network = self.sampling_network
+        network, prior = self.sampling_network, self.latent_prior()
         z = latents(seeds, self.latent_dim)
+        z = z if prior is None else prior.codes(z)
         size = images_per_pass(self.resolution)
         return to_uint8(in_chunks(lambda part: infer(network, part), z, size))
 
     def draw_latents(self, batch_size: int) -> Tensor:
         """Latents from N(0, 1), `(batch, latent_dim)`, from the model's random stream."""
-        return keras.random.normal((batch_size, self.latent_dim), seed=self.seed_generator)
+        shape = (batch_size, self.latent_dim)
+        return split(keras.random.normal(shape, seed=self.seed_generator))

@@ -12,15 +12,16 @@ import keras
 import numpy as np
 
 from facegen_keras.backend.types import Logs
-from facegen_keras.data.batches import FaceBatches
+from facegen_keras.data.batches import FaceBatches, ShareOfBatches
 from facegen_keras.data.faces import Faces, load_faces
-from facegen_keras.engine import resume
+from facegen_keras.engine import distribution, resume
 from facegen_keras.engine.callbacks import Progress
 from facegen_keras.engine.checkpoint import all_trained
 from facegen_keras.engine.guards import Autosave, GracefulStop, NanGuard, restore_callbacks
 from facegen_keras.engine.trainer import Trainer
-from facegen_keras.errors import UserError
+from facegen_keras.errors import UserError, check_path, check_whole, is_out_of_memory
 
+WIDTHS = ("base_channels", "channel_base", "channel_max")  # options that the memory depends on
 SAVE_MINUTES = 10  # between two checkpoints within an epoch: the most that a lost session costs
 
 
@@ -40,11 +41,18 @@ def fit(
         UserError: As documented there.
     """
     _check_call(model, kwargs)
+    check_whole("epochs", epochs, least=0)
+    check_whole("batch_size", batch_size)
+    if checkpoints is not None:
+        check_path("checkpoints", checkpoints)
+    if not isinstance(callbacks or [], Sequence):
+        raise UserError(f"callbacks {callbacks!r}: expected a list of Keras callbacks")
     callbacks = list(callbacks or [])
+    shown = bool(verbose) and distribution.is_first()
     if isinstance(faces, keras.utils.PyDataset):
-        data = {"data_fingerprint": None, "mirror": None}
+        model.photos, data = None, {"data_fingerprint": None, "mirror": None}
     else:
-        faces = _faces_for(model, faces, progress=bool(verbose))
+        faces = model.photos = _faces_for(model, faces, progress=shown)
         data = {"data_fingerprint": faces.fingerprint, "mirror": faces.mirror}
     if checkpoints is not None:
         advice = f"give the same as before, or another folder than {checkpoints}"
@@ -55,14 +63,16 @@ def fit(
         if all_trained(model, epochs):
             print(f"nothing to do: all {epochs} epochs are trained")
             return keras.callbacks.History()
+    if distribution.member().count > 1:
+        callbacks = _of_this_process(callbacks)
     batches, steps = _batches(model, faces, batch_size, kwargs, callbacks)
     model.begin(batch_size, steps, **data)
     guarded = any(isinstance(c, NanGuard) for c in callbacks)
     if not guarded:
         callbacks.insert(0, NanGuard())
-    if verbose and not any(isinstance(c, Progress) for c in callbacks):
+    if shown and not any(isinstance(c, Progress) for c in callbacks):
         callbacks.append(Progress())
-    with _signals_given_back(callbacks):
+    with _signals_given_back(callbacks), _memory_errors(model, batch_size):
         history = keras.Model.fit(
             model,
             batches,
@@ -79,6 +89,20 @@ def fit(
     if checkpoints is not None:
         _report_interrupt(checkpoints, callbacks)
     return history
+
+
+def _of_this_process(
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> list[keras.callbacks.Callback]:
+    """What this process does of several: only the first writes, measures and draws."""
+    kept = [
+        callback
+        for callback in callbacks
+        if distribution.is_first() or not getattr(callback, "only_in_first", False)
+    ]
+    if not any(isinstance(callback, GracefulStop) for callback in kept):
+        kept.append(GracefulStop())
+    return kept
 
 
 def _check_call(model: Trainer, kwargs: Mapping[str, Any]) -> None:
@@ -124,9 +148,11 @@ def _batches(
     if isinstance(faces, keras.utils.PyDataset):
         steps = steps or len(faces)
         _check_dataset(faces, steps, batch_size, model.resolution)
-        return faces, steps
+        share = distribution.share_of(batch_size)
+        return (ShareOfBatches(faces, share) if distribution.member().count > 1 else faces), steps
     start = {"start_epoch": model.start.epoch, "skip_steps": model.start.position}
-    batches = FaceBatches(faces, batch_size, seed=model.seed, **start)
+    share = distribution.share_of(batch_size)
+    batches = FaceBatches(faces, batch_size, seed=model.seed, share=share, **start)
     dataset = None if steps else batches.tensorflow_dataset()
     if dataset is not None:
         callbacks.append(_SetEpoch(batches))
@@ -152,6 +178,23 @@ def _check_dataset(
                 f"{shape}, expected {expected}; every batch needs batch_size images of "
                 "the model's size, so drop a smaller last one"
             )
+
+
+@contextlib.contextmanager
+def _memory_errors(model: Trainer, batch_size: int) -> Any:
+    """Say in one line what to lower where the memory does not suffice."""
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error) or isinstance(error, UserError):
+            raise
+        options = model.get_config()
+        lower = [name for name in ("resolution", *WIDTHS) if name in options]
+        raised = ", or raise accumulate" if "accumulate" in options else ""
+        raise UserError(
+            f"out of memory at batch_size {batch_size}: lower batch_size, or "
+            f"{' or '.join(lower)}{raised}"
+        ) from error
 
 
 @contextlib.contextmanager

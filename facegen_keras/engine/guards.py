@@ -1,7 +1,9 @@
 """Callbacks that keep a training from being lost: autosave, a graceful end, alarms."""
 
+import contextlib
 import os
 import signal
+import stat
 import threading
 import time
 from collections import Counter, deque
@@ -14,7 +16,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from facegen_keras.backend.types import Logs
-from facegen_keras.engine import checkpoint
+from facegen_keras.engine import checkpoint, distribution
 from facegen_keras.engine.callbacks import is_due
 from facegen_keras.engine.run_state import RunState
 
@@ -23,6 +25,8 @@ CHECK_EVERY = 25  # steps between checks of the losses: each check waits for the
 COLLAPSE_RATIO = 0.25  # our choice: samples a quarter as different as photos are nearly one face
 GRACE = 20_000  # images before which a generator has had no time to draw different faces
 HOPELESS_ACCURACY = 0.999  # a discriminator that is never wrong has nothing left to teach
+AGREE_EVERY = 1.0  # seconds between two questions to the other processes whether to stop
+HANGUP = (signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ()  # Windows has none
 SEEDS_COMPARED = range(32)  # 496 pairs of samples
 
 
@@ -36,6 +40,8 @@ class Autosave(keras.callbacks.Callback):
         callbacks: Callbacks of the same training. The states of those that have one go into the
             checkpoint (see `stateful`).
     """
+
+    only_in_first = True
 
     def __init__(
         self, folder: str | os.PathLike, every: int, minutes: float, callbacks: Sequence[Any] = ()
@@ -107,10 +113,15 @@ def restore_callbacks(callbacks: Sequence[Any], state: RunState | None) -> None:
 
 class GracefulStop(keras.callbacks.Callback):
     """End training cleanly after the current step: on Ctrl-C, on SIGTERM (how clusters take a job
-    back), and before the time is up. A second Ctrl-C stops immediately.
+    back), on SIGHUP (a closed terminal; not under `nohup`), and before the time is up. A second
+    Ctrl-C stops immediately.
 
     The time must suffice for what is still to come: one more step, and whatever has been seen to
-    happen between two steps, such as a checkpoint. So put this before the callbacks that save.
+    happen between two steps, such as a checkpoint. So put this before the callbacks that save, and
+    after those that may stop the training.
+
+    Where several processes train together, they end after the same step, whichever of them was
+    interrupted: about once a second, and after every epoch, they ask each other.
 
     Args:
         seconds: Time limit, counted from when this object is made, or None.
@@ -128,12 +139,16 @@ class GracefulStop(keras.callbacks.Callback):
         self.longest_pause = 0.0  # seconds between two steps
         self.began = 0.0  # of the latest step
         self.ended: float | None = None  # of the step before it, in the same training
+        self.until_asked = 0  # steps
+        self.asked = (0.0, 0)  # when the other processes were last asked, and steps since then
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self.handlers[number] = signal.signal(number, self._on_signal)
+            for number in (signal.SIGINT, signal.SIGTERM, *HANGUP):
+                if number not in HANGUP or signal.getsignal(number) != signal.SIG_IGN:
+                    self.handlers[number] = signal.signal(number, self._on_signal)
         self.ended = None
+        self.until_asked, self.asked = 0, (time.monotonic(), 0)
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         self.began = time.monotonic()
@@ -145,9 +160,37 @@ class GracefulStop(keras.callbacks.Callback):
         self.steps.append(self.ended - self.began)
         if self.deadline is not None and not self.reason:
             margin = max(self.steps) + self.longest_pause
+            if self._several:
+                margin += AGREE_EVERY
             if self.ended + margin > self.deadline:
                 self.reason = "the time limit is reached"
-        if self.reason:
+        if self._several:
+            self._ask_the_others()
+        elif self.reason:
+            self.model.stop_training = True
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        if self._several:  # the first may have run out of patience
+            stops = distribution.gather(bool(self.model.stop_training))
+            self.model.stop_training = any(stops)
+
+    @property
+    def _several(self) -> bool:
+        return distribution.member().count > 1
+
+    def _ask_the_others(self) -> None:
+        """End training if one of the processes wants to; all of them ask after the same steps."""
+        since, steps = self.asked
+        self.until_asked, self.asked = self.until_asked - 1, (since, steps + 1)
+        if self.until_asked > 0:
+            return
+        now = time.monotonic()
+        answers = distribution.gather([self.reason, (now - since) / (steps + 1)])
+        self.asked = (now, 0)
+        self.until_asked = max(1, int(AGREE_EVERY / max(seconds for _, seconds in answers)))
+        reasons = [reason for reason, _ in answers if reason]
+        if reasons:
+            self.reason = self.reason or reasons[0]
             self.model.stop_training = True
 
     def on_train_end(self, logs: Logs | None = None) -> None:
@@ -160,10 +203,24 @@ class GracefulStop(keras.callbacks.Callback):
         self.handlers = {}
 
     def _on_signal(self, number: int, frame: Any) -> None:
+        if number in HANGUP:
+            _leave_terminal()
         if self.reason:
+            if number in HANGUP:  # shells send several
+                return
             raise KeyboardInterrupt
         self.reason = f"{signal.Signals(number).name} received"
         tqdm.write(f"{self.reason}: saving a checkpoint (press Ctrl-C again to stop immediately)")
+
+
+def _leave_terminal(streams: Sequence[int] = (1, 2)) -> None:
+    """Send what is still printed nowhere: writing to a terminal that is closed is an error."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in streams:
+        with contextlib.suppress(OSError):
+            if stat.S_ISCHR(os.fstat(stream).st_mode):
+                os.dup2(nowhere, stream)
+    os.close(nowhere)
 
 
 class NanGuard(keras.callbacks.Callback):
@@ -196,6 +253,8 @@ class CollapseAlarm(keras.callbacks.Callback):
     Attributes:
         alarms: The warnings so far.
     """
+
+    only_in_first = True
 
     def __init__(
         self, photos: np.ndarray, every: int, warn: Callable[[str], None] = tqdm.write

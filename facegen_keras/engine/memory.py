@@ -1,7 +1,12 @@
-"""Faster memory for training on a CPU."""
+"""Memory for training on a CPU: how much there is, and faster use of it."""
 
+import contextlib
 import ctypes
 import sys
+from pathlib import Path
+
+MEMINFO = Path("/proc/meminfo")
+CGROUP = Path("/sys/fs/cgroup")  # version 2
 
 # Parameters of `mallopt`, from glibc's malloc.h.
 _M_TRIM_THRESHOLD = -1
@@ -26,3 +31,18 @@ def keep_freed_memory() -> bool:
     if not hasattr(libc, "gnu_get_libc_version"):  # musl has no mallopt
         return False
     return bool(libc.mallopt(_M_MMAP_MAX, 0) and libc.mallopt(_M_TRIM_THRESHOLD, _LARGEST_INT))
+
+
+def available_memory() -> int | None:
+    """Bytes that this process can still have, by Linux and the limit of a container; None where
+    nobody says.
+    """
+    found = []
+    with contextlib.suppress(OSError, ValueError, StopIteration):
+        lines = MEMINFO.read_text(encoding="ascii").splitlines()
+        line = next(line for line in lines if line.startswith("MemAvailable:"))
+        found.append(int(line.split()[1]) * 1024)
+    with contextlib.suppress(OSError, ValueError):  # "max" is no limit, and no number
+        limit = int((CGROUP / "memory.max").read_text())
+        found.append(limit - int((CGROUP / "memory.current").read_text()))
+    return max(0, min(found)) if found else None

@@ -12,17 +12,17 @@ class OptimizerGroup(keras.optimizers.Optimizer):
     """Several optimizers that Keras's trainers see as one.
 
     JAX's trainer carries `optimizer.variables` from step to step and nothing else, so they have to
-    be the variables of all of them. `group["generator"]` is one of them.
+    be the variables of all of them. `group["generator"]` is one of them, `by_name` has them all.
     """
 
     def __init__(self, optimizers: Mapping[str, keras.optimizers.Optimizer]) -> None:
         super().__init__(learning_rate=0.0, name="optimizer_group")
         self.optimizers = list(optimizers.values())  # the name that Keras's callbacks look for
-        self._by_name = dict(optimizers)
+        self.by_name = dict(optimizers)
         self.built = True
 
     def __getitem__(self, name: str) -> keras.optimizers.Optimizer:
-        return self._by_name[name]
+        return self.by_name[name]
 
     @property
     def variables(self) -> list[keras.Variable]:

@@ -18,18 +18,22 @@ import numbers
 import typing
 from collections.abc import Callable
 from dataclasses import KW_ONLY, MISSING, dataclass, field
-from typing import Any, Concatenate, Literal, NamedTuple, ParamSpec, TypeVar
+from typing import Any, ClassVar, Concatenate, Literal, NamedTuple, ParamSpec, TypeVar
 
 from facegen_keras.errors import UserError
 from facegen_keras.resolution import SMALLEST_TRAINED, check_resolution
+from facegen_keras.startup import quiet
 
-Precision = Literal["float32", "bfloat16", "float16"]
+Precision = Literal["float32", "bfloat16", "float16", "auto"]
 DTYPE_POLICIES: dict[Precision, str] = {  # Keras's names
     "float32": "float32",
     "bfloat16": "mixed_bfloat16",
     "float16": "mixed_float16",  # every optimizer gets a dynamic loss scale
 }
 LARGEST_SEED = 2**32 - 1  # NumPy's
+# Options that may change when a training is resumed. `augment` may be turned on later: overfitting
+# shows late. A run records from which step on. The prior is fitted after training.
+MAY_CHANGE = frozenset({"augment", "prior", "prior_components"})
 
 
 # --- the range of an option ---
@@ -121,32 +125,6 @@ def check(options: Any) -> None:
 
 
 @dataclass(frozen=True)
-class FaceModelOptions:
-    """The options of every family.
-
-    Raises:
-        UserError: A value is out of its range; names option, value and range.
-    """
-
-    resolution: int = option(64, "Height and width of the images: 32, 64, 128 ... pixels")
-    latent_dim: int = option(128, "Length of the latent z", whole(1))
-    _: KW_ONLY
-    precision: Precision = option(  # noqa: RUF009 - it makes a field
-        "float32",
-        "Arithmetic of the hidden layers; weights stay float32, float16 scales the losses",
-    )
-    seed: int = option(0, "Seed of everything random in training", SEED)
-
-    def __post_init__(self) -> None:
-        check_resolution(self.resolution, SMALLEST_TRAINED)
-        check(self)
-
-    def as_dict(self) -> dict[str, Any]:
-        """The options by name."""
-        return {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
-
-
-@dataclass(frozen=True)
 class AdamOptions:
     """What the optimizers of a family are made with where nothing else is asked for.
 
@@ -159,6 +137,49 @@ class AdamOptions:
 
     def __post_init__(self) -> None:
         check(self)
+
+
+@dataclass(frozen=True)
+class FaceModelOptions:
+    """The options of every family.
+
+    Attributes:
+        family: The name of the family.
+        adam: What its optimizers are made with; from its paper.
+        has_validation: Whether it measures the losses of held-out photos.
+        has_transfer: Whether it can start from the weights of a trained generator.
+
+    Raises:
+        UserError: A value is out of its range; names option, value and range.
+    """
+
+    family: ClassVar[str]
+    adam: ClassVar[AdamOptions]
+    has_validation: ClassVar[bool] = False
+    has_transfer: ClassVar[bool] = False
+
+    resolution: int = option(64, "Height and width of the images: 32, 64, 128 ... pixels")
+    latent_dim: int = option(128, "Length of the latent z", whole(1))
+    _: KW_ONLY
+    precision: Precision = option(  # noqa: RUF009 - it makes a field
+        "float32",
+        "Arithmetic of the hidden layers; weights stay float32, float16 scales the losses, auto is "
+        "bfloat16 where it is faster and else float32",
+    )
+    seed: int = option(0, "Seed of everything random in training", SEED)
+
+    def __post_init__(self) -> None:
+        check_resolution(self.resolution, SMALLEST_TRAINED)
+        check(self)
+        if self.precision == "auto":  # what is recorded is what is used
+            with quiet():  # the command line reads its flags before Keras is there
+                from facegen_keras.backend.precision import fastest_precision
+
+            object.__setattr__(self, "precision", fastest_precision()[0])
+
+    def as_dict(self) -> dict[str, Any]:
+        """The options by name."""
+        return {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
 
 
 # --- from options to the arguments of a class ---

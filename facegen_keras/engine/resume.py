@@ -9,12 +9,10 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from facegen_keras.engine import checkpoint
+from facegen_keras.engine.options import MAY_CHANGE
 from facegen_keras.engine.run_state import RunState, plain_options
 from facegen_keras.engine.trainer import Trainer
 from facegen_keras.errors import UserError
-
-# `augment` may be turned on later: overfitting shows late. A run records from which step on.
-MAY_CHANGE = frozenset({"augment"})
 
 
 def restore(
@@ -53,7 +51,9 @@ def restore(
         **plain_options(model.get_config()),
     }
     state = found.state
-    check_unchanged(state.settings(), now, MAY_CHANGE, folder, advice)
+    defaults = plain_options(model.default_config())
+    before = {name: value for name, value in defaults.items() if name in now} | state.settings()
+    check_unchanged(before, now, MAY_CHANGE, folder, advice)
     checkpoint.apply(model, found)
     print(
         f"resuming from {folder} after step {state.step} (epoch {state.epoch + 1}, "

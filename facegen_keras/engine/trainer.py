@@ -25,16 +25,19 @@ from keras import ops
 from facegen_keras import backend
 from facegen_keras.backend.keras_private import write_back
 from facegen_keras.backend.types import Losses, Tensor
-from facegen_keras.engine import autodiff
+from facegen_keras.data.faces import Faces
+from facegen_keras.engine import autodiff, distribution
 from facegen_keras.engine.optimizer_group import OptimizerGroup, one_per_network
 from facegen_keras.engine.run_state import RunState, Start, plain_options
+from facegen_keras.engine.whole_model import WholeModel
+from facegen_keras.errors import UserError
 from facegen_keras.inference import to_network_range
 
 # How far `skip_random_numbers` moves the stream: a prime, larger than the numbers drawn per step.
 RANDOM_DETOUR = 7919
 
 
-class Trainer(keras.Model):
+class Trainer(WholeModel):
     """A Keras model whose training step is a family's `update`.
 
     A subclass sets `family` and `loss_names` (the keys that `update` returns), and implements
@@ -44,11 +47,14 @@ class Trainer(keras.Model):
         name: The family.
         seed: Seed of every random number drawn while training; the stream is kept in variables.
         scale_losses: Whether each optimizer gets a dynamic loss scale, as float16 needs.
+        more_losses: What `update` returns with these options beside `loss_names`.
 
     Attributes:
+        loss_names: What is logged.
         data_fingerprint: Identity of the photos last trained on; None before, and for batches of
             the caller's own.
         mirror: Whether half of these photos are flipped at random; None where that is unknown.
+        photos: The photos last trained on; None before, and for batches of the caller's own.
         batch_size: Images per step, or None before the first `fit`.
         start: Where the next `fit` begins: after the last epoch of a restored checkpoint.
         steps_per_epoch: Batches in an epoch of the `fit` under way.
@@ -56,15 +62,20 @@ class Trainer(keras.Model):
     """
 
     family: ClassVar[str]
-    loss_names: ClassVar[tuple[str, ...]]
+    loss_names: tuple[str, ...]
+    batch_parts: tuple[int, str] = (1, "")  # equal parts a step cuts a batch into, and why
     train_function: Callable[..., Any] | None
 
-    def __init__(self, name: str, seed: int, scale_losses: bool) -> None:
+    def __init__(
+        self, name: str, seed: int, scale_losses: bool, more_losses: tuple[str, ...] = ()
+    ) -> None:
         super().__init__(name=name)
+        self.loss_names = (*self.loss_names, *more_losses)
         self._scale_losses = scale_losses
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.data_fingerprint: str | None = None
         self.mirror: bool | None = None
+        self.photos: Faces | None = None
         self.batch_size: int | None = None
         self.start = Start()
         self.steps_per_epoch = 0
@@ -110,6 +121,13 @@ class Trainer(keras.Model):
         """The trained networks, by the name of their optimizer."""
         raise NotImplementedError
 
+    def default_config(self) -> dict[str, Any]:
+        """What `get_config` says where nothing else was asked for.
+
+        A checkpoint from before an option existed was trained with its default.
+        """
+        return {}
+
     # --- what Keras calls ---
 
     def compile(
@@ -149,6 +167,23 @@ class Trainer(keras.Model):
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
         return list(self._trackers.values())
+
+    def train_on_batch(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """One step on a batch, uint8 `(batch, height, width, 3)`; `fit` is the usual way.
+
+        Raises:
+            UserError: `compile` was not called, or the batch has no axis of images.
+        """
+        if not self.compiled:
+            raise UserError("call compile() before train_on_batch(): it takes the paper's values")
+        if np.ndim(x) != 4:
+            raise UserError(
+                f"train_on_batch: a batch of shape {np.shape(x)}; expected uint8 images "
+                "(batch, height, width, 3)"
+            )
+        if not self.steps_per_epoch or len(x) != self.batch_size:
+            self.begin(len(x), 1)
+        return super().train_on_batch(x, *args, **kwargs)
 
     def reset_metrics(self) -> None:
         """Reset the running means, except for an epoch that is resumed: its means continue.
@@ -231,7 +266,12 @@ class Trainer(keras.Model):
         data_fingerprint: str | None = None,
         mirror: bool | None = None,
     ) -> None:
-        """Prepare for the first step of a `fit`, which may be in the middle of an epoch."""
+        """Prepare for the first step of a `fit`, which may be in the middle of an epoch.
+
+        Raises:
+            UserError: The devices cannot share a batch evenly.
+        """
+        self.check_batch_size(batch_size)
         if batch_size != self.batch_size:
             self.batch_size, self.train_function = batch_size, None
         self.data_fingerprint, self.mirror = data_fingerprint, mirror
@@ -240,6 +280,14 @@ class Trainer(keras.Model):
         self._next_step = self.steps
         self._began = (self.steps, self.images_seen)
         self._to_skip = self.start.position
+
+    def check_batch_size(self, batch_size: int) -> None:
+        """Refuse a batch that several devices cannot share evenly.
+
+        Raises:
+            UserError: They cannot; says which sizes they can.
+        """
+        distribution.check_batch_size(batch_size, *self.batch_parts)
 
     def end(self) -> None:
         """After a `fit`: the next one counts its epochs from 0."""
@@ -282,9 +330,11 @@ class Trainer(keras.Model):
         images = ops.reshape(images, (self.batch_size, *images.shape[1:]))
         return to_network_range(images)
 
-    def _train_step_of(self, phase: Any) -> Callable[..., Any]:
-        """A training step as a function object of its own: `jax.jit` shares its cache between
-        equal bound methods, and would trace one phase only.
+    def train_step_of(self, phase: Any) -> Callable[..., Any]:
+        """The training step of a phase, as Keras calls it: on JAX a pure function of the state.
+
+        It is a function object of its own: `jax.jit` shares its cache between equal bound methods,
+        and would trace one phase only.
         """
 
         def train_step(data: Tensor) -> Losses:
@@ -311,7 +361,7 @@ class Trainer(keras.Model):
     def make_train_function(self, force: bool = False) -> None:
         if self.train_function is not None and not force:
             return
-        steps = {phase: self._train_step_of(phase) for phase in self.phases}
+        steps = {phase: self.train_step_of(phase) for phase in self.phases}
         functions: dict[Hashable, Callable[..., Any]] = {}
         for phase, step in steps.items():
             self.train_step = step

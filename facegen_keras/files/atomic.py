@@ -2,18 +2,26 @@
 
 import contextlib
 import os
+import re
 import secrets
+import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from facegen_keras.errors import UserError
+
+UNFLUSHED = "Can't decrement id ref count"  # in what h5py prints
+LEFTOVERS = ".{}.????????.part*"  # the temporary names of `replacing`, by the stem
 
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike, advice: str | None = None) -> Iterator[Path]:
     """A temporary name beside `path`, renamed to `path` when the block ends without an error.
 
-    The content reaches the disk before the rename, and the rename before this returns.
+    The content reaches the disk before the rename, and the rename before this returns. The block
+    may make a folder under the temporary name instead of a file, if no folder is at `path` then.
 
     Args:
         path: The file to write; its folder is created if it is missing.
@@ -26,20 +34,70 @@ def replacing(path: str | os.PathLike, advice: str | None = None) -> Iterator[Pa
     temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.part{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
+        with _told_once():
+            yield temporary
+        for part in [temporary, *temporary.rglob("*")]:
+            if not part.is_dir():
+                with open(part, "rb+") as file:
+                    os.fsync(file.fileno())
         os.replace(temporary, path)
         _sync_folder(path.parent)
     except (OSError, RuntimeError) as error:  # h5py raises either for a full disk
-        reason = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
+        reason = _reason(error)
         state = "the file that was there is untouched" if path.exists() else "nothing was written"
-        raise UserError(
-            f"{path}: could not be written ({reason.splitlines()[0]}); {advice or state}"
-        ) from error
+        raise UserError(f"{path}: could not be written ({reason}); {advice or state}") from error
     finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _reason(error: OSError | RuntimeError) -> str:
+    """In a few words, such as `No space left on device`; HDF5 wraps the number in a long story."""
+    text = str(error).strip() or type(error).__name__
+    number = getattr(error, "errno", None) or re.search(r"errno = (\d+)", text)
+    if not number:
+        return text.splitlines()[0]
+    return os.strerror(number if isinstance(number, int) else int(number[1]))
+
+
+@contextlib.contextmanager
+def _told_once() -> Iterator[None]:
+    """Leave out what HDF5 says of every object that it could not flush to a full disk.
+
+    h5py cannot raise an error from a destructor, so it prints a traceback for each; the error of
+    the write itself is raised as well.
+    """
+    print_error, print_ignored = sys.excepthook, sys.unraisablehook
+
+    def error(kind: type[BaseException], value: BaseException, *rest: Any) -> None:
+        if UNFLUSHED not in str(value):
+            print_error(kind, value, *rest)
+
+    def ignored(found: Any) -> None:
+        if UNFLUSHED not in str(found.exc_value):
+            print_ignored(found)
+
+    sys.excepthook, sys.unraisablehook = error, ignored
+    try:
+        yield
+    finally:
+        sys.excepthook, sys.unraisablehook = print_error, print_ignored
+
+
+def remove_leftovers(folder: str | os.PathLike, stem: str = "*") -> None:
+    """Remove what a killed process was writing in a folder; only where nobody else may write now.
+
+    Folders below it are left alone.
+
+    Args:
+        folder: Where.
+        stem: Of the files that it was writing, as a pattern.
+    """
+    for path in Path(folder).glob(LEFTOVERS.format(stem)):
+        if path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:

@@ -1,4 +1,4 @@
-"""Folders: the default cache, and checks of those that a user names."""
+"""Places: what names one of the hub, the default cache, checks of folders that a user names."""
 
 import os
 import tempfile
@@ -6,11 +6,20 @@ from pathlib import Path
 
 from facegen_keras.errors import UserError
 
+HUB_PREFIX = "hf:"  # how the name of a model or data set of the Hugging Face Hub begins
+
 
 def cache_folder(cache_dir: str | os.PathLike | None) -> Path:
-    """The cache folder: the argument, else `FACEGEN_CACHE`, else `~/.cache/facegen_keras`."""
-    chosen = cache_dir or os.environ.get("FACEGEN_CACHE") or "~/.cache/facegen_keras"
-    return Path(chosen).expanduser()
+    """The cache folder: the argument, else `FACEGEN_CACHE`, else `facegen_keras` in
+    `XDG_CACHE_HOME` or `~/.cache`.
+    """
+    chosen = cache_dir or os.environ.get("FACEGEN_CACHE")
+    if chosen:
+        return Path(os.path.expanduser(chosen))
+    shared = Path(os.environ.get("XDG_CACHE_HOME", ""))  # which counts only if it is absolute
+    return (
+        shared if shared.is_absolute() else Path(os.path.expanduser("~/.cache"))
+    ) / "facegen_keras"
 
 
 def check_output_dir(output_dir: str, source: str) -> None:

@@ -1,6 +1,8 @@
 """From a configuration to its photos and its compiled model."""
 
 import dataclasses
+import hashlib
+import os
 import shlex
 from pathlib import Path
 
@@ -8,10 +10,36 @@ import keras
 
 from facegen_keras import backend
 from facegen_keras.data import Faces, load_faces
+from facegen_keras.engine import distribution
 from facegen_keras.engine.face_model import FaceModel
 from facegen_keras.errors import UserError
-from facegen_keras.files.places import check_output_dir
+from facegen_keras.files.places import HUB_PREFIX, check_output_dir
 from facegen_keras.runs.config import TrainConfig
+from facegen_keras.startup import quiet
+
+
+def load_photos_everywhere(config: TrainConfig) -> tuple[Faces, Faces | None]:
+    """`load_photos` in all processes that train together: one per node fills the cache.
+
+    Raises:
+        UserError: As for `load_photos`, or the processes were started differently, or read other
+            photos.
+    """
+    if distribution.member().count == 1:
+        return load_photos(config)
+    record = dataclasses.replace(config, data_path="", cache_dir=None).record()  # of a node
+    distribution.check_same(
+        "the configuration has the hash",
+        hashlib.sha256(record.encode()).hexdigest(),
+        "start all processes with the same flags and files",
+    )
+    faces, held_out = distribution.one_per_node(lambda: load_photos(config))
+    distribution.check_same(
+        f"data_path {config.data_path}: the photos have the fingerprint",
+        faces.fingerprint,
+        "give every process the same files",
+    )
+    return faces, held_out
 
 
 def load_photos(config: TrainConfig) -> tuple[Faces, Faces | None]:
@@ -30,9 +58,10 @@ def load_photos(config: TrainConfig) -> tuple[Faces, Faces | None]:
             limit=config.limit,
             cache_dir=config.cache_dir,
             without=[config.output_dir, config.saved_models_dir],
+            progress=distribution.is_first(),
         )
     except UserError as error:
-        if config.resume and not Path(config.data_path).expanduser().exists():
+        if config.resume and not os.path.exists(os.path.expanduser(config.data_path)):
             run = shlex.quote(config.resume)
             raise UserError(
                 f"{error}; if they moved, resume with: --resume {run} --data_path NEW"
@@ -49,7 +78,8 @@ def build(config: TrainConfig) -> FaceModel:
     Raises:
         UserError: An option has an impossible value, or `init_from` cannot be started from.
     """
-    keras.utils.set_random_seed(config.seed)
+    with quiet():  # it imports TensorFlow, on any backend
+        keras.utils.set_random_seed(config.seed)
     if config.deterministic:
         backend.make_deterministic()
     model = config.family(**config.model_options())
@@ -58,10 +88,18 @@ def build(config: TrainConfig) -> FaceModel:
         print(f"started from {config.init_from}; newly initialised: {', '.join(kept) or 'none'}")
     model.compile(optimizers(config, model))
     recorded = dataclasses.asdict(config.resolved())
-    for place in ("output_dir", "saved_models_dir", "cache_dir"):  # of this machine, not the model
-        del recorded[place]
-    model.training_config = {**recorded, "data_path": Path(config.data_path).name}
+    for name in ("output_dir", "saved_models_dir", "cache_dir", "devices", "cluster"):
+        del recorded[name]  # of this machine, not of the model
+    model.training_config = {**recorded, "data_path": _shown(config.data_path)}
     return model
+
+
+def _shown(data_path: str) -> str:
+    """A data set of the hub as it is; of a path the last part, since the rest is private."""
+    of_hub = (
+        data_path.startswith(HUB_PREFIX) and not Path(data_path.removeprefix(HUB_PREFIX)).exists()
+    )
+    return data_path if of_hub else Path(data_path).name
 
 
 def optimizers(config: TrainConfig, model: FaceModel) -> dict[str, keras.optimizers.Optimizer]:

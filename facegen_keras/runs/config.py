@@ -10,26 +10,35 @@ import dataclasses
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
 
 import yaml
 
-from facegen_keras.engine import resume
+from facegen_keras.engine import options as every_family
 from facegen_keras.engine.options import AdamOptions, FaceModelOptions, Precision
 from facegen_keras.errors import UserError
 from facegen_keras.files.atomic import write_text
-from facegen_keras.models import FAMILIES, Family
+from facegen_keras.models.options import OPTIONS
 from facegen_keras.runs.family_options import families_with, family_fields, options_of
 
+if TYPE_CHECKING:
+    from facegen_keras.models.families import Family
+
 # Options that may change when a run is resumed; the others decide its result. Those that decide the
-# result of any training, of `fit(checkpoints=...)` too, are in `resume.MAY_CHANGE`.
+# result of any training, of `fit(checkpoints=...)` too, are in `engine.options.MAY_CHANGE`.
 MAY_CHANGE = {
     "epochs", "save_interval", "save_minutes", "time_limit", "on_nan", "output_dir",
     "saved_models_dir", "cache_dir", "data_path", "tensorboard", "wandb", "wandb_project",
     "wandb_group", "resume", "dry_run", "fid_every", "fid_images", "extractor",
-    "inception_weights", "decay_from", *resume.MAY_CHANGE,
+    "inception_weights", "decay_from", "devices", "cluster", *every_family.MAY_CHANGE,
 }  # fmt: skip
-OF_ONE_CALL = ("resume", "dry_run", "time_limit")  # given anew each time, never part of a record
+OF_ONE_CALL = (
+    "resume",
+    "dry_run",
+    "time_limit",
+    "devices",
+    "cluster",
+)  # given anew each time, never part of a record
 _NEEDED = {"validation_split": "has_validation", "init_from": "has_transfer"}  # of the family
 
 
@@ -65,7 +74,8 @@ class _Training:
     """Decay the learning rate linearly to 0 from this fraction of the epochs on, such as 0.75;
     null on resume keeps the current rate."""
     precision: Precision = FaceModelOptions.precision
-    """Arithmetic of the hidden layers; float16 scales the losses."""
+    """Arithmetic of the hidden layers; float16 scales the losses, auto is bfloat16 where it is
+    faster and else float32."""
     seed: int = FaceModelOptions.seed
     """Seed of weights, latents and the order of the data."""
     deterministic: bool = False
@@ -75,6 +85,7 @@ class _Training:
 
 
 _FAMILY_FIELDS = family_fields(without=[field.name for field in dataclasses.fields(_Training)])
+_OF_ADAM = tuple(field.name for field in dataclasses.fields(AdamOptions))
 _MEANINGS = [f"    {name}: {field.metadata['help']}" for name, _, field in _FAMILY_FIELDS]
 
 # `Any` to type checkers: they cannot read fields that are made at run time, and take all of them.
@@ -96,8 +107,31 @@ class TrainConfig(_FamilyOptions, _Training):
     Options of a family that are left out take the value of its paper.
     """
 
+    GROUPS: ClassVar[dict[str, tuple[str, ...]]] = {  # of the help
+        "data": (
+            "data_path", "resolution", "crop", "mirror", "limit", "validation_split", "cache_dir",
+        ),
+        "family": (
+            "model", "init_from",
+            *(name for name, _, _ in _FAMILY_FIELDS if name not in _OF_ADAM),
+        ),
+        "optimization": (
+            "epochs", "batch_size", *_OF_ADAM, "decay_from", "precision", "seed", "deterministic",
+            "patience", "on_nan",
+        ),
+        "run": (
+            "name", "output_dir", "saved_models_dir", "save_interval", "save_minutes",
+            "time_limit", "resume", "devices", "cluster", "dry_run",
+        ),
+        "tracking": (
+            "fid_every", "fid_images", "extractor", "inception_weights", "tensorboard", "wandb",
+            "wandb_project", "wandb_group",
+        ),
+    }  # fmt: skip
+
     init_from: str | None = None
-    """Start from the weights of this generator, trained here or imported (stylegan2)."""
+    """Start from the weights of this generator, trained here, imported, or of the Hugging Face Hub
+    as hf:owner/name[/file.h5][@revision] (stylegan2)."""
 
     save_interval: int = 50
     """Epochs between grids, exports and checkpoints."""
@@ -109,6 +143,10 @@ class TrainConfig(_FamilyOptions, _Training):
     """When a loss is not a number: stop, or continue from the last checkpoint."""
     resume: str | None = None
     """Folder of a run to continue, or latest."""
+    devices: int | None = None
+    """Devices of this machine to train on, 0 for all; needs JAX."""
+    cluster: str | None = None
+    """Train in several processes: slurm (below srun), or HOST:PORT,N,K in process K of N."""
     dry_run: bool = False
     """Print the resolved configuration, sizes and expected time; train nothing."""
     fid_every: int | None = None
@@ -165,21 +203,47 @@ class TrainConfig(_FamilyOptions, _Training):
             self.options()
             self.adam_options()
 
+    @staticmethod
+    def defaults_of(family: str) -> tuple[dict[str, Any], list[str]]:
+        """What the help of a family shows: its defaults, and the options that are not its own."""
+        if family not in OPTIONS:
+            return {}, []
+        own = options_of(family)
+        adam = OPTIONS[family].adam
+        defaults = {
+            name: getattr(adam, name, own[name].default) for name, _, _ in _FAMILY_FIELDS
+            if name in own
+        }  # fmt: skip
+        return defaults, [name for name, _, _ in _FAMILY_FIELDS if name not in own]
+
     @property
     def time_limit_seconds(self) -> float | None:
         """`time_limit` in seconds, or None."""
         return None if self.time_limit is None else parse_duration(self.time_limit)
 
     @property
-    def family(self) -> Family:
-        """The class of the family to train.
+    def family(self) -> "Family":
+        """The class of the family to train; imports Keras.
+
+        Raises:
+            UserError: No family is named.
+        """
+        from facegen_keras.models.families import FAMILIES
+
+        return FAMILIES[self.options_type.family]
+
+    @property
+    def options_type(self) -> type[FaceModelOptions]:
+        """The dataclass of the family's options.
 
         Raises:
             UserError: No family is named.
         """
         if self.model is None:
-            raise UserError(f"model: say which family to train: {', '.join(FAMILIES)}")
-        return FAMILIES[self.model]
+            raise UserError(f"model: say which family to train: {', '.join(OPTIONS)}")
+        if self.model not in OPTIONS:
+            raise UserError(f"model {self.model!r}: expected one of {', '.join(OPTIONS)}")
+        return OPTIONS[self.model]
 
     def model_options(self) -> dict[str, Any]:
         """The arguments of the family's class that this configuration sets.
@@ -187,15 +251,15 @@ class TrainConfig(_FamilyOptions, _Training):
         Raises:
             UserError: No family is named, or an option is set that it does not have.
         """
-        own = options_of(self.family.family)
+        own = options_of(self.options_type.family)
         for name, _, _ in _FAMILY_FIELDS:
             if name not in own and getattr(self, name) is not None:
                 self._refuse(name, families_with(name))
         for name, capability in _NEEDED.items():
-            having = [f for f, family in FAMILIES.items() if getattr(family, capability)]
+            having = [f for f, options in OPTIONS.items() if getattr(options, capability)]
             if getattr(self, name) and self.model not in having:
                 self._refuse(name, having)
-        names = sorted(f.name for f in dataclasses.fields(self.family.options_type))
+        names = sorted(f.name for f in dataclasses.fields(self.options_type))
         return {n: getattr(self, n) for n in names if getattr(self, n) is not None}
 
     def _refuse(self, name: str, families: list[str]) -> NoReturn:
@@ -209,7 +273,7 @@ class TrainConfig(_FamilyOptions, _Training):
         Raises:
             UserError: As for `model_options`, or a value is out of its range.
         """
-        return self.family.options_type(**self.model_options())
+        return self.options_type(**self.model_options())
 
     def adam_options(self) -> AdamOptions:
         """Learning rate and β1, those of the family's paper where they are left out.
@@ -219,7 +283,7 @@ class TrainConfig(_FamilyOptions, _Training):
         """
         names = [field.name for field in dataclasses.fields(AdamOptions)]
         given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-        return dataclasses.replace(self.family.adam, **given)
+        return dataclasses.replace(self.options_type.adam, **given)
 
     def resolved(self) -> "TrainConfig":
         """This configuration with every option of the family filled in; needs no model.
@@ -251,7 +315,7 @@ def load_config(path: str | Path) -> TrainConfig:
         return TrainConfig(**values)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from None
-    except (yaml.YAMLError, TypeError) as error:
+    except (yaml.YAMLError, TypeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not a configuration ({' '.join(str(error).split())})") from None
 
 

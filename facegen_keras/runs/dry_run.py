@@ -5,25 +5,47 @@ import time
 import keras
 import numpy as np
 
+from facegen_keras import backend
 from facegen_keras.backend.types import Logs
-from facegen_keras.data import FaceBatches
+from facegen_keras.data import FaceBatches, Faces
+from facegen_keras.engine import distribution
 from facegen_keras.resolution import SMALLEST_TRAINED, check_resolution
-from facegen_keras.runs.build import build, load_photos
+from facegen_keras.runs.build import build, load_photos_everywhere
 from facegen_keras.runs.config import TrainConfig
+from facegen_keras.runs.forecast import (
+    GIB,
+    Forecast,
+    duration,
+    forecast,
+    machine_speed,
+    memory_advice,
+    smaller,
+)
 
 STEPS_TIMED = 2  # after those that also compile
+MOST_STEPS = 5  # with those: a StyleGAN2 has three phases
+PATIENCE = 10.0  # seconds that the steps may take
 
 
 def dry_run(config: TrainConfig) -> str:
     """Describe a training without running it: the configuration as YAML, and in comments the sizes
     of the networks and the time of an epoch. Writes nothing but the data cache.
 
+    Where a few steps would take long on this processor, or more memory than there is, nothing is
+    built: time and memory are a forecast then.
+
     Raises:
         UserError: The configuration or the data cannot be used.
     """
     check_resolution(config.resolution, SMALLEST_TRAINED)
+    distribution.distribute(config.devices, config.cluster)
     config = config.resolved()
-    faces, _ = load_photos(config)
+    faces, _ = load_photos_everywhere(config)
+    if distribution.device_count() == 1 and not backend.has_accelerator():
+        speed = machine_speed()
+        expected = forecast(config, len(faces), speed)
+        if not expected.fits or _seconds_to_time(config, expected) > PATIENCE:
+            return _described(config, _forecast_lines(config, faces, expected, speed))
     model = build(config)
     batches = FaceBatches(faces, config.batch_size, seed=config.seed)
     clock = _Clock()
@@ -34,13 +56,58 @@ def dry_run(config: TrainConfig) -> str:
     found = [
         "parameters:",
         *sizes,
-        f"images: {len(faces)} ({faces.report})",
-        f"steps per epoch: {len(batches)}",
+        *_data_lines(config, faces),
         f"time per epoch: {_duration(seconds)} "
         f"({config.batch_size / clock.seconds_per_step:.1f} images per second)",
         f"time for {config.epochs} epochs: {_duration(seconds * config.epochs)}",
     ]
-    return config.record() + "\n".join(f"# {line}" for line in found)
+    devices, processes = distribution.device_count(), distribution.member().count
+    if devices > 1:
+        from facegen_keras.engine.step_cost import step_cost  # needs JAX
+
+        memory = max(step_cost(model, phase).memory for phase in model.phases)
+        found += [
+            f"devices: {devices} in {processes} process{'es' if processes > 1 else ''}, "
+            f"{config.batch_size // devices} images each",
+            f"memory per device: {memory / 2**20:.0f} MiB in the largest step, as XLA plans it",
+        ]
+    return _described(config, found)
+
+
+def _described(config: TrainConfig, lines: list[str]) -> str:
+    return config.record() + "\n".join(f"# {line}" for line in lines)
+
+
+def _data_lines(config: TrainConfig, faces: Faces) -> list[str]:
+    return [
+        f"images: {len(faces)} ({faces.report})",
+        f"steps per epoch: {len(faces) // config.batch_size}",
+    ]
+
+
+def _seconds_to_time(config: TrainConfig, expected: Forecast) -> float:
+    """What the steps would take that `dry_run` otherwise times."""
+    return MOST_STEPS * config.batch_size / expected.images_per_second
+
+
+def _forecast_lines(
+    config: TrainConfig, faces: Faces, expected: Forecast, speed: float
+) -> list[str]:
+    epoch = expected.seconds / config.epochs
+    lines = [
+        f"parameters: about {expected.weights:,} in all networks",
+        *_data_lines(config, faces),
+        f"time per epoch: about {duration(epoch)} "
+        f"({expected.images_per_second:.2g} images per second)",
+        f"time for {config.epochs} epochs: about {duration(expected.seconds)} on this CPU "
+        "(counted, not run: good to a factor of two)",
+        f"memory: about {expected.memory / GIB:.1f} GiB in the largest step",
+    ]
+    if expected.free is not None and not expected.fits:
+        lines.append(f"too much memory: {memory_advice(config, expected.free)}")
+    if other := smaller(config, len(faces), speed):
+        lines.append(other)
+    return lines
 
 
 class _Clock(keras.callbacks.Callback):

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 from facegen_keras.engine.options import AdamOptions
-from facegen_keras.models import FAMILIES
+from facegen_keras.models.options import OPTIONS
 
 
 def family_fields(without: Collection[str]) -> list[tuple[str, Any, Any]]:
@@ -18,7 +18,7 @@ def family_fields(without: Collection[str]) -> list[tuple[str, Any, Any]]:
         without: Names that are left out.
     """
     types: dict[str, Any] = {}
-    for family in FAMILIES:
+    for family in OPTIONS:
         for kind in _kinds(family):
             hints = typing.get_type_hints(kind)
             types |= {f.name: hints[f.name] for f in dataclasses.fields(kind)}
@@ -32,7 +32,7 @@ def family_fields(without: Collection[str]) -> list[tuple[str, Any, Any]]:
 
 def families_with(name: str) -> list[str]:
     """The families that have an option."""
-    return [family for family in FAMILIES if name in options_of(family)]
+    return [family for family in OPTIONS if name in options_of(family)]
 
 
 def options_of(family: str) -> dict[str, dataclasses.Field]:
@@ -41,7 +41,7 @@ def options_of(family: str) -> dict[str, dataclasses.Field]:
 
 
 def _kinds(family: str) -> tuple[type, type]:
-    return AdamOptions, FAMILIES[family].options_type
+    return AdamOptions, OPTIONS[family]
 
 
 def _help(name: str) -> str:
@@ -57,7 +57,7 @@ def _help(name: str) -> str:
 def _default(family: str, name: str) -> str:
     """The default of a family's option as YAML has it, or what a default of None stands for."""
     field = options_of(family)[name]
-    default = getattr(FAMILIES[family].adam, name, field.default)
+    default = getattr(OPTIONS[family].adam, name, field.default)
     if default is None:
         return field.metadata["default_text"]
     return str(default).lower() if isinstance(default, bool) else str(default) or "none"

@@ -1,4 +1,4 @@
-"""The folder of a run: made with its record, found again, and kept from another training."""
+"""The folder of a run: made with its record, and kept from another training."""
 
 import dataclasses
 import json
@@ -11,9 +11,10 @@ from pathlib import Path
 import keras
 
 from facegen_keras import backend
+from facegen_keras.backend.precision import fastest_precision
 from facegen_keras.data import Faces
 from facegen_keras.data.batches import check_batch_size
-from facegen_keras.engine import checkpoint
+from facegen_keras.engine import distribution
 from facegen_keras.engine.resume import check_unchanged
 from facegen_keras.errors import UserError
 from facegen_keras.files.atomic import write_text
@@ -22,7 +23,9 @@ from facegen_keras.runs.config import MAY_CHANGE, TrainConfig, load_config
 
 RESULT = "result.json"  # in the folder of a run that is finished
 PHOTOS_SHOWN = 64  # as many as there are fakes in a grid
-RECORDED_CHANGES = ("epochs", "decay_from", "augment")  # of MAY_CHANGE: these affect the training
+RECORDED_CHANGES = (  # of MAY_CHANGE: these affect the model
+    "epochs", "decay_from", "augment", "prior", "prior_components",
+)  # fmt: skip
 PACKAGES = ("facegen-keras", "keras", "tensorflow", "jax", "torch", "numpy", "pillow", "h5py")
 
 
@@ -42,15 +45,23 @@ def make_run(config: TrainConfig, faces: Faces) -> Path:
     except OSError as error:
         raise UserError(f"output_dir {config.output_dir}: {error.strerror}") from error
     dataclasses.replace(config, name=folder.name).save(folder / "config.yaml")
-    save_grid(faces[:PHOTOS_SHOWN], folder / "reals.png")
+    devices = distribution.device_count()
+    places = f" on {devices} devices" if devices > 1 else ""
+    print(f"training {config.model} in {folder}{places}: {len(faces)} images, seed {config.seed}")
+    return folder
+
+
+def record_photos(folder: Path, faces: Faces) -> None:
+    """Write `reals.png` and `skipped.json`, unless a start before this one has."""
+    if (folder / "reals.png").exists():
+        return
     if faces.report.skipped:
         skipped = {
             name: f"{problem}: {detail}" if detail else problem
             for name, problem, detail in faces.report.skipped
         }
         write_text(folder / "skipped.json", json.dumps(skipped, indent=2) + "\n")
-    print(f"training {config.model} in {folder}: {len(faces)} images, seed {config.seed}")
-    return folder
+    save_grid(faces[:PHOTOS_SHOWN], folder / "reals.png")  # last: it tells that both are there
 
 
 def _named_folder(config: TrainConfig, name: str) -> Path:
@@ -77,21 +88,20 @@ def _timed_folder(config: TrainConfig) -> Path:
             folder = folder.with_name(f"{name}-{count}")
 
 
-def find_run(resume: str, output_dir: str | Path) -> Path:
-    """The folder of a run to resume: a path, or `"latest"` for the newest in `output_dir`.
+def settle_precision(config: TrainConfig, folder: Path | None) -> TrainConfig:
+    """Replace the precision "auto" by what it stands for, and say so.
 
-    Raises:
-        UserError: There is no such run.
+    Args:
+        config: The configuration.
+        folder: Of the run to resume, which goes on in its own precision; None for a new one.
     """
-    if resume != "latest":
-        folder = Path(resume)
-        if not (folder / "config.yaml").is_file():
-            raise UserError(f"--resume {resume}: not the folder of a run (no config.yaml in it)")
-        return folder
-    runs = [path.parent for path in Path(output_dir).glob("*/config.yaml")]
-    if not runs:
-        raise UserError(f"--resume latest: no run in {output_dir}; start one first")
-    return max(runs, key=_last_changed)
+    if config.precision != "auto":
+        return config
+    if folder is not None:
+        return dataclasses.replace(config, precision=load_config(folder / "config.yaml").precision)
+    precision, reason = fastest_precision()
+    print(f"precision {precision}: {reason}")
+    return dataclasses.replace(config, precision=precision)
 
 
 def check_same_run(config: TrainConfig, folder: Path) -> dict[str, list]:
@@ -140,6 +150,8 @@ def record_environment(folder: Path, step: int, changed: dict[str, list]) -> Non
             "system": platform.platform(),
             "backend": keras.backend.backend(),
             "accelerator": backend.has_accelerator(),
+            "devices": distribution.device_count(),
+            "processes": distribution.member().count,
             "versions": versions,
         }
     )
@@ -152,8 +164,3 @@ def _sessions(path: Path) -> list[dict]:
         return list(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return []
-
-
-def _last_changed(folder: Path) -> float:
-    paths = [folder / "config.yaml", *checkpoint.find(folder / "checkpoints")]
-    return max(path.stat().st_mtime for path in paths)

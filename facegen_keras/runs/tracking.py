@@ -5,12 +5,13 @@ import dataclasses
 import netrc
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import keras
+from tqdm.auto import tqdm
 
 from facegen_keras.backend.types import Logs
 from facegen_keras.engine.callbacks import ImageGrid
@@ -20,15 +21,38 @@ from facegen_keras.runs.config import TrainConfig
 # Of WANDB_MODE; dryrun and run are older names of offline and online.
 MODES = ("online", "offline", "disabled", "shared", "dryrun", "run")
 MODES_WITHOUT_KEY = ("offline", "disabled", "dryrun")
+PATIENCE = 120  # seconds for what is still to be sent when a training ends
 HOSTS = ("api.wandb.ai", "api.forge.coreweave.com")  # where wandb has its own servers
 
 
 class _Scalars(keras.callbacks.TensorBoard):
-    """Without the logs that are lists, such as the KL per dimension."""
+    """Without the logs that are lists, such as the KL per dimension.
+
+    Where it cannot write, the training goes on without it.
+    """
+
+    only_in_first = True
+    fails = False
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self._told(super().on_train_begin, logs)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         scalars = {k: v for k, v in (logs or {}).items() if not isinstance(v, list)}
-        super().on_epoch_end(epoch, scalars)
+        self._told(super().on_epoch_end, epoch, scalars)
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        self._told(super().on_train_end, logs)
+
+    def _told(self, tell: Callable[..., object], *news: object) -> None:
+        """Tell TensorBoard something, unless that has failed before."""
+        if self.fails:
+            return
+        try:
+            tell(*news)
+        except Exception as error:  # those of TensorFlow are of its own kinds
+            self.fails = True
+            _go_on_without("TensorBoard", error, Path(self.log_dir).parent)
 
 
 def tensorboard(folder: Path) -> keras.callbacks.Callback:
@@ -67,8 +91,21 @@ def _in_one_line() -> Iterator[None]:
     try:
         yield
     except Exception as error:  # it raises its own kinds and pydantic's
-        reason = " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
-        raise UserError(f"Weights & Biases: {reason}; fix it, or set WANDB_MODE=offline") from error
+        raise UserError(
+            f"Weights & Biases: {_reason(error)}; fix it, or set WANDB_MODE=offline"
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    """What it says, which may take several lines, in one."""
+    return " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
+
+
+def _go_on_without(tracker: str, error: Exception, folder: Path) -> None:
+    tqdm.write(
+        f"warning: {tracker}: {_reason(error)}; the training goes on without it, "
+        f"{folder / 'log.jsonl'} has everything"
+    )
 
 
 def _has_key() -> bool:
@@ -101,12 +138,15 @@ class WandbLog(keras.callbacks.Callback):
         UserError: The package `wandb` is not installed; when training begins, as for `wandb_mode`.
     """
 
+    only_in_first = True
+
     def __init__(self, config: TrainConfig, folder: Path, grid: ImageGrid) -> None:
         super().__init__()
         self.wandb = require("wandb", "wandb")
         self.config, self.folder, self.grid = config, folder, grid
         self.run_id = uuid.uuid4().hex[:8]
         self.logged: Any = None
+        self.run: Any = None
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         mode = wandb_mode()
@@ -122,8 +162,16 @@ class WandbLog(keras.callbacks.Callback):
                 dir=str(self.folder),
                 mode=mode,
                 config=dataclasses.asdict(self.config),
-                settings=self.wandb.Settings(silent=True),
+                settings=self._settings(),
             )
+
+    def _settings(self) -> Any:
+        """Quiet, and at the end no longer than `PATIENCE` for a server that does not answer."""
+        options: dict[str, Any] = {"silent": True}
+        known = getattr(self.wandb.Settings, "model_fields", {})
+        if "finish_timeout" in known:  # older versions wait as long as it takes
+            options |= {"finish_timeout": PATIENCE, "finish_timeout_raises": True}
+        return self.wandb.Settings(**options)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if not self.model.epoch_is_complete:
@@ -135,10 +183,20 @@ class WandbLog(keras.callbacks.Callback):
         if self.grid.latest is not None and self.grid.latest is not self.logged:
             self.logged = self.grid.latest
             entry["fakes"] = [self.wandb.Image(image) for image in self.logged[:16]]
-        self.run.log(entry, step=self.model.steps)
+        self._told(lambda run: run.log(entry, step=self.model.steps))
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        self.run.finish()
+        self._told(lambda run: run.finish())
+
+    def _told(self, tell: Callable[[Any], object]) -> None:
+        """Tell Weights & Biases something; where that fails, the training goes on without it."""
+        if self.run is None:
+            return
+        try:
+            tell(self.run)
+        except Exception as error:  # it raises its own kinds, and the network's
+            self.run = None
+            _go_on_without("Weights & Biases", error, self.folder)
 
     def get_state(self) -> dict[str, Any]:
         return {"run_id": self.run_id}

@@ -6,36 +6,55 @@ The run folder `output/<name>/` holds `config.yaml` (resolved), `environment.jso
 `timelapse.gif`, `checkpoints/` (the last two) and the exports.
 """
 
+import contextlib
+import dataclasses
 import json
 import math
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from tqdm.auto import tqdm
 
 from facegen_keras import backend, figures
-from facegen_keras.engine import checkpoint, resume
-from facegen_keras.engine.callbacks import GRID_SEEDS, BestModel, Progress
+from facegen_keras.engine import checkpoint, distribution, resume
+from facegen_keras.engine.callbacks import (
+    GRID_SEEDS,
+    TIMELAPSE_FILE,
+    BestModel,
+    Progress,
+    save_timelapse,
+)
 from facegen_keras.engine.face_model import FaceModel
 from facegen_keras.engine.guards import Autosave, GracefulStop, restore_callbacks
 from facegen_keras.engine.memory import keep_freed_memory
+from facegen_keras.engine.options import Precision
 from facegen_keras.errors import UserError, require
+from facegen_keras.export.model_file import read_model_file
 from facegen_keras.export.write import publish, save_generator
-from facegen_keras.files.atomic import write_text
+from facegen_keras.files.atomic import remove_leftovers, write_text
+from facegen_keras.files.own_pictures import MARK
 from facegen_keras.files.places import check_writable
+from facegen_keras.generate.prior import fit_prior
+from facegen_keras.mixture import check_enough
 from facegen_keras.pictures import save_grid
 from facegen_keras.resolution import SMALLEST_TRAINED, check_resolution
 from facegen_keras.runs import tracking
-from facegen_keras.runs.build import build, load_photos
+from facegen_keras.runs.build import build, load_photos_everywhere
 from facegen_keras.runs.callbacks import feature_extractor, main_file, make_callbacks
 from facegen_keras.runs.config import TrainConfig
+from facegen_keras.runs.find import find_run
 from facegen_keras.runs.folder import (
     RESULT,
     check_same_run,
-    find_run,
     make_run,
     record_environment,
+    record_photos,
+    settle_precision,
 )
+from facegen_keras.runs.forecast import announcement, check_memory
+from facegen_keras.runs.lock import RunLock, check_unlocked
 
 MAX_ROLLBACKS = 3  # a run that breaks more often has a problem that other numbers do not solve
 
@@ -48,14 +67,17 @@ def train(config: TrainConfig) -> Path:
             stopped being a number (unless `on_nan` is `"rollback"`).
     """
     run = Run(config)
-    run.train()
+    with run.locked():
+        run.begin()
+        run.train()
     return run.folder
 
 
 class Run:
-    """One training of the command line, ready to begin or to continue.
+    """One training of the command line: `begin` it, or continue it, and `train`.
 
-    What can be refused is refused before anything is written.
+    What can be refused is refused before anything is written. In several processes all of them go
+    through this, and the first alone has the run's folder.
 
     Attributes:
         config: The configuration with every option filled in.
@@ -74,20 +96,51 @@ class Run:
 
     def __init__(self, config: TrainConfig) -> None:
         self.stop = GracefulStop(config.time_limit_seconds)  # first: its time counts from here
-        folder = find_run(config.resume, config.output_dir) if config.resume else None
-        changed = check_same_run(config, folder) if folder else {}
+        distribution.distribute(config.devices, config.cluster)
+        folder, precision, changed = distribution.in_first(lambda: _found(config))
+        config = dataclasses.replace(config, precision=precision)
         check_resolution(config.resolution, SMALLEST_TRAINED)
         self.config = config.resolved()
-        self.faces, self.held_out = load_photos(self.config)
+        check_memory(self.config)
+        self.faces, self.held_out = load_photos_everywhere(self.config)
+        if distribution.is_first() and (note := announcement(self.config, len(self.faces))):
+            print(note)
         self.model = build(self.config)
+        self.model.photos = self.faces  # for the prior, also where nothing is left to train
+        self.model.check_batch_size(config.batch_size)
         if not backend.has_accelerator():
             keep_freed_memory()
         if note := early_end(self.config, self.model, len(self.faces)):
             print(note)
-        _check_packages(self.config)
-        check_writable("saved_models_dir", config.saved_models_dir)
-        extractor = feature_extractor(self.config)
-        self.folder = folder or make_run(self.config, self.faces)
+        if self.config.prior == "mixture":
+            check_enough(len(self.faces), self.config.prior_components)
+        extractor = distribution.every(self._prepare)
+        self.folder = Path(
+            distribution.in_first(lambda: folder or str(make_run(self.config, self.faces)))
+        )
+        self._changed, self._extractor = changed, extractor
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from training the same run.
+
+        Raises:
+            UserError: One does.
+        """
+        lock = RunLock(self.folder)
+        distribution.in_first(lock.take)
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def begin(self) -> None:
+        """Restore the latest checkpoint, record this start and make the callbacks.
+
+        Raises:
+            UserError: The checkpoint is of another training, or none can be read.
+        """
+        config = self.config
         self.state = resume.restore(
             self.model,
             self.checkpoints,
@@ -96,14 +149,16 @@ class Run:
             self.faces.mirror,
             advice="give the same as before, or start a new run",
         )
-        self._record(changed)
+        is_complete = self.is_complete  # an impossible number of epochs writes nothing
+        distribution.in_first(lambda: self._record(is_complete))
         callbacks, self.best = make_callbacks(
-            self.config, self.model, self.faces, self.held_out, extractor, self.folder
+            config, self.model, self.faces, self.held_out, self._extractor, self.folder
         )
         restore_callbacks(callbacks, self.state)
         every, minutes = config.save_interval, config.save_minutes
         autosave = Autosave(self.checkpoints, every, minutes, callbacks)
-        self.callbacks = [*callbacks, self.stop, autosave, Progress()]
+        self._progress = Progress()
+        self.callbacks = [*callbacks, self.stop, autosave, self._progress]
 
     @property
     def checkpoints(self) -> Path:
@@ -128,18 +183,34 @@ class Run:
         epochs = self.state.epoch if self.state else 0
         if self.is_complete:
             print(f"nothing to do: all {self.config.epochs} epochs are trained")
-        elif self.state and isinstance(self.best, BestModel) and self.best.is_over(epochs):
+        elif self.state and distribution.in_first(lambda: self._out_of_patience(epochs)):
             print(f"nothing to do: training ended after epoch {epochs}, out of patience")
         else:
             self._fit()
         if self.stop.reason:
-            self._pause()
+            distribution.in_first(self._pause)
         else:
-            self._finish()
+            distribution.in_first(self._finish)
 
-    def _record(self, changed: dict[str, list]) -> None:
-        """Write what this start runs on, and what may change into `config.yaml`."""
-        is_complete = self.is_complete  # first: an impossible number of epochs writes nothing
+    def _prepare(self) -> Any:
+        """The feature network of `fid_every`, or None; refuses what this process cannot do."""
+        if not distribution.is_first():
+            return None
+        _check_packages(self.config)
+        check_writable("saved_models_dir", self.config.saved_models_dir)
+        return feature_extractor(self.config)
+
+    def _out_of_patience(self, epochs: int) -> bool:
+        return isinstance(self.best, BestModel) and self.best.is_over(epochs)
+
+    def _record(self, is_complete: bool) -> None:
+        """Write what this start runs on, and what may change into `config.yaml`.
+
+        The run is locked: what is half written here, nobody writes any more.
+        """
+        remove_leftovers(self.folder)
+        record_photos(self.folder, self.faces)
+        changed = self._changed
         if changed or not is_complete:  # before config.yaml, where the change shows no more
             record_environment(self.folder, self.model.steps, changed)
         if self.config.resume:
@@ -149,17 +220,20 @@ class Run:
         """`fit`, again from the last checkpoint where a loss broke and `on_nan` is `"rollback"`."""
         config, model = self.config, self.model
         for attempt in range(1, MAX_ROLLBACKS + 2):
-            model.fit(
-                self.faces,
-                epochs=config.epochs,
-                batch_size=config.batch_size,
-                callbacks=self.callbacks,
-            )
+            try:
+                model.fit(
+                    self.faces,
+                    epochs=config.epochs,
+                    batch_size=config.batch_size,
+                    callbacks=self.callbacks,
+                )
+            finally:
+                self._progress.close()  # what is said next begins on a line of its own
             if not model.broken:
                 return
             step, term = model.broken
             what = f"{term} is not a number at step {step}"
-            if not checkpoint.find(self.checkpoints):
+            if not distribution.in_first(lambda: bool(checkpoint.find(self.checkpoints))):
                 raise UserError(
                     f"{what}; no checkpoint is older; lower learning_rate and start again"
                 )
@@ -179,6 +253,7 @@ class Run:
         print(f"stopped: {self.stop.reason}. Resume with: {command}")
         path = save_generator(model, main_file(model, folder), run=folder.name)
         save_grid(model.sample(GRID_SEEDS), folder / "fakes_stopped.png")
+        self._draw_curves()
         print(f"faces until then: python generate.py --model_path {shlex.quote(str(path))}")
 
     def _finish(self) -> None:
@@ -187,9 +262,10 @@ class Run:
         path = save_generator(model, main_file(model, folder), run=folder.name)
         if best is not None and best.path.exists():
             path = best.path
-        if (folder / "log.jsonl").exists():
-            figure = figures.loss_curves(folder)
-            figure.savefig(folder / "losses.png")
+            self._check_prior(path)
+        self._draw_curves()
+        if not (folder / TIMELAPSE_FILE).exists():  # the disk may have been full at the end
+            save_timelapse(folder)
         target = Path(config.saved_models_dir) / main_file(model, folder).name
         if target.resolve() != path.resolve():
             publish(path, target)
@@ -203,6 +279,29 @@ class Run:
         }
         write_text(folder / RESULT, json.dumps(result, indent=2) + "\n")
         print(f"{model.images_seen} images seen; model: {target}; pictures and log: {folder}")
+
+    def _draw_curves(self) -> None:
+        """Draw the losses of the epochs that are complete."""
+        path = self.folder / "log.jsonl"
+        if path.exists() and figures.read_log(path):
+            figures.loss_curves(self.folder).savefig(self.folder / "losses.png", metadata=MARK)
+
+    def _check_prior(self, path: Path) -> None:
+        """Fit the prior of the best model again where it was exported with another one."""
+        config, metadata = self.config, read_model_file(path).metadata
+        components = config.prior_components if config.prior == "mixture" else None
+        if config.prior and metadata.get("prior_components") != components:
+            fit_prior(path, self.faces, components, seed=config.seed)
+
+
+def _found(config: TrainConfig) -> tuple[str | None, Precision, dict[str, list]]:
+    """The folder of the run to resume, the precision, and what of the configuration changes."""
+    folder = find_run(config.resume, config.output_dir) if config.resume else None
+    if folder is not None:
+        check_unlocked(folder)
+    config = settle_precision(config, folder)
+    changed = check_same_run(config, folder) if folder else {}
+    return str(folder) if folder else None, config.precision, changed
 
 
 def early_end(config: TrainConfig, model: FaceModel, photos: int) -> str | None:

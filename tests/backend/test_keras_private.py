@@ -62,8 +62,8 @@ print(seen)
 
 
 @pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
-def test_state_can_be_read_in_the_middle_of_an_epoch(backend, run_python):
-    assert run_python(WRITE_BACK, backend).strip() == "[1, 2, 3]"
+def test_state_can_be_read_in_the_middle_of_an_epoch(backend, on_backend):
+    assert on_backend(WRITE_BACK, backend).strip() == "[1, 2, 3]"
 
 
 @pytest.mark.parametrize("name", ["_get_variable_index", "_momentums", "_velocities"])

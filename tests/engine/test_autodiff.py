@@ -11,11 +11,11 @@ TOLERANCE = 2e-3  # float32 and steps of 0.01
 
 
 @pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
-def test_gradients_are_those_of_finite_differences(backend, run_python):
+def test_gradients_are_those_of_finite_differences(backend, on_backend):
     if backend == "tensorflow":
         errors = runpy.run_path(str(SCRIPT))["errors"]()
     else:
-        output = run_python(SCRIPT.read_text(), backend=backend, timeout=900)
+        output = on_backend(SCRIPT.read_text(), backend, timeout=900)
         errors = json.loads(output.splitlines()[-1])
     facts = {name: errors.pop(name) for name in list(errors) if isinstance(errors[name], bool)}
     assert facts == {"new noise each time": True, "seed moved inside": True}

@@ -59,6 +59,11 @@ def test_image_grid_and_timelapse(tmp_path, made_up):
         assert image.size[1] >= 64
     with Image.open(tmp_path / "timelapse.gif") as film:
         assert film.n_frames == 4
+        times = []
+        for frame in range(4):
+            film.seek(frame)
+            times.append(film.info["duration"])
+        assert times == [500, 500, 500, 2000]  # milliseconds: long enough to look
     np.testing.assert_array_equal(grid.latest, made_up(4, seed=4))
 
 
@@ -81,7 +86,7 @@ def test_the_film_of_a_growing_network_has_one_size(tmp_path, made_up):
 def test_the_film_shows_epoch_10000_after_9950(tmp_path, made_up, monkeypatch):
     taken = []
     monkeypatch.setattr(callbacks, "_frames", lambda paths: taken.extend(p.name for p in paths))
-    monkeypatch.setattr(callbacks, "save_frames", lambda frames, path: None)
+    monkeypatch.setattr(callbacks, "save_frames", lambda frames, path, seconds: None)
     epochs = (50, 9950, 10000)
     for epoch in epochs:
         (tmp_path / f"fakes_epoch{epoch:04d}.png").touch()
@@ -93,9 +98,10 @@ def test_a_notebook_shows_one_picture_that_changes(tmp_path, made_up, monkeypatc
     display = pytest.importorskip("IPython.display")
     outputs = []
 
-    def show(picture, display_id):
+    def show(picture, display_id, metadata):
+        assert metadata["image/png"]["alt"].startswith("Faces of the same latents")
         outputs.append([picture])
-        return SimpleNamespace(update=outputs[-1].append)
+        return SimpleNamespace(update=lambda new, metadata: outputs[-1].append(new))
 
     monkeypatch.setattr(display, "display", show)
     grid = ImageGrid(tmp_path, seeds=range(4), show=True)
@@ -114,14 +120,15 @@ def test_a_resumed_or_unfinished_epoch_draws_nothing(tmp_path):
 
 
 def test_log_lines(tmp_path):
-    log = attach(RunLog(tmp_path / "log.jsonl"), images_seen=100)
+    path = tmp_path / "not_yet_there" / "log.jsonl"
+    log = attach(RunLog(path), images_seen=100)
     log.on_train_begin()
     log.on_epoch_begin(0)
     log.model.images_seen, log.model.steps = 160, 15
     log.on_epoch_end(0, {"loss": np.float32(0.5), "active_units": 3, "kl_per_dimension": [1.0]})
     log.model.epoch_is_complete = False
     log.on_epoch_end(1, {"loss": 0.25})
-    (line,) = (tmp_path / "log.jsonl").read_text().splitlines()
+    (line,) = path.read_text().splitlines()
     line = json.loads(line)
     assert line["images_per_second"] > 0
     assert line["peak_memory_mib"] > 50

@@ -160,6 +160,29 @@ def test_damage_that_h5py_calls_a_runtime_error_is_passed_over(two, toy):
     assert checkpoint.restore(toy(), folder).step == 6
 
 
+def test_any_bit_of_the_newest_may_be_wrong_and_the_one_before_is_said(two, capsys):
+    folder, last = two
+    content = last.read_bytes()
+    random = np.random.default_rng(0)
+    state = content.index(b'{"format"')
+    places = [*random.integers(0, len(content), 150), *range(state, state + 300, 6)]
+    passed_over = 0
+    for place in places:
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << int(random.integers(8))
+        last.write_bytes(damaged)
+        found = checkpoint.latest(folder)  # no other exception, whatever the bit
+        said = capsys.readouterr().out
+        if found.state.step == 7:  # a bit that means nothing
+            assert said == ""
+            continue
+        passed_over += 1
+        assert found.state.step == 6
+        assert said.startswith("damaged, taking checkpoint-000000006.h5, the one before: ")
+        assert said.count("\n") == 1
+    assert passed_over > 50  # all in the record, at the least
+
+
 @pytest.mark.parametrize("damage", ["truncated", "empty", "other bytes"])
 def test_a_damaged_one_is_passed_over(two, toy, damage):
     folder, last = two

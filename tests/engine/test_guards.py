@@ -1,6 +1,7 @@
 """Autosave, graceful ends, and the alarms."""
 
 import os
+import pty
 import signal
 from types import SimpleNamespace
 
@@ -15,6 +16,7 @@ from facegen_keras.engine.guards import (
     CollapseAlarm,
     GracefulStop,
     NanGuard,
+    _leave_terminal,
     pairwise_distance,
     restore_callbacks,
 )
@@ -237,3 +239,49 @@ def test_it_stops_while_there_is_time_to_save(monkeypatch):
     # With 5 seconds for a checkpoint after the third, 10 steps end at 15, just in time for
     # another; one step more would not be.
     assert steps_until_stopped(monkeypatch, 20, step=1, pauses={3: 5}) == 10
+
+
+@pytest.fixture
+def hangup():
+    """SIGHUP as a terminal's own process has it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield signal.SIGHUP
+    signal.signal(signal.SIGHUP, before)
+
+
+def test_a_closed_terminal_ends_training_like_sigterm(toy, made_up, hangup, monkeypatch):
+    left = []
+    monkeypatch.setattr("facegen_keras.engine.guards._leave_terminal", lambda: left.append(1))
+    model, stop = toy(), GracefulStop()
+
+    def close():
+        os.kill(os.getpid(), hangup)
+        os.kill(os.getpid(), hangup)  # shells send several
+
+    model.fit(made_up(32), 9, 4, callbacks=[At(8, close), stop], verbose=0)
+    assert stop.reason == "SIGHUP received"
+    assert left
+    assert model.steps == 8
+    assert signal.getsignal(hangup) == signal.SIG_DFL
+
+
+def test_nohup_keeps_training(toy, hangup):
+    signal.signal(hangup, signal.SIG_IGN)
+    stop = GracefulStop()
+    stop.set_model(toy())
+    stop.on_train_begin()
+    assert signal.getsignal(hangup) == signal.SIG_IGN
+    stop.release()
+
+
+def test_what_is_printed_to_a_closed_terminal_goes_nowhere(tmp_path):
+    terminal, stream = pty.openpty()
+    with open(tmp_path / "log", "wb", buffering=0) as log:
+        os.close(terminal)
+        with pytest.raises(OSError, match="Input/output error"):
+            os.write(stream, b"x")
+        _leave_terminal([stream, log.fileno()])
+        os.write(stream, b"x")
+        os.close(stream)
+        log.write(b"kept")
+    assert (tmp_path / "log").read_bytes() == b"kept"

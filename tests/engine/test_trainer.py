@@ -75,9 +75,9 @@ def test_every_epoch_is_read_in_its_own_order(toy, images, monkeypatch):
     read = []
     batch = order.batch
 
-    def reading(faces, seed, epoch, step, batch_size):
+    def reading(faces, seed, epoch, step, batch_size, share):
         read.append((epoch, step))
-        return batch(faces, seed, epoch, step, batch_size)
+        return batch(faces, seed, epoch, step, batch_size, share)
 
     monkeypatch.setattr(order, "batch", reading)
     model = toy()
@@ -246,3 +246,26 @@ def test_optimizers_as_keras_takes_them(toy, images):
 def test_impossible_models_are_refused(options, message):
     with pytest.raises(UserError, match=message):
         fg.VAE(**options)
+
+
+def test_one_batch_needs_no_fit(toy, made_up):
+    model = toy()
+    for count in (4, 4, 6):
+        model.train_on_batch(made_up(count))
+    assert (model.steps, model.images_seen) == (3, 14)
+    with pytest.raises(UserError, match=r"a batch of shape \(32, 32, 3\)"):
+        model.train_on_batch(made_up(1)[0])
+    with pytest.raises(UserError, match="call compile"):
+        toy(compile=False).train_on_batch(made_up(4))
+
+
+def test_out_of_memory_says_what_to_lower(toy, made_up, monkeypatch):
+    model = toy()
+
+    def too_much(*args, **kwargs):
+        raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 7 bytes.\nBuffer ...")
+
+    monkeypatch.setattr(keras.Model, "fit", too_much)
+    with pytest.raises(UserError, match="out of memory at batch_size 4: lower batch_size") as told:
+        model.fit(made_up(8), 1, 4, verbose=0)
+    assert "\n" not in str(told.value)

@@ -153,7 +153,7 @@ def test_other_durations_are_refused(text):
         ("--r1_gamma 1", "r1_gamma: an option of dcgan"),
         ("--epoch 3", "--epoch: unknown flag; did you mean --epochs?"),
         ("--epochs many", "--epochs many: expected a whole number"),
-        ("--precision half", "--precision half: expected one of float32, bfloat16, float16"),
+        ("--precision half", "--precision half: expected one of float32, bfloat16, float16, auto"),
         ("--on_nan halt", "--on_nan halt: expected one of stop, rollback"),
     ],
 )
@@ -197,3 +197,8 @@ def test_data_that_is_not_there(refused, faces_zip):
     assert "not the folder of a run" in refused("--resume", "output/none")
     assert "no run in" in refused("--resume", "latest")
     assert refused("--resume") == "--resume: expected a value after it"
+
+
+def test_a_family_that_does_not_exist_is_one_line_in_python_too():
+    with pytest.raises(UserError, match="model 'd': expected one of vae, dcgan"):
+        TrainConfig(model="d")

@@ -10,7 +10,8 @@ import facegen_keras as fg
 from facegen_keras.data import LoadReport
 from facegen_keras.runs import folder as run_folder
 from facegen_keras.runs.config import MAY_CHANGE, TrainConfig, load_config
-from facegen_keras.runs.folder import find_run, make_run
+from facegen_keras.runs.find import find_run
+from facegen_keras.runs.folder import make_run, record_photos
 
 
 @pytest.fixture
@@ -23,7 +24,10 @@ def begin(made_up, tmp_path, monkeypatch):
         config = TrainConfig(model="vae", resolution=32, batch_size=8, name=name)
         config = dataclasses.replace(config, output_dir=str(tmp_path / "runs"))
         report = LoadReport(8 + len(skipped), 8, skipped)
-        return make_run(config, dataclasses.replace(faces, report=report))
+        photos = dataclasses.replace(faces, report=report)
+        folder = make_run(config, photos)
+        record_photos(folder, photos)
+        return folder
 
     return run
 

@@ -92,6 +92,35 @@ def test_a_finished_run_has_nothing_to_do_and_keeps_its_best(resume, copy, tmp_p
     assert {**again, "model": None} == {**result, "model": None}
 
 
+def test_a_prior_is_fitted_to_a_finished_run(resume, copy, tmp_path):
+    published = tmp_path / "models" / "vae_decoder.h5"
+    last, best = copy / "vae_decoder.h5", copy / "best_vae_decoder.h5"
+    resume("--prior", "mixture", "--prior_components", "2")
+    for path in (last, best, published):
+        generator = fg.load_generator(path)
+        assert generator.prior.components == generator.metadata["prior_components"] == 2
+        assert np.abs(generator.prior.means).max() > 0
+    assert (
+        fg.load_generator(published).metadata["images_seen"]
+        == fg.load_generator(best).metadata["images_seen"]
+    )
+    assert load_config(copy / "config.yaml").prior == "mixture"
+    (*_, session) = json.loads((copy / "environment.json").read_text())
+    assert session["changed"]["prior"] == ["normal", "mixture"]
+    resume("--prior", "normal")
+    assert all(fg.load_generator(path).prior is None for path in (last, best, published))
+
+
+def test_a_run_goes_on_in_the_precision_that_auto_was(resume, copy, train, monkeypatch, capsys):
+    choice = lambda: ("bfloat16", "a test says so")  # noqa: E731
+    monkeypatch.setattr("facegen_keras.runs.folder.fastest_precision", choice)
+    assert "nothing to do" in resume("--precision", "auto").out
+    assert load_config(copy / "config.yaml").precision == "float32"
+    new = train("auto", "--model vae --epochs 1 --precision auto")
+    assert "precision bfloat16: a test says so\n" in capsys.readouterr().out
+    assert load_config(new / "config.yaml").precision == "bfloat16"
+
+
 def test_a_run_out_of_patience_trains_no_further(vae_run, train, capsys, log_of):
     """The rate is too small for a better validation loss than that of the first epochs."""
     flags = "--model vae --epochs 9 --validation_split 0.25 --patience 1 --learning_rate 1e-12"
@@ -135,6 +164,8 @@ def test_what_was_asked_for_is_remembered_and_the_middle_of_an_epoch_is_no_end(
     resume, copy, tmp_path
 ):
     result = (copy / "result.json").read_bytes()
+    (copy / "losses.png").unlink()
+    (copy / "reals.png").unlink()  # as after a kill just before it was written
     out = resume("--epochs", "9", "--time_limit", "0.001s").out
     stored = load_config(copy / "config.yaml")
     assert (stored.epochs, stored.time_limit, stored.resume) == (9, None, None)
@@ -143,6 +174,8 @@ def test_what_was_asked_for_is_remembered_and_the_middle_of_an_epoch_is_no_end(
     assert f"python generate.py --model_path '{copy / 'vae_decoder.h5'}'\n" in out
     assert fg.load_generator(copy / "vae_decoder.h5").metadata["images_seen"] == 104
     assert (copy / "fakes_stopped.png").exists()
+    assert (copy / "losses.png").exists()
+    assert (copy / "reals.png").exists()
     # Neither is it done, nor is it published.
     err = resume("--epochs", "3", code=2).err
     assert "epochs 3: the checkpoint is in the middle of epoch 4; give 4 or more" in err

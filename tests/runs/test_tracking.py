@@ -5,6 +5,8 @@ import re
 import sys
 from types import SimpleNamespace
 
+import keras
+import numpy as np
 import pytest
 
 from facegen_keras import cli
@@ -133,3 +135,57 @@ def test_a_missing_package_is_one_line(package, make, monkeypatch, tmp_path):
     message = rf"'{package}' is needed .* run: pip install '.*\[{package}\]'"
     with pytest.raises(UserError, match=message):
         make(tmp_path)
+
+
+def test_a_network_that_fails_half_way_costs_no_training(tmp_path, monkeypatch, capsys):
+    """The first entry arrives, the second does not, and nothing more is sent."""
+    grid = SimpleNamespace(latest=None)
+    log = tracking.WandbLog(TrainConfig(model="dcgan"), tmp_path, grid)
+    told = []
+
+    class Run:
+        def log(self, entry, step):
+            told.append(step)
+            if len(told) == 2:
+                raise ConnectionError("the line\nis dead.")
+
+        def finish(self):
+            raise AssertionError("it has gone")
+
+    monkeypatch.setattr("facegen_keras.runs.tracking.wandb_mode", lambda: "online")
+    monkeypatch.setattr(
+        log, "wandb", SimpleNamespace(init=lambda **_: Run(), Settings=dict, Image=list)
+    )
+    log.set_model(SimpleNamespace(epoch_is_complete=True, images_seen=8, steps=1))
+    log.on_train_begin()
+    for epoch in range(3):
+        log.on_epoch_end(epoch, {"loss": 1.0})
+    log.on_train_end()
+    assert len(told) == 2
+    said = capsys.readouterr()
+    warnings = [line for line in (said.out + said.err).splitlines() if "warning" in line]
+    assert warnings == [
+        "warning: Weights & Biases: the line is dead; the training goes on without it, "
+        f"{tmp_path / 'log.jsonl'} has everything"
+    ]
+
+
+def test_wandb_does_not_wait_for_ever_at_the_end(tmp_path):
+    settings = wandb_log(tmp_path)._settings()
+    assert settings.finish_timeout == tracking.PATIENCE
+    assert settings.finish_timeout_raises
+
+
+def test_tensorboard_that_cannot_write_costs_no_training(tmp_path, capsys):
+    (tmp_path / "tensorboard").write_text("no folder")
+    model = keras.Sequential([keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x = np.zeros((8, 2), "float32")
+    history = model.fit(
+        x, x[:, :1], epochs=3, verbose=0, callbacks=[tracking.tensorboard(tmp_path)]
+    )
+    assert len(history.history["loss"]) == 3
+    said = capsys.readouterr()
+    (warning,) = [text for text in (said.out + said.err).splitlines() if "warning" in text]
+    assert warning.startswith("warning: TensorBoard: ")
+    assert warning.endswith(f"goes on without it, {tmp_path / 'log.jsonl'} has everything")

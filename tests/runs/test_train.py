@@ -96,6 +96,7 @@ def test_a_run_s_name_is_not_taken_twice(vae_run, train, capsys):
         ("--wandb", "the package 'wandb' is needed"),
         ("--tensorboard", "the package 'tensorboard' is needed"),
         ("--fid_every 1 --inception_weights nowhere.pth", "nowhere.pth"),
+        ("--prior mixture --prior_components 25", "25 Gaussians for 48 codes: give at least 50"),
     ],
 )
 def test_what_is_missing_is_told_before_anything_is_written(

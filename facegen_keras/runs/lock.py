@@ -1,0 +1,151 @@
+"""One process, or cluster of processes, trains a run: the lock in its folder.
+
+The file `running.json` says who. Its owner renews it while it lives. On the owner's own machine
+another process sees whether the owner is still there; from elsewhere (another node, a folder on
+Google Drive) a lock that has not been renewed for `STALE` seconds counts as abandoned.
+"""
+
+import contextlib
+import json
+import os
+import socket
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from facegen_keras.errors import UserError
+from facegen_keras.files.atomic import write_text
+
+LOCK = "running.json"
+RENEW = 20.0  # seconds
+ATTEMPTS = 5  # to read a lock that is being written
+STALE = 120.0  # seconds without a renewal after which an owner elsewhere is believed gone
+JOB = "SLURM_JOB_ID"  # a job that was requeued keeps its number: its earlier start is over
+
+
+class RunLock:
+    """The lock of one run.
+
+    Args:
+        folder: The run's folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / LOCK
+        self._ended = threading.Event()
+        self._renewal = threading.Thread(target=self._renew, daemon=True)
+
+    def take(self) -> None:
+        """Hold the lock until `release`, or until this process ends.
+
+        Raises:
+            UserError: Someone else holds it; says who, and what to do.
+        """
+        while True:
+            try:
+                with open(self.path, "x", encoding="utf-8") as file:
+                    file.write(_text())
+                break
+            except FileExistsError:
+                check_unlocked(self.path.parent)
+                self.path.unlink(missing_ok=True)
+        self._renewal.start()
+
+    def release(self) -> None:
+        """Give the lock back."""
+        self._ended.set()
+        if self._renewal.is_alive():
+            self._renewal.join()
+        if _is_ours(_read(self.path)):
+            self.path.unlink(missing_ok=True)
+
+    def _renew(self) -> None:
+        while not self._ended.wait(RENEW):
+            with contextlib.suppress(OSError, UserError):  # a full disk is told by the checkpoints
+                write_text(self.path, _text())
+
+
+def check_unlocked(folder: Path) -> None:
+    """Refuse a run that another process is training.
+
+    Raises:
+        UserError: One is; says which, and what to do.
+    """
+    path = folder / LOCK
+    owner = _read(path)
+    if owner is None or _is_ours(owner):
+        return
+    age = time.time() - owner["renewed"]
+    if owner["boot"] == _boot():
+        is_alive, advice = _born(owner["pid"]) == owner["born"], ""
+    else:
+        requeued = owner["job"] is not None and owner["job"] == os.environ.get(JOB)
+        is_alive = age < STALE and not requeued
+        advice = f" (without a sign of life that is believed in {STALE - age:.0f} s)"
+    if is_alive:
+        raise UserError(
+            f"{folder}: process {owner['pid']} on {owner['host']} is training this run, last seen "
+            f"{age:.0f} s ago; wait until it has ended{advice}, or start a run of another name"
+        )
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """The owner of a lock; None where there is none, or only half of one after all this time."""
+    for _ in range(ATTEMPTS):
+        try:
+            owner = json.loads(path.read_text(encoding="utf-8"))
+            return {name: owner[name] for name in _owner()}
+        except OSError:
+            return None
+        except (ValueError, TypeError, KeyError):
+            time.sleep(0.1)  # someone may be writing it
+    return None
+
+
+def _text() -> str:
+    return json.dumps(_owner()) + "\n"
+
+
+def _owner() -> dict[str, Any]:
+    return {
+        "host": socket.gethostname(),
+        "boot": _boot(),
+        "pid": os.getpid(),
+        "born": _born(os.getpid()),
+        "job": os.environ.get(JOB),
+        "renewed": time.time(),
+    }
+
+
+def _is_ours(owner: dict[str, Any] | None) -> bool:
+    ours = _owner()
+    return owner is not None and all(owner[name] == ours[name] for name in ("boot", "pid", "born"))
+
+
+def _boot() -> str:
+    """What tells two starts of a machine apart; two containers may share a host's name."""
+    with contextlib.suppress(OSError):
+        namespace = os.readlink("/proc/self/ns/pid")
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip() + namespace
+    return ""
+
+
+def _born(pid: int) -> str | None:
+    """When a process began, as the system counts it; None where there is no such process."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        if Path("/proc/self/stat").exists():
+            return None
+    except OSError:
+        pass
+    else:
+        return text.rpartition(")")[2].split()[19]
+    try:  # a system without /proc
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except OSError:
+        pass
+    return "alive"
