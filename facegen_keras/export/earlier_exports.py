@@ -13,17 +13,18 @@ from facegen_keras.files.atomic import replacing
 def back_up(path: str | os.PathLike) -> Path | None:
     """Link the file at `path` to a second name, `<stem>.<run><suffix>`, before it is replaced.
 
-    The run's name comes from the file's metadata, or else from its time. The file also stays at
-    `path` until something else is written there.
+    The card beside it (`.md`) moves with it, and this is printed. The run's name comes from the
+    file's metadata, or else from its time. The file also stays at `path` until something else is
+    written there; a folder is renamed.
 
     Args:
         path: Where an export will be written.
 
     Returns:
-        The second name, or None when there is no file.
+        The second name, or None when there is nothing at `path`.
     """
     path = Path(path)
-    if not path.is_file():
+    if not path.exists():
         return None
     when = datetime.datetime.fromtimestamp(path.stat().st_mtime, datetime.UTC)
     name = run_of(path) or f"{when:%Y%m%dT%H%M%SZ}"
@@ -34,11 +35,20 @@ def back_up(path: str | os.PathLike) -> Path | None:
             return kept
         count += 1
         kept = path.with_stem(f"{path.stem}.{name}-{count}")
+    if path.is_dir():
+        path.rename(kept)
+        return kept
     try:
         os.link(path, kept)
     except OSError:  # a file system without hard links
         with replacing(kept) as temporary:
             shutil.copy2(path, temporary)
+    card = path.with_suffix(".md")
+    with_card = ""
+    if card.is_file():  # it describes the model of before, not the next one
+        os.replace(card, kept.with_suffix(".md"))
+        with_card = f", with its card {kept.stem}.md"
+    print(f"{path}: the model that was there is kept as {kept.name}{with_card}")
     return kept
 
 

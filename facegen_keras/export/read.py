@@ -1,12 +1,22 @@
 """Open exported models again, and their companions."""
 
+import contextlib
+import math
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import keras
+import numpy as np
 
-from facegen_keras.errors import UserError
-from facegen_keras.export.model_file import ModelFile, first_input_shape, read_model_file
+from facegen_keras.errors import UserError, reason_of
+from facegen_keras.export.model_file import (
+    ModelFile,
+    complain,
+    first_input_shape,
+    read_model_file,
+)
 from facegen_keras.export.parts import MAIN_PARTS, companion_path
 
 
@@ -28,17 +38,57 @@ def check_same_export(generator: ModelFile, companion: ModelFile) -> None:
         )
 
 
-def open_model(file: ModelFile) -> keras.Model:
+def open_model(file: ModelFile, force: bool = False) -> keras.Model:
     """Open a file that `read_model_file` has checked.
 
+    Args:
+        file: As that returns it.
+        force: Warn of weights that are not finite, instead of refusing them.
+
     Raises:
-        UserError: Keras cannot build a model from it.
+        UserError: Keras cannot build a model from it, or a weight is not a finite number.
     """
     try:
-        return keras.saving.load_model(file.path, compile=False, safe_mode=True)
+        with _with_no_more_weights(file.numbers):
+            model = keras.saving.load_model(file.path, compile=False, safe_mode=True)
     except Exception as error:  # a damaged or foreign file can make Keras raise anything
-        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(f"{file.path}: Keras cannot open it ({first_line[:200]})") from error
+        raise UserError(f"{file.path}: Keras cannot open it ({reason_of(error)})") from error
+    broken = [weight.path for weight in model.weights if not _is_finite(weight)]
+    if broken:
+        complain(
+            f"{file.path}: {len(broken)} of its weights are not finite numbers (first "
+            f"{broken[0]}); its training broke or the file is damaged: export an earlier "
+            "checkpoint",
+            force,
+        )
+    return model
+
+
+@contextlib.contextmanager
+def _with_no_more_weights(numbers: int) -> Iterator[None]:
+    """Refuse layers with more weights than a file has numbers, before Keras makes room for them.
+
+    A configuration of a few bytes can ask for any number.
+    """
+    make, left = keras.layers.Layer.add_weight, numbers
+
+    def add_weight(layer: Any, shape: Any = None, *args: Any, **kwargs: Any) -> Any:
+        nonlocal left
+        left -= math.prod(shape or ())
+        if left < 0:
+            raise ValueError(f"it has more weights than the {numbers:,} numbers of the file")
+        return make(layer, shape, *args, **kwargs)
+
+    keras.layers.Layer.add_weight = add_weight
+    try:
+        yield
+    finally:
+        keras.layers.Layer.add_weight = make
+
+
+def _is_finite(weight: keras.Variable) -> bool:
+    values = keras.ops.convert_to_numpy(weight.value)
+    return values.dtype.kind != "f" or bool(np.isfinite(values).all())
 
 
 def discriminator_path(path: str | os.PathLike) -> Path:
@@ -59,21 +109,22 @@ def load_discriminator(generator_path: str | os.PathLike) -> keras.Model:
 
 
 def read_generator(
-    path: str | os.PathLike, expected_family: str | None = None
+    path: str | os.PathLike, expected_family: str | None = None, force: bool = False
 ) -> tuple[keras.Model, ModelFile, str]:
     """Open the Keras model of a generator, from latents `(batch, latent_dim)` to RGB images.
 
     Args:
         path: A .h5 or .keras file.
         expected_family: The family it must be. It also names the family of a file that does not.
+        force: Open a damaged file all the same, with a warning.
 
     Returns:
         `(model, file, family)`; the family is `"unknown"` where neither names it.
 
     Raises:
-        UserError: The file is missing, truncated, unsafe, not a generator, or of another family.
+        UserError: The file is missing, damaged, unsafe, not a generator, or of another family.
     """
-    file = read_model_file(path)
+    file = read_model_file(path, force)
     family = family_of(file, expected_family)
     shape = first_input_shape(file.config)
     if file.metadata.get("part", "generator") not in MAIN_PARTS or not shape or len(shape) != 2:
@@ -81,7 +132,7 @@ def read_generator(
             f"{path}: not a generator ({describe(file, shape)}); "
             "expected a model from latents (batch, latent_dim) to images"
         )
-    model = open_model(file)
+    model = open_model(file, force)
     output = model.output_shape
     if not isinstance(output, tuple) or len(output) != 4 or output[-1] != 3:
         raise UserError(f"{path}: not a generator (its output is {output}, not RGB images)")

@@ -1,8 +1,9 @@
 """Trained generators to `.h5` (or `.keras`), with what is worth knowing about them.
 
 A file holds one functional model of layers and, beside it, a JSON description: family, data,
-images seen, configuration, metrics with their protocol, licence, versions. `loading` opens it
-again. Checkpoints are another thing: see `engine/checkpoint.py`.
+images seen, configuration, prior, metrics with their protocol, licence, versions; a decoder also
+its fitted prior, where it has one. `loading` opens it again. Checkpoints are another thing: see
+`engine/checkpoint.py`.
 """
 
 import contextlib
@@ -13,7 +14,6 @@ import os
 import shutil
 import sys
 import uuid
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,12 +21,16 @@ import h5py
 import keras
 import numpy as np
 
-from facegen_keras.errors import UserError
+from facegen_keras import backend
+from facegen_keras.errors import UserError, check_path
 from facegen_keras.export.earlier_exports import back_up, move_to_backup, run_of
 from facegen_keras.export.model_file import METADATA, SUFFIXES, read_model_file
 from facegen_keras.export.parts import COMPANIONS, Exportable, companion_path
+from facegen_keras.export.prior import attach_prior, replace_member
 from facegen_keras.files.atomic import replacing
+from facegen_keras.files.h5_file import append_crc32, copy_without, seal
 from facegen_keras.files.json_values import as_json
+from facegen_keras.mixture import Mixture
 from facegen_keras.version import __version__
 
 LICENCE = "Weights: the terms of the photos they were trained on apply. Code: MIT."
@@ -61,16 +65,22 @@ def save_generator(
     Raises:
         UserError: The ending is another one, or the file cannot be written.
     """
+    check_path("path", path)
+    if not hasattr(model, "export_parts"):
+        raise UserError(f"model: a {type(model).__name__}; expected a VAE, DCGAN or the like")
     path = Path(path)
-    parts = model.export_parts()
+    with backend.alone():
+        parts = model.export_parts()
     main = model.main_part
-    metadata = _describe(model, run, metrics, licence)
+    prior: Mixture | None = getattr(model, "latent_prior", lambda: None)()
+    metadata = {**_describe(model, run, metrics, licence), **prior_metadata(prior)}
     # The main part last: a generator that is there always finds its encoder.
     for name in sorted(parts, key=lambda name: name == main):
         target = path if name == main else companion_path(path, model.family, name)
         if run is None or run_of(target) != run:
             back_up(target)
-        write_model(parts[name], target, {**metadata, "part": name})
+        own_prior = prior if name == main else None
+        write_model(parts[name], target, {**metadata, "part": name}, own_prior)
     for name in set(COMPANIONS) - set(parts):
         move_to_backup(companion_path(path, model.family, name))
     return path
@@ -109,13 +119,16 @@ def publish(source: str | os.PathLike, target: str | os.PathLike) -> Path:
     return target
 
 
-def write_model(model: keras.Model, path: str | os.PathLike, metadata: dict) -> None:
+def write_model(
+    model: keras.Model, path: str | os.PathLike, metadata: dict, prior: Mixture | None = None
+) -> None:
     """Write a functional model with its metadata, atomically.
 
     Args:
         model: A functional model.
         path: Target, ending in .h5 or .keras.
         metadata: JSON values.
+        prior: Of a decoder's codes; None for N(0, I).
 
     Raises:
         UserError: The ending is another one, or writing failed; what was there is untouched.
@@ -127,7 +140,16 @@ def write_model(model: keras.Model, path: str | os.PathLike, metadata: dict) -> 
     with replacing(path) as temporary:
         with _without_h5_warning():
             model.save(temporary)
+        if prior is not None:
+            attach_prior(temporary, prior)
         _attach(temporary, text)
+
+
+def prior_metadata(prior: Mixture | None) -> dict:
+    """What the metadata say of a prior."""
+    if prior is None:
+        return {"prior": "normal"}
+    return {"prior": "mixture", "prior_components": prior.components}
 
 
 def update_metadata(path: str | os.PathLike, **entries: object) -> None:
@@ -135,7 +157,10 @@ def update_metadata(path: str | os.PathLike, **entries: object) -> None:
     path = Path(path)
     metadata = {**read_model_file(path).metadata, **entries}
     with replacing(path) as temporary:
-        shutil.copyfile(path, temporary)
+        if path.suffix == ".h5":
+            copy_without(METADATA, path, temporary)
+        else:
+            shutil.copyfile(path, temporary)
         _attach(temporary, json.dumps(metadata, default=as_json))
 
 
@@ -148,6 +173,7 @@ def _describe(model: Exportable, run: str | None, metrics: list[dict] | None, li
         "images_seen": int(model.images_seen),
         "config": model.get_config(),
         "training": getattr(model, "training_config", None),
+        "trained_with": list(getattr(model, "trained_with", ())),
         "metrics": metrics or [],
         "licence": licence,
         "run": run,
@@ -167,18 +193,10 @@ def _attach(path: Path, text: str) -> None:
     if path.suffix == ".h5":
         with h5py.File(path, "r+") as file:
             file.attrs[METADATA] = text
+            seal(file)
+        append_crc32(path)
         return
-    # A zip member cannot be replaced in place, and two of one name would be ambiguous.
-    copy = path.with_suffix(".copy")
-    try:
-        with zipfile.ZipFile(path) as old, zipfile.ZipFile(copy, "w") as new:
-            for item in old.infolist():
-                if item.filename != f"{METADATA}.json":
-                    new.writestr(item, old.read(item))
-            new.writestr(f"{METADATA}.json", text)
-        os.replace(copy, path)
-    finally:
-        copy.unlink(missing_ok=True)
+    replace_member(path, f"{METADATA}.json", text.encode())
 
 
 @contextlib.contextmanager

@@ -17,6 +17,11 @@ from facegen_keras.inference import to_uint8
 # alignment, cropped to the head as for the shipped models), measured on the mean face.
 MOUTH = (0.42, 0.765, 0.58, 0.80)
 CHEEKS = ((0.28, 0.60, 0.38, 0.70), (0.62, 0.60, 0.72, 0.70))
+# From linear sRGB to CIE XYZ, whose white is D65 (IEC 61966-2-1).
+SRGB_TO_XYZ = np.array(
+    [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+)
+WHITE = SRGB_TO_XYZ.sum(axis=1)
 LEFT_HALF, RIGHT_HALF = (0.20, 0.30, 0.45, 0.80), (0.55, 0.30, 0.80, 0.80)
 
 
@@ -47,6 +52,20 @@ def turn(images: np.ndarray) -> np.ndarray:
     """
     left, right = _inside(images, LEFT_HALF), _inside(images, RIGHT_HALF)
     return left.mean(axis=(1, 2, 3)) - right.mean(axis=(1, 2, 3))
+
+
+def skin_tone(images: np.ndarray) -> np.ndarray:
+    """Individual typology angle of the cheeks in degrees, `(n,)`: higher is lighter, a proxy.
+
+    The angle is atan2(L* - 50, b*) of their mean colour in CIE L*a*b* (Chardon et al. 1991; for
+    photos of faces Merler et al. 2019, arXiv:1901.10436). Light, camera and make-up change it too,
+    and it says nothing about who somebody is.
+    """
+    values = np.mean([_inside(images, box).mean(axis=(1, 2)) for box in CHEEKS], axis=0) / 255
+    linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)  # sRGB
+    _, y, z = (linear @ SRGB_TO_XYZ.T / WHITE).T
+    y, z = (np.where(t > (6 / 29) ** 3, np.cbrt(t), t * 841 / 108 + 4 / 29) for t in (y, z))
+    return np.degrees(np.arctan2(116 * y - 16 - 50, 200 * (y - z)))
 
 
 ATTRIBUTES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -97,6 +116,34 @@ def attribute_directions(means: np.ndarray, values: np.ndarray) -> np.ndarray:
     predictors = (values - values.mean(axis=0)) / spread
     solution, *_ = np.linalg.lstsq(predictors, means - means.mean(axis=0), rcond=None)
     return solution.astype("float32")
+
+
+def attribute_vector(means: np.ndarray, values: np.ndarray, share: float = 0.25) -> np.ndarray:
+    """The mean latent of photos that have an attribute, minus that of photos that do not.
+
+    That is how Larsen et al. 2016 (section 4.2) add glasses to a face. Whatever goes together with
+    the attribute in the photos is in the vector as well; `attribute_directions` takes it out.
+
+    Args:
+        means: Mean latents of photos, `(n, latent_dim)`.
+        values: How much of the attribute each photo has, `(n,)`.
+        share: Fraction of the photos on either side: the largest values have the attribute, the
+            smallest do not.
+
+    Returns:
+        `(latent_dim,)`.
+
+    Raises:
+        UserError: There is not one latent per photo, or no photo on a side.
+    """
+    count = int(share * len(values))
+    if len(means) != len(values) or not count or not 0 < share <= 0.5:
+        raise UserError(
+            f"{len(means)} latents for {len(values)} photos, a share of {share}: expected one "
+            "latent per photo, and a share up to 0.5 that leaves a photo on each side"
+        )
+    order = np.argsort(values)
+    return means[order[-count:]].mean(axis=0) - means[order[:count]].mean(axis=0)
 
 
 def traverse_latent(

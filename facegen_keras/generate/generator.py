@@ -2,14 +2,17 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, TypedDict, Unpack
+from typing import TYPE_CHECKING, ClassVar, TypedDict, Unpack
 
-import keras
 import numpy as np
 
 from facegen_keras.errors import UserError
 from facegen_keras.generate.walks import interpolate, walk
 from facegen_keras.inference import images_per_pass, in_chunks, infer, latents, to_uint8
+from facegen_keras.mixture import Mixture
+
+if TYPE_CHECKING:
+    import keras
 
 
 class StyleOptions(TypedDict, total=False):
@@ -60,6 +63,8 @@ class Generator:
         layers: Number of layers that take a style; 0 where the family has no styles.
         metadata: What the export wrote into the file; empty for a file of another program.
         path: The file it was read from, or None.
+        prior: Where `codes` leads latents; None: nowhere, they are the codes. It may be set to
+            None, for faces from N(0, I).
     """
 
     spaces: ClassVar[tuple[str, ...]] = ("z",)
@@ -67,21 +72,36 @@ class Generator:
 
     def __init__(
         self,
-        model: keras.Model,
+        model: "keras.Model",
         family: str = "unknown",
         metadata: dict | None = None,
         path: Path | None = None,
     ) -> None:
         self.model = model
+        latent_dim = int(self._latent_shape()[-1])
+        self._describe(latent_dim, int(model.output_shape[1]), family, metadata, path)
+
+    def _describe(
+        self,
+        latent_dim: int,
+        resolution: int,
+        family: str,
+        metadata: dict | None,
+        path: Path | None,
+    ) -> None:
         self.family = family
         self.metadata = metadata or {}
         self.path = path
-        self.latent_dim = int(self._latent_shape()[-1])
-        self.resolution = int(model.output_shape[1])
-        self.chunk = images_per_pass(self.resolution)  # rows of every pass, see `in_chunks`
+        self.prior: Mixture | None = None
+        self.latent_dim = latent_dim
+        self.resolution = resolution
+        self.chunk = images_per_pass(resolution)  # rows of every pass, see `in_chunks`
 
     def __call__(self, z: np.ndarray, **options: Unpack[SamplingOptions]) -> np.ndarray:
         """Images of latents: float32 `(n, height, width, 3)`, about [-1, 1], not clipped.
+
+        The network gets them as they are, such as the codes of photos. Those that are drawn from
+        N(0, I) go through `codes` first where there is a `prior`.
 
         Args:
             z: Latents `(n, latent_dim)`, n at least 1.
@@ -108,7 +128,24 @@ class Generator:
         Raises:
             UserError: A seed is invalid, or an option is unknown.
         """
-        return to_uint8(self(latents(seeds, self.latent_dim), **options))
+        return to_uint8(self(self.codes(latents(seeds, self.latent_dim)), **options))
+
+    def codes(self, z: np.ndarray) -> np.ndarray:
+        """What the network takes for latents that are drawn from N(0, I): `(n, latent_dim)`.
+
+        The same latents where there is no `prior`, else their codes, see `Mixture.codes`: latents
+        that are close to each other get codes that are. A walk between two latents thus leads
+        through codes that are as likely as those of any seed, also where its ends belong to
+        different components.
+
+        Args:
+            z: Latents `(n, latent_dim)`, n at least 1.
+
+        Raises:
+            UserError: The latents have another shape.
+        """
+        z = self._checked_latents(z)
+        return z if self.prior is None else self.prior.codes(z)
 
     def interpolate(
         self,
@@ -120,7 +157,8 @@ class Generator:
     ) -> np.ndarray:
         """The frames of a walk through the faces of seeds: uint8 `(frames, height, width, 3)`.
 
-        The walk is spherical in z. In w, which only a StyleGAN2 has, it is straight.
+        The walk is spherical in z, and leads through `codes`. In w, which only a StyleGAN2 has, it
+        is straight.
 
         Args:
             seeds: Two or more faces to visit.
@@ -135,7 +173,7 @@ class Generator:
         """
         self._check_space(space)
         z = walk(latents(seeds, self.latent_dim), frames, loop)
-        return to_uint8(self(z, **options))
+        return to_uint8(self(self.codes(z), **options))
 
     def walk_between(
         self,
@@ -161,7 +199,7 @@ class Generator:
         start, end = latents([seed, other], self.latent_dim)
         t = np.asarray(list(positions), "float32")
         self._refuse(options)
-        return to_uint8(self(interpolate(start, end, t)))
+        return to_uint8(self(self.codes(interpolate(start, end, t))))
 
     def forward(self, z: np.ndarray, **options: Unpack[SamplingOptions]) -> np.ndarray:
         """One pass in inference mode over exactly `chunk` latents."""
@@ -181,7 +219,12 @@ class Generator:
         return space or self.spaces[-1]
 
     def _checked_latents(self, z: np.ndarray) -> np.ndarray:
-        z = np.asarray(z, dtype="float32")
+        try:
+            z = np.asarray(z, dtype="float32")
+        except (TypeError, ValueError):
+            raise UserError(
+                f"latents of type {type(z).__name__}: expected numbers (n, {self.latent_dim})"
+            ) from None
         if z.ndim != 2 or z.shape[1] != self.latent_dim or not len(z):
             raise UserError(f"latents of shape {z.shape}: expected (n, {self.latent_dim}), n >= 1")
         return z

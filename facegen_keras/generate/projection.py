@@ -51,6 +51,7 @@ def project(
     frames: int = 48,
     seed: int = 0,
     progress: bool = True,
+    on_step: Callable[[int, float], None] | None = None,
 ) -> Projection:
     """Find the w of a photo by optimisation.
 
@@ -69,6 +70,7 @@ def project(
         frames: Number of faces kept on the way.
         seed: Of the noise on w.
         progress: Show a progress bar.
+        on_step: Called after each step with the number of steps done and the loss.
 
     Raises:
         UserError: The photo has another shape, or an option has an impossible value.
@@ -93,6 +95,8 @@ def project(
             gradient = gradient.sum(axis=1, keepdims=True)
         value = value - adam.step(gradient, _rate(t))
         losses.append(loss)
+        if on_step:
+            on_step(step + 1, loss)
         if step in keep:
             kept.append(to_uint8(image)[0])
         if step % 10 == 0:

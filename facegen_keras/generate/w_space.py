@@ -186,15 +186,49 @@ def traverse_w(
     Raises:
         UserError: The seed, a layer or an option is invalid.
     """
-    base = generator.styles(
-        generator.mapping(latents([seed], generator.latent_dim)), truncation_psi, truncation_cutoff
-    )
+    base = _styles_of(generator, seed, truncation_psi, truncation_cutoff)
     moves = directions.vectors * directions.scales[:, None]
     moves = np.asarray(steps, "float32")[None, :, None] * moves[:, None]
     styles = base[:, None] + moves[:, :, None] * generator.layer_mask(layers)[:, None]
     styles = styles.reshape(-1, generator.layers, generator.w_dim)
     images = to_uint8(generator.synthesis(styles, noise_mode, [seed] * len(styles)))
     return images.reshape(len(directions.vectors), len(steps), *images.shape[1:])
+
+
+def move_w(
+    generator: StyleGAN2Generator,
+    directions: Directions,
+    seed: int,
+    amounts: Sequence[float],
+    truncation_psi: float = 0.7,
+    noise_mode: str = "const",
+) -> np.ndarray:
+    """One face moved along several directions at once: uint8 `(height, width, 3)`.
+
+    Args:
+        generator: A StyleGAN2 generator.
+        directions: From `pca_directions` or `sefa_directions`.
+        seed: Of the face.
+        amounts: One per direction, in units of its scale.
+        truncation_psi: Of the face, before it moves.
+        noise_mode: As in `StyleGAN2Generator`.
+
+    Raises:
+        UserError: There are more or fewer amounts than directions, or the seed or an option is
+            invalid.
+    """
+    if len(amounts) != len(directions.vectors):
+        raise UserError(f"{len(amounts)} amounts for {len(directions.vectors)} directions")
+    move = (np.asarray(amounts, "float32") * directions.scales) @ directions.vectors
+    styles = _styles_of(generator, seed, truncation_psi) + move
+    return to_uint8(generator.synthesis(styles.astype("float32"), noise_mode, [seed]))[0]
+
+
+def _styles_of(
+    generator: StyleGAN2Generator, seed: int, psi: float, cutoff: int | None = None
+) -> np.ndarray:
+    """The styles of the face that is moved: `(1, layers, w_dim)`."""
+    return generator.styles(generator.mapping(latents([seed], generator.latent_dim)), psi, cutoff)
 
 
 def _check_count(generator: StyleGAN2Generator, count: int) -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from facegen_keras.errors import UserError
+from facegen_keras.errors import UserError, check_whole
 
 
 def interpolate(start: np.ndarray, end: np.ndarray, t: np.ndarray) -> np.ndarray:
@@ -62,6 +62,7 @@ def _legs(points: np.ndarray, frames: int, loop: bool) -> tuple[np.ndarray, np.n
     """The stops of a path, and for each frame its leg and its position, counted in legs."""
     if len(points) < 2:
         raise UserError(f"an interpolation through {len(points)} latent: expected two or more")
+    check_whole("frames", frames)
     if frames < len(points):
         raise UserError(
             f"{frames} frames through {len(points)} latents: expected {len(points)} or more"

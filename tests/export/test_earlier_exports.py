@@ -50,3 +50,18 @@ def test_no_generator_stands_beside_the_encoder_of_another(tmp_path, how, tiny_f
         "faces_generator.older.h5",
     ]
     assert foreign.read_bytes() == b"somebody's own"
+
+
+def test_a_card_moves_with_its_model_and_this_is_said(tmp_path, tiny_family, capsys):
+    path = save_generator(tiny_family(), tmp_path / "dcgan_generator.h5", run="shipped")
+    (tmp_path / "dcgan_generator.md").write_text("of the shipped model")
+    trial = save_generator(tiny_family(), tmp_path / "run" / "dcgan_generator.h5", run="trial")
+    capsys.readouterr()
+    publish(trial, path)
+    card = tmp_path / "dcgan_generator.shipped.md"
+    assert card.read_text() == "of the shipped model"
+    assert not (tmp_path / "dcgan_generator.md").exists()
+    assert capsys.readouterr().out == (
+        f"{path}: the model that was there is kept as dcgan_generator.shipped.h5, with its card "
+        "dcgan_generator.shipped.md\n"
+    )

@@ -1,14 +1,20 @@
 """What is refused before anything in the file is built."""
 
 import json
+import os
+import resource
+import zipfile
 
 import h5py
 import keras
+import numpy as np
 import pytest
 
+from facegen_keras.cli import main
 from facegen_keras.errors import UserError
 from facegen_keras.export import write as export
 from facegen_keras.export.model_file import read_model_file
+from facegen_keras.files import h5_file
 from facegen_keras.generate.loading import load_generator
 
 
@@ -125,3 +131,135 @@ def test_reading_builds_nothing(saved):
     file = read_model_file(saved[1])
     assert file.metadata["family"] == "dcgan"
     assert file.config["class_name"] == "Functional"
+
+
+def flip_a_bit_of_the_weights(path) -> None:
+    with h5py.File(path, "r") as file:
+        found = []
+        file["model_weights"].visititems(
+            lambda _, item: found.append(item) if isinstance(item, h5py.Dataset) else None
+        )
+        place = found[-1].id.get_offset() + 1
+    data = bytearray(path.read_bytes())
+    data[place] ^= 16
+    path.write_bytes(data)
+
+
+def test_a_flipped_bit_in_an_export_is_refused_in_one_line(saved, capsys):
+    path = saved[1]
+    before = load_generator(path).sample([0])
+    flip_a_bit_of_the_weights(path)
+    with pytest.raises(UserError, match="its content is not what was exported") as refusal:
+        load_generator(path)
+    assert "--force" in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+    assert load_generator(path, force=True).sample([0]).shape == before.shape
+    assert "warning: " in capsys.readouterr().err
+
+
+def test_a_flipped_bit_in_a_keras_archive_is_refused(tmp_path, tiny_family):
+    path = export.save_generator(tiny_family(), tmp_path / "dcgan_generator.keras")
+    load_generator(path)
+    with zipfile.ZipFile(path) as archive:
+        member = archive.getinfo("model.weights.h5")
+    data = bytearray(path.read_bytes())
+    data[member.header_offset + member.file_size - 100] ^= 16
+    path.write_bytes(data)
+    with pytest.raises(UserError, match=r"not what was exported|not a readable"):
+        load_generator(path)
+
+
+def test_exports_of_before_the_checksum_still_open(saved):
+    with h5py.File(saved[1], "r+") as file:
+        del file.attrs[h5_file.CHECKSUM]
+    flip_a_bit_of_the_weights(saved[1])
+    load_generator(saved[1])
+
+
+def test_changes_of_our_own_are_sealed_again(saved):
+    export.update_metadata(saved[1], metrics=[{"name": "FD", "value": 1.0}])
+    assert load_generator(saved[1]).metadata["metrics"]
+    flip_a_bit_of_the_weights(saved[1])
+    with pytest.raises(UserError, match="not what was exported"):  # never made good again
+        export.update_metadata(saved[1], metrics=[])
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path, tiny_family, capsys):
+    model = tiny_family()
+    kernel = model.main.weights[0]
+    kernel.assign(np.full(kernel.shape, np.nan))
+    path = export.save_generator(model, tmp_path / "dcgan_generator.h5")
+    with pytest.raises(UserError, match="1 of its weights are not finite numbers"):
+        load_generator(path)
+    flags = ["generate", "--model_path", str(path), "--num_images", "1", "--output_dir"]
+    assert main([*flags, str(tmp_path / "a")]) == 2
+    assert not (tmp_path / "a").exists()
+    assert main([*flags, str(tmp_path / "b"), "--force"]) == 0
+    assert "not finite" in capsys.readouterr().err
+
+
+def test_arrays_that_would_fill_the_memory_are_refused_unread(tmp_path):
+    huge, bomb, link = (tmp_path / f"{name}.h5" for name in ("huge", "bomb", "link"))
+    for path in (huge, bomb, link):
+        with h5py.File(path, "w") as file:
+            file.attrs["model_config"] = json.dumps({"class_name": "Functional", "config": {}})
+            group = file.create_group("model_weights")
+            if path == huge:  # HDF5 takes no space for what is never written
+                group.create_dataset("w", shape=(2**40,), dtype="f4", chunks=(2**20,))
+            elif path == bomb:
+                group.create_dataset("w", data=np.zeros(20_000_000, "f4"), compression="gzip")
+            else:
+                group["w"] = h5py.ExternalLink("bomb.h5", "/model_weights/w")
+    assert bomb.stat().st_size < 2**20
+    for path in (huge, bomb):
+        with pytest.raises(UserError, match="its arrays are larger than"):
+            read_model_file(path)
+    with pytest.raises(UserError, match="a link to elsewhere"):
+        read_model_file(link)
+
+
+def test_a_keras_archive_that_unpacks_to_anything_is_refused_unread(tmp_path, saved):
+    for name in ("config.json", "model.weights.h5"):
+        path = tmp_path / "bomb.keras"
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for member in {"config.json", "model.weights.h5"}:
+                content = b" " * 10**8 if member == name else b"{}"
+                archive.writestr(member, content)
+        with pytest.raises(UserError, match=r"not a readable \.keras"):
+            read_model_file(path)
+
+
+def test_a_fifo_is_no_model_and_hangs_nobody(tmp_path):
+    os.mkfifo(tmp_path / "fifo.h5")
+    with pytest.raises(UserError, match="not a model file"):
+        read_model_file(tmp_path / "fifo.h5")
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".keras"])
+def test_layers_with_more_weights_than_the_file_are_refused(suffix, tmp_path, tiny_family):
+    """A stranger's file has no checksum, and a number in its configuration is soon written."""
+    path = export.save_generator(tiny_family(), tmp_path / f"dcgan_generator{suffix}")
+
+    def enlarged(text):
+        config = json.loads(text)
+        dense = next(x for x in config["config"]["layers"] if x["class_name"] == "Dense")
+        dense["config"]["units"] = 128 * 10**6  # three gigabytes
+        return json.dumps(config)
+
+    if suffix == ".h5":
+        with h5py.File(path, "r+") as file:
+            file.attrs["model_config"] = enlarged(file.attrs["model_config"])
+            del file.attrs[h5_file.CHECKSUM]
+            h5_file.seal(file)
+            del file.attrs[h5_file.CHECKSUM]
+    else:
+        with zipfile.ZipFile(path) as archive:
+            members = {name: archive.read(name) for name in archive.namelist()}
+        members["config.json"] = enlarged(members["config.json"]).encode()
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, content in members.items():
+                archive.writestr(name, content)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(UserError, match=r"more weights than the [\d,]+ numbers of the file"):
+        load_generator(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # kilobytes

@@ -78,6 +78,19 @@ def test_metadata_can_be_added_later(saved):
     np.testing.assert_array_equal(generator.sample(range(2)), faces)
 
 
+def test_metadata_that_were_replaced_are_gone(saved):
+    """HDF5 would keep their bytes: a path of one's own machine, say, in a published file."""
+    _, path = saved
+    update_metadata(path, run="/home/someone/secret")
+    update_metadata(path, run="r1")
+    size = path.stat().st_size
+    assert b"someone" not in path.read_bytes()
+    for _ in range(3):
+        update_metadata(path, run="r1")
+    assert path.stat().st_size == size
+    assert load_generator(path).metadata["run"] == "r1"
+
+
 def test_only_h5_and_keras_are_written(tmp_path, tiny_family):
     with pytest.raises(UserError, match=r"\.h5 or \.keras"):
         save_generator(tiny_family(), tmp_path / "g.pt")

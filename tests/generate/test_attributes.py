@@ -49,6 +49,16 @@ def test_directions_hold_the_other_attributes_fixed():
         attributes.attribute_directions(means, np.stack([light, np.ones(400)], axis=1))
 
 
+def test_an_attribute_as_the_difference_of_two_means():
+    values = np.array([3.0, 0.0, 1.0, 9.0, 8.0, 2.0, 5.0, 4.0])
+    means = np.stack([values, 2 * np.ones(8)], axis=1)
+    assert attributes.attribute_vector(means, values).tolist() == [8, 0]  # (9 + 8 - 0 - 1) / 2
+    assert attributes.attribute_vector(means, values, 0.5).tolist() == [5, 0]
+    for latents, share in ((means[:3], 0.25), (means, 0.1), (means, 0.6)):
+        with pytest.raises(UserError, match=f"{len(latents)} latents for 8 photos, a share of"):
+            attributes.attribute_vector(latents, values, share)
+
+
 def test_a_traversal_moves_one_face():
     z = keras.Input((2,))
     image = keras.layers.Reshape((1, 1, 3))(keras.layers.Dense(3, name="colour")(z))
@@ -59,3 +69,19 @@ def test_a_traversal_moves_one_face():
     assert strips.shape == (2, 3, 1, 1, 3)
     assert strips[0, :, 0, 0, 0].tolist() == [64, 128, 191]
     assert strips[1, :, 0, 0, 1].tolist() == [96, 128, 159]
+
+
+def test_skin_tone_is_the_angle_of_the_cheeks():
+    # L*a*b* of sRGB red, D65: 53.24, 80.09, 67.20
+    red = painted((0, 0, 1, 1), (255, 0, 0))
+    assert attributes.skin_tone(red) == [
+        pytest.approx(np.degrees(np.arctan2(3.24, 67.2)), abs=0.02)
+    ]
+    light, dark = ((224, 190, 165), (95, 62, 44))
+    both = np.concatenate([painted((0, 0, 1, 1), colour) for colour in (light, dark)])
+    tones = attributes.skin_tone(both)
+    assert tones[0] > 28 > -30 > tones[1]  # Chardon: intermediate or lighter, and dark
+    face = painted((0, 0, 1, 1), light)
+    face[:, :20] = 0  # hair does not count
+    assert attributes.skin_tone(face) == [tones[0]]
+    assert attributes.skin_tone(painted(level=3)).shape == (1,)
