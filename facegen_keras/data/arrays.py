@@ -1,6 +1,7 @@
 """Faces that are already arrays: `.npy`, `.npz` or an array in memory."""
 
 import contextlib
+import math
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -10,11 +11,16 @@ from typing import IO
 
 import numpy as np
 
-from facegen_keras.data.pixels import PixelFile, read_header
+from facegen_keras.data.pixels import PixelFile
 from facegen_keras.errors import UserError
+from facegen_keras.files.limits import open_member, read_npy_header
 
 EXPECTED = "uint8 images of shape (n, height, width, 3) are needed"
 PIECE_BYTES = 32 * 2**20  # of an array that are in memory at a time
+DEFLATE_RATIO = 1032  # no byte of a zip can become more (zlib's technical details)
+IMAGE_BYTES = 128 * 2**20  # of one image: a header can name any size
+# What a damaged zip raises, depending on where the damage is.
+DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, OSError)
 
 
 def row_names(count: int) -> list[str]:
@@ -52,13 +58,13 @@ class ArraySource:
 
     def chunks(self, count: int) -> Iterator[np.ndarray]:
         """Yield the first `count` images, at most 32 MiB at a time, in C order."""
-        rows = max(1, PIECE_BYTES // int(np.prod(self.shape[1:])))
+        rows = max(1, PIECE_BYTES // math.prod(self.shape[1:]))
         with contextlib.ExitStack() as cleanup:
             file: IO[bytes] | None = None
             if self.path is not None:
                 archive = cleanup.enter_context(zipfile.ZipFile(self.path))
-                file = cleanup.enter_context(archive.open(self.member))
-                read_header(file)
+                file = cleanup.enter_context(open_member(archive, self.member))
+                read_npy_header(file)
             for start in range(0, count, rows):
                 stop = min(start + rows, count)
                 if file is not None:
@@ -67,10 +73,10 @@ class ArraySource:
                     yield np.ascontiguousarray(self.pixels[start:stop])
 
     def _read(self, file: IO[bytes], shape: tuple[int, ...]) -> np.ndarray:
-        size = int(np.prod(shape))
+        size = math.prod(shape)
         try:
             data = file.read(size)
-        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        except DAMAGE as error:
             raise UserError(f"{self.name}: damaged ({error}); save or download it again") from None
         if len(data) != size:
             raise UserError(f"{self.name}: shorter than its header says; save it again")
@@ -88,7 +94,7 @@ def open_npy(path: Path, name: str) -> ArraySource:
     """Open a `.npy` in place."""
     try:
         with open(path, "rb") as file:
-            shape, _, dtype = read_header(file)
+            shape, _, dtype = read_npy_header(file)
         _check(name, shape, dtype)
         pixels = PixelFile(path)
     except UserError:
@@ -104,13 +110,16 @@ def open_npz(path: Path, name: str) -> ArraySource:
     try:
         with zipfile.ZipFile(path) as archive:
             for member in archive.namelist():
-                with archive.open(member) as file:
-                    shape, fortran_order, dtype = read_header(file)
+                with open_member(archive, member) as file:
+                    shape, fortran_order, dtype = read_npy_header(file)
+                info = archive.getinfo(member)
+                if math.prod(shape) > min(info.file_size, DEFLATE_RATIO * info.compress_size):
+                    raise ValueError(f"{member} is shorter than its header says")
                 key = member.removesuffix(".npy")
                 seen.append(f"{key} {dtype} {shape}")
                 if _fits(shape, dtype) and not fortran_order:
                     fitting[key] = (member, shape)
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
+    except DAMAGE as error:
         raise UserError(f"{name}: not a usable .npz ({error}); {EXPECTED}") from None
     if len(fitting) > 1 and "images" in fitting:
         fitting = {"images": fitting["images"]}
@@ -124,7 +133,8 @@ def open_npz(path: Path, name: str) -> ArraySource:
 
 
 def _fits(shape: tuple[int, ...], dtype: np.dtype) -> bool:
-    return dtype == np.uint8 and len(shape) == 4 and shape[3] == 3 and min(shape) > 0
+    usual = dtype == np.uint8 and len(shape) == 4 and shape[3] == 3 and min(shape) > 0
+    return usual and math.prod(shape[1:]) <= IMAGE_BYTES
 
 
 def _check(name: str, shape: tuple[int, ...], dtype: np.dtype) -> None:

@@ -27,6 +27,7 @@ class FaceBatches(keras.utils.PyDataset):
         start_epoch: Epoch of the first pass, from 0.
         skip_steps: Batches of the first epoch that were trained on before a resume. They are
             returned as zeros, which takes neither reading nor memory, for the caller to skip.
+        share: The images of every batch to return, for a process that trains with others.
 
     Raises:
         UserError: The batch is larger than the data or not positive, or the seed is negative.
@@ -39,6 +40,7 @@ class FaceBatches(keras.utils.PyDataset):
         seed: int = 0,
         start_epoch: int = 0,
         skip_steps: int = 0,
+        share: slice = order.WHOLE,
     ) -> None:
         # One thread: reading 128 images takes about a millisecond, and `fit` prefetches anyway.
         super().__init__(workers=1, use_multiprocessing=False)
@@ -50,6 +52,7 @@ class FaceBatches(keras.utils.PyDataset):
         self.seed = seed
         self.start_epoch = start_epoch
         self.skip_steps = skip_steps
+        self.share = share
         self.epoch = start_epoch
         self._begun = self._read_to_the_end = False
 
@@ -57,6 +60,11 @@ class FaceBatches(keras.utils.PyDataset):
     def num_batches(self) -> int:
         """Batches in an epoch."""
         return len(self.faces) // self.batch_size
+
+    @property
+    def images_read(self) -> int:
+        """Images of a batch that are returned."""
+        return len(range(*self.share.indices(self.batch_size)))
 
     def __len__(self) -> int:
         return self.num_batches
@@ -66,8 +74,8 @@ class FaceBatches(keras.utils.PyDataset):
             self._read_to_the_end = True
         if self.epoch == self.start_epoch and step < self.skip_steps:
             side = self.faces.resolution
-            return np.broadcast_to(np.zeros((), np.uint8), (self.batch_size, side, side, 3))
-        return order.batch(self.faces, self.seed, self.epoch, step, self.batch_size)
+            return np.broadcast_to(np.zeros((), np.uint8), (self.images_read, side, side, 3))
+        return order.batch(self.faces, self.seed, self.epoch, step, self.batch_size, self.share)
 
     def tensorflow_dataset(self) -> Any:
         """The same batches as a `tf.data.Dataset`, or None on JAX and PyTorch.
@@ -79,7 +87,7 @@ class FaceBatches(keras.utils.PyDataset):
             return map(self.__getitem__, range(self.num_batches))
 
         side = self.faces.resolution
-        return backend.dataset(epoch, self.num_batches, (self.batch_size, side, side, 3))
+        return backend.dataset(epoch, self.num_batches, (self.images_read, side, side, 3))
 
     # `fit` calls `on_epoch_end` once before its first epoch, and first reads a batch or two to
     # learn their shape. Neither is an epoch.
@@ -93,6 +101,34 @@ class FaceBatches(keras.utils.PyDataset):
         if self._read_to_the_end:
             self.epoch += 1
         self._begun = self._read_to_the_end = False
+
+
+class ShareOfBatches(keras.utils.PyDataset):
+    """The part of each batch that one of several processes reads.
+
+    Args:
+        batches: Whole batches, arrays or tuples that begin with one.
+        share: Which of their images.
+    """
+
+    def __init__(self, batches: keras.utils.PyDataset, share: slice) -> None:
+        super().__init__(workers=1, use_multiprocessing=False)
+        self.batches, self.share = batches, share
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        batch = self.batches[index]
+        return (batch[0] if isinstance(batch, tuple | list) else batch)[self.share]
+
+    def on_epoch_begin(self) -> None:
+        """Passed on."""
+        self.batches.on_epoch_begin()
+
+    def on_epoch_end(self) -> None:
+        """Passed on."""
+        self.batches.on_epoch_end()
 
 
 def check_batch_size(batch_size: int, images: int) -> None:

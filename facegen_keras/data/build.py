@@ -118,10 +118,8 @@ def _fill(
         for name, record in zip(source.names, records, strict=False)
         if record.problem
     ]
-    skipped += [(name, "not an image", "by its extension") for name in source.ignored]
     passing = [name for name, record in zip(source.names, records, strict=False) if record.passing]
-    found = len(records) + len(source.ignored)
-    cache.remember(index, fingerprint, found, tuple(skipped), passing)
+    cache.remember(index, fingerprint, len(records), tuple(skipped), passing)
 
 
 def _usable_by_now(source: Source, passing: Sequence[str], settings: Settings) -> bool:

@@ -33,6 +33,7 @@ else:
     CAN_LOCK = True
 
 FORMAT = 1  # part of every fingerprint: raise it when decoding gives other pixels
+JUDGED = 1  # part of every index: raise it when other files are refused
 BLOCK_BYTES = 16 * 2**20  # unit of the checksums
 ALWAYS_CHECK_BELOW = 2**30  # bytes; half a second. Larger files are checked when they look touched
 
@@ -60,7 +61,7 @@ class Entry:
 
 def index_path(folder: Path, stamp: str, settings: Settings, limit: int | None) -> Path:
     """Return where the fingerprint of an unchanged source is remembered."""
-    key = hashlib.sha256(repr((FORMAT, stamp, *settings, limit)).encode("utf-8", "replace"))
+    key = hashlib.sha256(repr((FORMAT, JUDGED, stamp, *settings, limit)).encode("utf-8", "replace"))
     return folder / f"index-{key.hexdigest()[:32]}.json"
 
 

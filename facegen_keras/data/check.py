@@ -68,6 +68,9 @@ def table(diagnosis: Diagnosis) -> str:
     for problem, findings in diagnosis.unusable.items():
         examples = [f"{printable(item.name)}: {item.detail}" for item in findings]
         rows.append((problem, f"{len(findings):,}", _some(examples, "; ")))
+    if aside := diagnosis.set_aside:
+        names = [printable(finding.name) for finding in aside]
+        rows.append(("set aside", f"{len(aside):,}", _some(names)))
     for mode, findings in diagnosis.odd_modes.items():
         names = [printable(finding.name) for finding in findings]
         rows.append((f"mode {mode}", f"{len(findings):,}", f"become RGB: {_some(names)}"))

@@ -1,9 +1,10 @@
 """The contact sheet of a diagnosis: a sample of the faces, and the unusual ones by name."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from facegen_keras.data.arrays import ArraySource
 from facegen_keras.data.decode import Settings, decode
@@ -11,14 +12,17 @@ from facegen_keras.data.doctor import Diagnosis
 from facegen_keras.data.sources import Source
 from facegen_keras.data.worker import read_items
 from facegen_keras.errors import printable
+from facegen_keras.files.own_pictures import marked
 
 SIDE = 64  # of a thumbnail, pixels
 COLUMNS = 12
 SAMPLE = 8 * COLUMNS  # usable images shown
 UNUSUAL = COLUMNS  # images shown of each unusual kind
-TEXT = 14  # height of a line of Pillow's built-in font
+LETTERS = 12  # size of Pillow's built-in font
+TEXT = 17  # height of a line
 GAP = 4
-LABEL_LETTERS = 10  # of a file name, as many as fit below a thumbnail
+PITCH = SIDE + GAP  # from one thumbnail to the next
+LABELLED = 2  # places that a thumbnail with a name takes: names are wider than faces
 
 
 def draw_contact_sheet(source: Source | ArraySource, diagnosis: Diagnosis, path: Path) -> None:
@@ -51,7 +55,7 @@ def draw_contact_sheet(source: Source | ArraySource, diagnosis: Diagnosis, path:
             for name, place in shown
         ]
         strips.append((f"{title}: {len(members):,}", tiles, True))
-    _paint(strips).save(path)
+    _paint(strips).save(path, pnginfo=marked())
 
 
 def _load(
@@ -86,34 +90,61 @@ def _rows(source: ArraySource, places: Sequence[int]) -> list[Image.Image]:
 def _paint(strips: list[tuple[str, list[tuple[str, Image.Image | None]], bool]]) -> Image.Image:
     """Stack strips of (title, tiles, whether tiles are labelled) below each other."""
 
-    def rows(tiles: list[tuple[str, Image.Image | None]]) -> int:
-        return -(-len(tiles) // COLUMNS)
+    def columns(labelled: bool) -> int:
+        return COLUMNS // LABELLED if labelled else COLUMNS
+
+    def pitch(labelled: bool) -> int:
+        return PITCH * LABELLED if labelled else PITCH
+
+    def rows(tiles: list[tuple[str, Image.Image | None]], labelled: bool) -> int:
+        return -(-len(tiles) // columns(labelled))
 
     def tile_height(labelled: bool) -> int:
-        return SIDE + GAP + (TEXT if labelled else 0)
+        return PITCH + (TEXT if labelled else 0)
 
     height = GAP + sum(
-        TEXT + GAP + rows(tiles) * tile_height(labelled) for _, tiles, labelled in strips
+        TEXT + GAP + rows(tiles, labelled) * tile_height(labelled) for _, tiles, labelled in strips
     )
-    sheet = Image.new("RGB", (GAP + COLUMNS * (SIDE + GAP), height), "white")
+    font = ImageFont.load_default(LETTERS)
+    width = max(
+        max(font.getlength(_latin(title)), min(len(tiles) * pitch(labelled), COLUMNS * PITCH))
+        for title, tiles, labelled in strips
+    )
+    sheet = Image.new("RGB", (2 * GAP + math.ceil(width), height), "white")
     pen = ImageDraw.Draw(sheet)
+    pen.font = font
     top = GAP
     for title, tiles, labelled in strips:
         pen.text((GAP, top), _latin(title), fill="black")
         top += TEXT + GAP
         for number, (name, image) in enumerate(tiles):
-            x = GAP + number % COLUMNS * (SIDE + GAP)
-            y = top + number // COLUMNS * tile_height(labelled)
+            x = GAP + number % columns(labelled) * pitch(labelled)
+            y = top + number // columns(labelled) * tile_height(labelled)
             if image is not None:
                 sheet.paste(image, (x, y))
             else:
                 pen.rectangle((x, y, x + SIDE - 1, y + SIDE - 1), outline="red")
                 pen.line((x, y, x + SIDE - 1, y + SIDE - 1), fill="red")
             if labelled:
-                label = _latin(name.rpartition("/")[2])[-LABEL_LETTERS:]
+                label = _fitting(_latin(name.rpartition("/")[2]), font.getlength)
                 pen.text((x, y + SIDE), label, fill="black")
-        top += rows(tiles) * tile_height(labelled)
+        top += rows(tiles, labelled) * tile_height(labelled)
     return sheet
+
+
+def _fitting(name: str, length: Callable[[str], float]) -> str:
+    """A file name that fits below its thumbnail: of a long one the middle is left out.
+
+    Args:
+        name: Of the file, without its folder.
+        length: The width of a text in pixels.
+    """
+    room = PITCH * LABELLED - GAP
+    kept, short = len(name), name
+    while length(short) > room and kept > 2:
+        kept -= 1
+        short = f"{name[: kept - kept // 2]}..{name[-(kept // 2) :]}"
+    return short
 
 
 def _latin(text: str) -> str:

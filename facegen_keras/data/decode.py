@@ -1,4 +1,4 @@
-"""One encoded image in, one square RGB image out. Needs Pillow and nothing else.
+"""One encoded image in, one square RGB image out. Needs Pillow and no other package.
 
 Worker processes import this file without the package (see `pool.py`): importing Keras would cost
 each of them seconds, numpy a tenth of one.
@@ -13,12 +13,25 @@ from typing import NamedTuple, TypedDict
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from facegen_keras.files.own_pictures import KEYWORD, NOT_A_FACE
+
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 # Decoders of other formats stay closed: they are rarely faces and often the target of exploits.
 
 MAX_PIXELS = 178_956_970
 # Pillow's own bound against decompression bombs (twice `Image.MAX_IMAGE_PIXELS`), fixed here so
 # that a program which lifts Pillow's bound does not change what is in a cache.
+
+MAX_MEMORY = 800 * 10**6
+# Bytes that one image may take while it is decoded, as `_memory` counts them from its header: some
+# 100 megapixels, and 40 of a WebP.
+
+PIXEL_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}  # in Pillow; others 4
+RGB_BYTES = 4  # of the RGB image that is made of it
+WEBP_BYTES = 12  # of the decoder beside its result, measured
+PROGRESSIVE_BYTES = 6  # coefficients of a progressive JPEG: two bytes for each of three channels
+
+BAND = 256  # rows of an image that are made RGB at a time: the copies on the way stay small
 
 DRAFT_MARGIN = 4
 # libjpeg can decode at 1/2, 1/4 or 1/8 for a fraction of the time. As long as the reduced image
@@ -55,7 +68,7 @@ class Record(NamedTuple):
 
     Attributes:
         problem: `""` for a usable image, else `"unreadable"`, `"truncated"`, `"not an image"`,
-            `"too small"` or `"outside the crop"`.
+            `"not a face"`, `"too small"` or `"outside the crop"`.
         detail: One line about the problem.
         width, height: Size of the upright original in pixels, 0 if unknown.
         mode: Pillow's mode, such as `"RGB"`, with `"+alpha"` for a palette with transparency.
@@ -124,8 +137,7 @@ def _decode(data: bytes, settings: Settings, seen: _Seen) -> bytes:
     box = crop_box(width, height, settings)
     side = settings.resolution
     if scale == 1.0:
-        image = image if box == (0, 0, width, height) else image.crop(box)
-        image = to_rgb(image)
+        image = _rgb_part(image, box)
         if image.size != (side, side):
             image = image.resize((side, side), Image.Resampling.LANCZOS)
     else:
@@ -134,7 +146,7 @@ def _decode(data: bytes, settings: Settings, seen: _Seen) -> bytes:
         right, lower = box[2] * factors[0], box[3] * factors[1]
         # Cropping first keeps Lanczos from looking beyond the crop, as in the other branch.
         x, y = math.floor(left), math.floor(upper)
-        image = to_rgb(image.crop((x, y, math.ceil(right), math.ceil(lower))))
+        image = _rgb_part(image, (x, y, math.ceil(right), math.ceil(lower)))
         part = (left - x, upper - y, right - x, lower - y)
         image = image.resize((side, side), Image.Resampling.LANCZOS, box=part)
     return image.tobytes()
@@ -147,7 +159,9 @@ def plain_jpeg(data: bytes, settings: Settings) -> Image.Image | None:
     one to look for what they lack: a thumbnail, a profile, EXIF, another format.
     """
     size = _plain_jpeg_size(data)
-    if not size or math.prod(size) > MAX_PIXELS or _draft_scale(*size, settings) < 1:
+    if not size or _draft_scale(*size, settings) < 1:
+        return None
+    if math.prod(size) * (2 * RGB_BYTES + PROGRESSIVE_BYTES) > MAX_MEMORY:
         return None
     try:
         return Image.frombytes("RGB", size, data, "jpeg", "RGB", "")
@@ -184,6 +198,8 @@ def _open(data: bytes, settings: Settings, seen: _Seen) -> tuple[Image.Image, fl
     image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
     if image.format == "PNG" and PNG_END not in data:  # Pillow does not mind
         raise Unusable("truncated", "the end of the file is missing")
+    if KEYWORD in image.info:
+        raise Unusable(*NOT_A_FACE)
     seen["width"], seen["height"] = width, height = image.size
     seen["format"] = image.format or ""
     seen["mode"] = image.mode
@@ -194,6 +210,9 @@ def _open(data: bytes, settings: Settings, seen: _Seen) -> tuple[Image.Image, fl
     scale = 1.0
     if image.format == "JPEG":
         scale = _draft(image, settings)
+    if _memory(image, width * height) > MAX_MEMORY:
+        limit = f"{MAX_MEMORY // 10**6} MB of memory"
+        raise Unusable("unreadable", f"{width}x{height} pixels would take more than {limit}")
     if "exif" in image.info or "xmp" in image.info or "Raw profile type exif" in image.info:
         upright = ImageOps.exif_transpose(image)
         if upright.size != image.size:
@@ -246,9 +265,37 @@ def crop_box(width: int, height: int, settings: Settings) -> tuple[int, int, int
     return box
 
 
+def _memory(image: Image.Image, pixels: int) -> int:
+    """Bytes that decoding an image takes, from its header; `pixels` before a JPEG is reduced."""
+    here = image.width * image.height
+    needed = here * (PIXEL_BYTES.get(image.mode, 4) + RGB_BYTES)
+    if image.format == "WEBP":
+        needed += here * WEBP_BYTES
+    if image.format == "JPEG" and "progressive" in image.info:
+        needed += pixels * PROGRESSIVE_BYTES
+    return needed
+
+
+def _rgb_part(image: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
+    """A part of an image as RGB: left, upper, right, lower in pixels."""
+    left, upper, right, lower = box
+    whole = box == (0, 0, *image.size)
+    if lower - upper <= BAND or _is_plain(image):
+        return to_rgb(image if whole else image.crop(box))
+    part = Image.new("RGB", (right - left, lower - upper))
+    for top in range(upper, lower, BAND):
+        band = image.crop((left, top, right, min(top + BAND, lower)))
+        part.paste(to_rgb(band), (0, top - upper))
+    return part
+
+
+def _is_plain(image: Image.Image) -> bool:
+    return image.mode == "RGB" and "transparency" not in image.info
+
+
 def to_rgb(image: Image.Image) -> Image.Image:
     """Return an image of any mode as RGB: 16 bits scaled to 8, transparency laid on white."""
-    if image.mode == "RGB" and "transparency" not in image.info:
+    if _is_plain(image):
         return image
     if image.mode.startswith("I"):
         # 16-bit grey: Pillow's own conversion clips everything above 255 to white.

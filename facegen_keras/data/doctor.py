@@ -3,12 +3,12 @@
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from facegen_keras.data import build, pool
 from facegen_keras.data.arrays import ArraySource
 from facegen_keras.data.decode import Record, Settings
-from facegen_keras.data.sources import Source
+from facegen_keras.data.sources import SET_ASIDE, Ignored, Source
 from facegen_keras.data.worker import read_items
 
 USUAL_MODE = "RGB"
@@ -41,16 +41,18 @@ class Diagnosis:
 
     Attributes:
         source: As the user named it.
-        files: Number of files examined.
+        files: Number of files examined, without those that are set aside.
         usable: Number of images that training uses.
-        unusable: Findings by problem: unreadable, truncated, not an image, too small, outside the
-            crop. Training skips all of them.
+        unusable: Findings by problem: unreadable, truncated, not an image, not a face, too small,
+            outside the crop. Training skips all of them.
         odd_modes: Usable images that are not plain RGB, by mode; they are converted.
         duplicates: Groups of names with the same content, byte for byte; training uses them all.
         modes: Number of readable images by mode.
         formats: Number of readable images by format.
         sizes: Number of readable images by `"WIDTHxHEIGHT"`, the most frequent first.
         bytes: Total encoded size of all candidates.
+        set_aside: What nobody takes for an image, and is not used: hidden files, a README, an
+            archive, a folder of output.
     """
 
     source: str
@@ -63,6 +65,7 @@ class Diagnosis:
     formats: dict[str, int]
     sizes: dict[str, int]
     bytes: int
+    set_aside: list[Finding] = field(default_factory=list)
 
     def to_json(self) -> dict:
         """Everything as plain lists and dictionaries."""
@@ -89,7 +92,7 @@ def examine(
     crew = pool.crew_size(workers)
     with build.progress_bar(len(source), progress, "checking") as bar:
         if isinstance(source, ArraySource):
-            ignored = []
+            ignored: list[Ignored] = []
             records = _array_records(source, bar.update)
         else:
             build.check_crop(settings)
@@ -103,14 +106,13 @@ def examine(
             unusable.setdefault(record.problem, []).append(_finding(name, record))
         elif record.mode != USUAL_MODE:
             odd.setdefault(record.mode, []).append(_finding(name, record))
-    if ignored:
-        by_extension = Record("not an image", "by its extension")
-        unusable.setdefault(by_extension.problem, []).extend(
-            _finding(name, by_extension) for name in ignored
-        )
+    aside: list[Finding] = []
+    for name, problem, detail in ignored:
+        group = aside if problem == SET_ASIDE else unusable.setdefault(problem, [])
+        group.append(_finding(name, Record(problem, detail)))
     return Diagnosis(
         source=source.name,
-        files=len(records) + len(ignored),
+        files=len(records) + len(ignored) - len(aside),
         usable=sum(not record.problem for record in records),
         unusable=unusable,
         odd_modes=odd,
@@ -119,6 +121,7 @@ def examine(
         formats=_count(record.format for record in records),
         sizes=_count(f"{r.width}x{r.height}" if r.width else "" for r in records),
         bytes=sum(record.size for record in records),
+        set_aside=aside,
     )
 
 

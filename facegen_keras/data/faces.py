@@ -13,11 +13,21 @@ from facegen_keras.data import pool
 from facegen_keras.data.arrays import ArraySource, from_memory, open_npy, open_npz
 from facegen_keras.data.build import open_or_build
 from facegen_keras.data.decode import Settings
-from facegen_keras.data.hub import PREFIX, open_hub
+from facegen_keras.data.hub import open_hub
 from facegen_keras.data.pixels import PixelFile
 from facegen_keras.data.resize import open_array
-from facegen_keras.data.sources import EXTENSIONS, WAYS, Source, open_folder, open_photo, open_zip
-from facegen_keras.errors import UserError, printable
+from facegen_keras.data.sources import (
+    EXTENSIONS,
+    SET_ASIDE,
+    WAYS,
+    Source,
+    missing,
+    open_folder,
+    open_photo,
+    open_zip,
+)
+from facegen_keras.errors import UserError, check_path, check_whole, printable
+from facegen_keras.files.places import HUB_PREFIX
 from facegen_keras.resolution import check_resolution
 
 Opener = Callable[[Path, str], Source | ArraySource]
@@ -28,9 +38,10 @@ class LoadReport:
     """How many images of a source were read, and which files were skipped.
 
     Attributes:
-        found: Number of files looked at.
+        found: Number of files looked at, without those that are set aside.
         used: Number of usable images.
-        skipped: `(name, problem, detail)` of every file that is not used.
+        skipped: `(name, problem, detail)` of everything that is not used. The problem is
+            `"set aside"` for what nobody takes for an image: hidden files, a README, an archive.
     """
 
     found: int
@@ -38,15 +49,16 @@ class LoadReport:
     skipped: tuple[tuple[str, str, str], ...] = ()
 
     def counts(self) -> dict[str, int]:
-        """Count the skipped files by problem."""
+        """Count the skipped files by problem, without those that are set aside."""
         result: dict[str, int] = {}
         for _, problem, _ in self.skipped:
-            result[problem] = result.get(problem, 0) + 1
+            if problem != SET_ASIDE:
+                result[problem] = result.get(problem, 0) + 1
         return result
 
     def __str__(self) -> str:
         """Return one line: `1998 of 2000 images used; skipped 2 truncated (a.jpg, b.jpg)`."""
-        if not self.skipped:
+        if not self.counts():
             return f"{self.used} images"
         parts = []
         for problem, count in self.counts().items():
@@ -107,6 +119,8 @@ class Faces:
         Raises:
             UserError: One of the parts would be empty.
         """
+        if not isinstance(held_out, int | float):
+            raise UserError(f"held_out {held_out!r}: expected a fraction between 0 and 1")
         held = round(len(self) * held_out)
         if not 0 < held < len(self):
             raise UserError(
@@ -155,7 +169,8 @@ def load_faces(
             tuple or as `"left,upper,right,lower"`.
         mirror: Flip half of the training images at random, anew in every epoch.
         limit: Use only this many usable images, the first ones.
-        cache_dir: Where decoded images are kept; `FACEGEN_CACHE` or `~/.cache/facegen_keras`.
+        cache_dir: Where decoded images are kept; `FACEGEN_CACHE`, or `facegen_keras`
+            in the user's cache folder (`XDG_CACHE_HOME` or `~/.cache`).
         workers: Processes that decode; one per usable core by default.
         progress: Show a progress bar and one line about skipped files.
         min_size: Skip images whose shorter side, after cropping, is below this many pixels; half
@@ -168,8 +183,10 @@ def load_faces(
     """
     check_resolution(resolution)
     crop = parse_crop(crop)
-    if limit is not None and limit < 1:
+    if limit is not None and (not isinstance(limit, int | np.integer) or limit < 1):  # type: ignore[redundant-expr]
         raise UserError(f"limit {limit}: must be 1 or more, or left out for all images")
+    if min_size is not None:
+        check_whole("min_size", min_size, least=0)
     workers = pool.crew_size(workers)
     settings = Settings(resolution, crop, resolution // 2 if min_size is None else min_size)
     listed = open_source(source, without)
@@ -179,8 +196,10 @@ def load_faces(
         entry = open_or_build(listed, settings, limit, cache_dir, workers, progress)
     used = min(limit or len(entry.pixels), len(entry.pixels))
     rows = np.arange(used) if used < len(entry.pixels) else None  # an array that is used in place
-    report = LoadReport(entry.found, used, entry.skipped)
-    if report.skipped and progress:
+    ignored = tuple(listed.ignored) if isinstance(listed, Source) else ()
+    found = entry.found + sum(problem != SET_ASIDE for _, problem, _ in ignored)
+    report = LoadReport(found, used, (*entry.skipped, *ignored))
+    if report.counts() and progress:
         print(f"{printable(listed.name)}: {report}")
     return Faces(resolution, mirror, entry.fingerprint, report, listed.name, entry.pixels, rows)
 
@@ -195,17 +214,18 @@ def open_source(
     """
     if isinstance(source, np.ndarray):
         return from_memory(source)
+    check_path("source", source)
     name = os.fspath(source)
     if not name:
         raise UserError(f"an empty path: no photos are named; {WAYS}")
-    if name.startswith(PREFIX):
+    if name.startswith(HUB_PREFIX):
         return open_hub(name)
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))  # leaves an unknown ~user as it is
     try:
         if path.is_dir():
             return open_folder(path, name, without)
         if not path.is_file():
-            raise UserError(f"{name}: no such file or folder; {WAYS}")
+            raise UserError(missing(name))
         return _opener(path, name)(path, name)
     except PermissionError as error:
         raise UserError(f"{error.filename}: permission denied; make it readable") from None

@@ -8,8 +8,7 @@ from typing import Any
 from facegen_keras.data.arrays import row_names
 from facegen_keras.data.sources import Source
 from facegen_keras.errors import UserError, require
-
-PREFIX = "hf:"
+from facegen_keras.files.places import HUB_PREFIX
 
 
 class _Encoded:
@@ -37,7 +36,7 @@ def open_hub(source: str) -> Source:
         UserError: `datasets` is not installed, the data set cannot be had, or it has no images.
     """
     datasets = require("datasets", "hub")
-    name, _, split = source.removeprefix(PREFIX).partition(":")
+    name, _, split = source.removeprefix(HUB_PREFIX).partition(":")
     if not name:
         raise UserError(f"{source}: expected hf:owner/name or hf:owner/name:split")
     name = os.path.expanduser(name)

@@ -1,20 +1,22 @@
 """Sizes and formats of image files before they are resized."""
 
 import io
-import zipfile
+import os
 from collections import Counter
-from pathlib import Path
 
 from PIL import Image
 
+from facegen_keras.data.decode import FORMATS, Settings
 from facegen_keras.data.faces import open_source
 from facegen_keras.data.sources import Source
+from facegen_keras.data.worker import read_items
+from facegen_keras.files.own_pictures import KEYWORD
 
 INSPECTED = 16  # files, spread over the set
 JPEG = ("JPEG", "MPO")
 
 
-def format_and_side(source: str) -> tuple[str, int] | None:
+def format_and_side(source: str | os.PathLike) -> tuple[str, int] | None:
     """The most common format and shorter side (pixels) of some images of a folder or zip.
 
     Args:
@@ -27,21 +29,17 @@ def format_and_side(source: str) -> tuple[str, int] | None:
     listed = open_source(source)
     if not isinstance(listed, Source) or listed.kind not in ("folder", "zip") or not listed.names:
         return None
-    names = listed.names
-    chosen = names[:: max(1, len(names) // INSPECTED)][:INSPECTED]
-    archive = zipfile.ZipFile(listed.path) if listed.kind == "zip" else None
     found = []
-    try:
-        for name in chosen:
-            try:
-                data = archive.read(name) if archive else (Path(listed.path) / name).read_bytes()
-                with Image.open(io.BytesIO(data)) as image:
+    for place in range(0, len(listed), max(1, len(listed) // INSPECTED))[:INSPECTED]:
+        (data,) = read_items(listed.task(place, place + 1, Settings(1)))
+        if not isinstance(data, bytes):
+            continue  # the loader counts and names broken files
+        try:
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+                if KEYWORD not in image.info:
                     found.append((image.format or "?", min(image.size)))
-            except (OSError, KeyError, ValueError, zipfile.BadZipFile):
-                continue  # the loader counts and names broken files
-    finally:
-        if archive:
-            archive.close()
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            continue
     if not found:
         return None
     formats, sides = zip(*found, strict=True)

@@ -10,6 +10,8 @@ import numpy as np
 
 from facegen_keras.data.faces import Faces
 
+WHOLE = slice(None)
+
 
 @lru_cache(maxsize=4)  # a step asks for the plan of its epoch again and again
 def _plan(seed: int, epoch: int, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -40,8 +42,10 @@ def flips(seed: int, epoch: int, n: int) -> np.ndarray:
     return _plan(seed, epoch, n)[1]
 
 
-def batch(faces: Faces, seed: int, epoch: int, step: int, batch_size: int) -> np.ndarray:
-    """Return one training batch, uint8 `(batch_size, height, width, 3)`.
+def batch(
+    faces: Faces, seed: int, epoch: int, step: int, batch_size: int, share: slice = WHOLE
+) -> np.ndarray:
+    """Return one training batch, uint8 `(batch_size, height, width, 3)`, or a part of it.
 
     Args:
         faces: A `Faces`; mirrored at random where `faces.mirror` is set.
@@ -49,6 +53,7 @@ def batch(faces: Faces, seed: int, epoch: int, step: int, batch_size: int) -> np
         epoch: Number of the epoch, from 0.
         step: Number of the batch within the epoch, from 0.
         batch_size: Images in a batch.
+        share: The images of the batch to return.
 
     Raises:
         IndexError: The epoch has no such step (the last partial batch is dropped).
@@ -56,7 +61,8 @@ def batch(faces: Faces, seed: int, epoch: int, step: int, batch_size: int) -> np
     steps = len(faces) // batch_size
     if not 0 <= step < steps:
         raise IndexError(f"step {step} of an epoch of {steps}")
-    positions = slice(step * batch_size, (step + 1) * batch_size)
+    start, stop, _ = share.indices(batch_size)
+    positions = slice(step * batch_size + start, step * batch_size + stop)
     images = faces.batch(order(seed, epoch, len(faces))[positions])
     if faces.mirror:
         mirrored = flips(seed, epoch, len(faces))[positions]

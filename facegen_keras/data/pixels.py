@@ -1,11 +1,13 @@
 """A NumPy file of uint8 images that is read without filling the memory."""
 
 import io
+import math
 import mmap
 import os
-from typing import IO
 
 import numpy as np
+
+from facegen_keras.files.limits import read_npy_header
 
 HEADER_BYTES = 128  # of a .npy file; NumPy pads it so that the number of images can grow in place
 RESIDENT_BYTES = 32 * 2**20  # read from a mapping before its pages are handed back. Linux maps
@@ -25,11 +27,11 @@ class PixelFile:
 
     def __init__(self, path: str | os.PathLike) -> None:
         with open(path, "rb") as file:
-            self.shape, fortran_order, dtype = read_header(file)
+            self.shape, fortran_order, dtype = read_npy_header(file)
             if fortran_order or dtype != np.uint8:
                 order = "Fortran" if fortran_order else "C"
                 raise ValueError(f"{dtype} in {order} order; uint8 in C order is needed")
-            count = int(np.prod(self.shape))
+            count = math.prod(self.shape)
             if os.fstat(file.fileno()).st_size < file.tell() + count:
                 raise ValueError("the file is shorter than its header says")
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -49,20 +51,6 @@ class PixelFile:
             self._map.madvise(mmap.MADV_DONTNEED)
             self._read = 0
         return images
-
-
-def read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """Read a `.npy` header and return (shape, Fortran order, dtype).
-
-    Raises:
-        ValueError: It is not one, or of a version NumPy does not read here.
-    """
-    major, _ = np.lib.format.read_magic(file)
-    if major == 1:
-        return np.lib.format.read_array_header_1_0(file)
-    if major == 2:
-        return np.lib.format.read_array_header_2_0(file)
-    raise ValueError(f".npy version {major}")
 
 
 def make_header(count: int, resolution: int) -> bytes:

@@ -45,7 +45,7 @@ def crew_size(workers: int | None) -> int:
         UserError: Less than one is given.
     """
     if workers is not None:
-        if workers < 1:
+        if not isinstance(workers, int) or workers < 1:  # type: ignore[redundant-expr]
             raise UserError(f"workers {workers}: must be 1 or more")
         return workers
     if hasattr(os, "sched_getaffinity"):

@@ -4,11 +4,14 @@ Opening a source lists it and reads no image. `Source.task` describes a chunk of
 """
 
 import contextlib
+import difflib
+import errno
 import hashlib
 import os
+import stat
 import zipfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Protocol
@@ -16,17 +19,54 @@ from typing import Protocol
 from facegen_keras.data.decode import Settings
 from facegen_keras.data.worker import Item, Task, ZipSpan
 from facegen_keras.errors import UserError
+from facegen_keras.files.own_pictures import NOT_A_FACE, is_own_name
+from facegen_keras.files.places import HUB_PREFIX
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp")
 
-# Files that are often found beside images and are not meant as images: skipped without a word.
-SILENT_NAMES = ("readme", "license", "licence", "thumbs.db", "desktop.ini")
+# Files that are often found beside images and are not meant as images: listed, and no problem.
+COMPANY = ("readme", "license", "licence", "thumbs.db", "desktop.ini")
+NAMED = 5  # of what is there instead of a path
 ARCHIVES = (".zip", ".npy", ".npz")
+AN_ARCHIVE = "an archive beside images; name it to read it"
+SET_ASIDE = "set aside"  # the problem of what nobody would take for an image
+MACOS, MACOS_NOTES = "__MACOSX", "where macOS keeps notes of its own"
+
+Ignored = tuple[str, str, str]  # name, problem, detail
 
 WAYS = (
     "give a folder or .zip of your own photos, hf:owner/name for a Hugging Face data set, "
     "or the bundled dataset/sample_faces.zip"
 )
+
+
+def check_there(name: str) -> None:
+    """Refuse a path where there is nothing; a data set of the hub is not looked for.
+
+    Raises:
+        UserError: There is no such file or folder; names the three ways to get faces.
+    """
+    if not name:
+        raise UserError(f"an empty path: no photos are named; {WAYS}")
+    if not name.startswith(HUB_PREFIX) and not os.path.exists(os.path.expanduser(name)):
+        raise UserError(missing(name))
+
+
+def missing(name: str) -> str:
+    """The message about a path where there is nothing: what is there instead, and the ways."""
+    place = Path(os.path.expanduser(name)).parent  # an unknown ~user stays as it is
+    while not place.is_dir() and place != place.parent:
+        place = place.parent
+    found = []
+    with contextlib.suppress(OSError):
+        for entry in sorted(place.iterdir()):
+            photos = entry.suffix.lower() in (*EXTENSIONS, *ARCHIVES)
+            if not entry.name.startswith(".") and (photos or entry.is_dir()):
+                found.append(f"{entry.name}/" if entry.is_dir() else entry.name)
+    alike = difflib.get_close_matches(Path(name).name, found, n=1)
+    listed = ", ".join((alike or found)[:NAMED])
+    there = f"; {'here' if place == Path() else place} there is: {listed}" if listed else ""
+    return f"{name}: no such file or folder{there}; {WAYS}"
 
 
 class Items(Protocol):
@@ -46,7 +86,7 @@ class Source:
         names: The candidates, as sorted relative names with forward slashes.
         items: What a worker needs to find each candidate.
         stamp: Changes when the content may have changed; quick to compute.
-        ignored: Names of files that are not images by their extension.
+        ignored: `(name, problem, detail)` of everything else that is there.
     """
 
     name: str
@@ -55,7 +95,7 @@ class Source:
     names: Sequence[str]
     items: Items
     stamp: str
-    ignored: list[str] = field(default_factory=list)
+    ignored: list[Ignored] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -67,19 +107,25 @@ class Source:
         return Task(self.kind, self.path, self.items[start:stop], settings, output, offset)
 
 
-def _verdict(name: str) -> str:
-    """Sort a relative name into `"image"`, `"other"` or `"silent"`."""
-    if name.startswith(".") or "/." in name or f"/{name}".find("/__MACOSX/") >= 0:
-        return "silent"
+def _verdict(name: str) -> tuple[str, str]:
+    """Why a relative name is no candidate: a problem and its detail; `("", "")` for a candidate."""
+    if name.startswith(".") or "/." in name:
+        return SET_ASIDE, "a hidden file"
+    if f"/{name}".find(f"/{MACOS}/") >= 0:
+        return SET_ASIDE, MACOS_NOTES
     last = name.lower().rpartition("/")[2]
     stem, dot, extension = last.rpartition(".")
     stem, extension = (stem, dot + extension) if dot else (last, "")
+    if is_own_name(last):
+        return NOT_A_FACE
     if extension in EXTENSIONS:
-        return "image"
-    if last in SILENT_NAMES or stem in SILENT_NAMES or extension in ARCHIVES:
-        return "silent"
+        return "", ""
+    if extension in ARCHIVES:
+        return "not an image", AN_ARCHIVE
+    if last in COMPANY or stem in COMPANY:
+        return SET_ASIDE, "about the images, by its name"
     # A file without an extension may be anything; its content decides.
-    return "image" if not extension else "other"
+    return ("not an image", "by its extension") if extension else ("", "")
 
 
 def open_folder(
@@ -92,27 +138,29 @@ def open_folder(
     """
     name = name or str(path)
     found: list[tuple[str, int, int]] = []
-    ignored, archives = [], []
-    for relative, entry in _walk(path, without):
-        verdict = _verdict(relative)
-        if verdict == "image":
-            info = entry.stat()
+    ignored: list[Ignored] = []
+    for relative, info, problem, detail in _walk(path, without):
+        if not problem:
+            problem, detail = _verdict(relative)
+        if problem:
+            ignored.append((relative, problem, detail))
+        else:
             found.append((relative, info.st_size, info.st_mtime_ns))
-        elif verdict == "other":
-            ignored.append(relative)
-        elif relative.lower().endswith(".zip"):
-            archives.append(relative)
+    archives = sorted(item for item, _, detail in ignored if detail == AN_ARCHIVE)
     if not found:
-        if len(archives) == 1:
-            return open_zip(path / archives[0])
-        if archives:
-            listed = ", ".join(sorted(archives)[:3])
+        zips = [item for item in archives if item.lower().endswith(".zip")]
+        if len(zips) == 1:
+            return open_zip(path / zips[0])
+        if zips:
+            listed = ", ".join(zips[:3])
             raise UserError(f"{name}: no image but several zips ({listed}); give one of them")
         raise UserError(_no_image(name, ignored))
     found.sort()
     listing = hashlib.sha256(str(path.resolve()).encode("utf-8", "surrogateescape"))
     for relative, size, modified in found:
         listing.update(f"{relative}\0{size}\0{modified}\n".encode("utf-8", "surrogateescape"))
+    for archive in archives:  # the cache of the folder does not know of it
+        listing.update(f"not opened {archive}\n".encode("utf-8", "surrogateescape"))
     names = [relative for relative, _, _ in found]
     return Source(
         name, "folder", str(path), names, names, f"folder {listing.hexdigest()}", sorted(ignored)
@@ -121,29 +169,70 @@ def open_folder(
 
 def _walk(
     root: Path, without: Iterable[str | os.PathLike]
-) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Yield (relative name, directory entry) of every file, following links once."""
-    seen = set()
+) -> Iterator[tuple[str, os.stat_result, str, str]]:
+    """Yield (relative name, status, problem, detail) of everything below; "" where there is none.
+
+    Links are followed once. The name of a folder that is not entered ends in a slash.
+    """
+    left_out = set()
     for folder in without:
         with contextlib.suppress(OSError):  # it is not there yet
-            info = os.stat(folder)
-            seen.add((info.st_dev, info.st_ino))
-    info = os.stat(root)
-    seen.discard((info.st_dev, info.st_ino))  # what is asked for is never left out
+            left_out.add(_identity(os.stat(folder)))
+    status = os.stat(root)
+    seen = {_identity(status)}
+    left_out -= seen  # what is asked for is never left out
     stack = [("", os.fspath(root))]
     while stack:
         prefix, folder = stack.pop()
-        info = os.stat(folder)
-        if (info.st_dev, info.st_ino) in seen:  # a link back up
-            continue
-        seen.add((info.st_dev, info.st_ino))
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.is_dir():
-                    if not entry.name.startswith(".") and entry.name != "__MACOSX":
-                        stack.append((f"{prefix}{entry.name}/", entry.path))
-                elif entry.is_file():
-                    yield prefix + entry.name, entry
+                relative = prefix + entry.name
+                try:
+                    is_folder = entry.is_dir()
+                    status = os.stat(entry.path) if is_folder else entry.stat()
+                except OSError as error:
+                    yield relative, status, "unreadable", _unreachable(error)
+                    continue
+                if not is_folder:
+                    is_file = stat.S_ISREG(status.st_mode)
+                    yield relative, status, *(("", "") if is_file else _no_file(status.st_mode))
+                elif reason := _why_closed(entry.name, _identity(status), left_out, seen):
+                    yield f"{relative}/", status, SET_ASIDE, reason
+                else:
+                    seen.add(_identity(status))
+                    stack.append((f"{relative}/", entry.path))
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
+def _why_closed(
+    name: str,
+    identity: tuple[int, int],
+    left_out: Collection[tuple[int, int]],
+    seen: Collection[tuple[int, int]],
+) -> str:
+    """Why a folder is not entered, or ""."""
+    if name.startswith("."):
+        return "a hidden folder"
+    if name == MACOS:
+        return MACOS_NOTES
+    if identity in left_out:
+        return "the folder of the output"
+    return "a link to a folder that is read already" if identity in seen else ""
+
+
+def _unreachable(error: OSError) -> str:
+    """Why an entry of a folder has no file behind it."""
+    reasons = {errno.ELOOP: "a link to itself", errno.ENOENT: "a link to nothing"}
+    return reasons.get(error.errno or 0) or error.strerror or str(error)
+
+
+def _no_file(mode: int) -> tuple[str, str]:
+    """The problem of an entry that is neither a file nor a folder, and what it is."""
+    kinds = {stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket"}
+    return "unreadable", f"{kinds.get(stat.S_IFMT(mode), 'a device')}, not a file"
 
 
 def open_zip(path: Path, name: str | None = None) -> Source:
@@ -160,11 +249,11 @@ def open_zip(path: Path, name: str | None = None) -> Source:
     for member in members:
         if member.is_dir():
             continue
-        verdict = _verdict(member.filename)
-        if verdict == "image":
+        problem, detail = _verdict(member.filename)
+        if problem:
+            ignored.append((member.filename, problem, detail))
+        else:
             found.append(member)
-        elif verdict == "other":
-            ignored.append(member.filename)
     if not found:
         raise UserError(_no_image(name, ignored))
     found.sort(key=lambda member: member.filename)
@@ -182,9 +271,13 @@ def open_zip(path: Path, name: str | None = None) -> Source:
     )
 
 
-def _no_image(name: str, others: Sequence[str]) -> str:
+def _no_image(name: str, others: Sequence[Ignored]) -> str:
     """Say what a folder or zip holds instead of images."""
-    kinds = Counter(PurePosixPath(other).suffix.lower() for other in others)
+    kinds = Counter(
+        PurePosixPath(other).suffix.lower()
+        for other, problem, _ in others
+        if problem == "not an image"
+    )
     seen = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(3))
     advice = f", but {seen} (convert photos to PNG or JPEG)" if seen else ""
     return f"{name}: no image found{advice}; expected {', '.join(EXTENSIONS)} inside; {WAYS}"

@@ -104,6 +104,42 @@ def closest_pairs(points: np.ndarray, count: int = 10) -> list[tuple[float, int,
     return found
 
 
+def cells_of_a_map(
+    points: np.ndarray, columns: int = 8, rows: int = 5, reach: float = 2.0
+) -> np.ndarray:
+    """A map of faces: which of them stands in each cell of a grid over two coordinates.
+
+    The grid reaches `reach` standard deviations from the mean to each side. A cell holds the face
+    nearest to its middle among those that lie in it.
+
+    Args:
+        points: Two coordinates of each face, `(n, 2)`, such as the first two of eigenfaces.
+        columns: Cells along the first coordinate, which grows to the right.
+        rows: Cells along the second, which grows upwards.
+        reach: Half of the width and of the height, in standard deviations.
+
+    Returns:
+        Indices, int `(rows, columns)`; -1 where no face lies.
+
+    Raises:
+        UserError: They are not points of a plane, or all alike in one coordinate.
+    """
+    points = np.asarray(points, np.float64)
+    if points.ndim != 2 or points.shape[1] != 2 or not points.std(0).all():
+        raise UserError(f"points of shape {points.shape}: expected (n, 2), not all in one line")
+    size = np.array([columns, rows])
+    places = ((points - points.mean(0)) / points.std(0) / reach + 1) / 2 * size
+    places[:, 1] = rows - places[:, 1]
+    cells = np.floor(places).astype(int)
+    off = np.square(places - cells - 0.5).sum(1)
+    found = np.full((rows, columns), -1)
+    for face in np.argsort(-off):  # the nearest to the middle comes last, and stays
+        column, row = cells[face]
+        if 0 <= column < columns and 0 <= row < rows:
+            found[row, column] = face
+    return found
+
+
 def batches(faces: Faces | np.ndarray, size: int = BATCH) -> Iterator[np.ndarray]:
     """Yield all faces in order, uint8 `(at most size, height, width, 3)`.
 

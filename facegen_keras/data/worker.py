@@ -13,6 +13,7 @@ from typing import BinaryIO, NamedTuple
 
 from facegen_keras.data.decode import Record, Settings, Unreachable, Unusable, decode
 
+MAX_BYTES = 128 * 2**20  # of an encoded image: a zip can hold any number of zeros in a few
 ZIP_LOCAL_HEADER = struct.Struct("<4s22xHH")  # APPNOTE.TXT 4.3.7: signature .. name, extra length
 
 
@@ -101,32 +102,44 @@ def _read(task: Task, archive: BinaryIO | None, item: Item) -> bytes:
         return item
     if isinstance(item, str):
         with open(os.path.join(task.path, item), "rb", buffering=0) as file:
+            if os.fstat(file.fileno()).st_size > MAX_BYTES:
+                raise _too_large()
             return file.read()
     assert archive is not None  # a `ZipSpan` belongs to a zip
     return _read_member(archive, item)
 
 
 def _read_member(archive: BinaryIO, span: ZipSpan) -> bytes:
+    # The directory of an intact zip is that of a damaged one: damage is `Unreachable`, looked at
+    # again when the zip may have been replaced.
     # `zipfile` takes longer to open a member than Pillow takes to decode a 64x64 face.
     if span.flags & 1:
         raise Unusable("unreadable", "the zip member is encrypted")
     archive.seek(span.offset)
     header = archive.read(ZIP_LOCAL_HEADER.size)
     if len(header) < ZIP_LOCAL_HEADER.size or header[:4] != b"PK\x03\x04":
-        raise Unusable("unreadable", "the zip member has no header; is the zip damaged?")
+        raise Unreachable("unreadable", "the zip member has no header; is the zip damaged?")
     _, name_length, extra_length = ZIP_LOCAL_HEADER.unpack(header)
     archive.seek(name_length + extra_length, os.SEEK_CUR)
+    if span.packed > MAX_BYTES:
+        raise _too_large()
     data = archive.read(span.packed)
     if span.method == 8:
         try:
-            data = zlib.decompress(data, -zlib.MAX_WBITS)
+            data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, MAX_BYTES + 1)
+            if len(data) > MAX_BYTES:
+                raise _too_large()
         except zlib.error as error:
-            raise Unusable("unreadable", f"the zip member is damaged: {error}") from None
+            raise Unreachable("unreadable", f"the zip member is damaged: {error}") from None
     elif span.method != 0:
         raise Unusable("unreadable", f"zip compression method {span.method} is not supported")
     if zlib.crc32(data) != span.crc:
-        raise Unusable("unreadable", "the zip member is damaged: its checksum differs")
+        raise Unreachable("unreadable", "the zip member is damaged: its checksum differs")
     return data
+
+
+def _too_large() -> Unusable:
+    return Unusable("unreadable", f"an encoded image of more than {MAX_BYTES >> 20} MiB")
 
 
 def serve() -> None:

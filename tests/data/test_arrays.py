@@ -1,8 +1,14 @@
+import contextlib
+import io
+import struct
+import zipfile
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from facegen_keras.data import arrays, load_faces
+from facegen_keras.data.faces import open_source
 from facegen_keras.errors import UserError
 
 
@@ -122,3 +128,43 @@ def test_fortran_order_and_several_arrays(images, tmp_path):
 def test_crop_that_does_not_fit(images):
     with pytest.raises(UserError, match="outside the crop: 24x32 pixels"):
         load(images, crop=(0, 0, 25, 25))
+
+
+def test_any_bit_of_a_header_may_be_wrong(tmp_path):
+    image = np.zeros((2, 16, 16, 3), np.uint8)
+    np.save(tmp_path / "x.npy", image)
+    np.savez(tmp_path / "x.npz", image)
+    header = (tmp_path / "x.npy").read_bytes()[:128]
+    for name in ("x.npy", "x.npz"):
+        data = (tmp_path / name).read_bytes()
+        start = data.index(header[:90])  # what follows are spaces
+        for bit in range(8 * 90):
+            damaged = bytearray(data)
+            damaged[start + bit // 8] ^= 1 << bit % 8
+            (tmp_path / name).write_bytes(damaged)
+            with contextlib.suppress(UserError):
+                open_source(str(tmp_path / name))
+
+
+def write_header(shape) -> bytes:
+    file = io.BytesIO()
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("shape", [(1, 2**20, 2**20, 3), (2**40, 16, 16, 3), (2**70, 16, 16, 3)])
+def test_a_header_that_names_any_size_takes_no_memory(shape, tmp_path):
+    (tmp_path / "x.npy").write_bytes(write_header(shape) + bytes(4096))
+    with zipfile.ZipFile(tmp_path / "x.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x.npy", write_header(shape) + bytes(2**20))
+    for name in ("x.npy", "x.npz"):
+        with pytest.raises(UserError):
+            load(tmp_path / name, limit=2)
+
+
+def test_a_header_that_never_ends_is_not_read(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x.npy", b"\x93NUMPY\x02\x00" + struct.pack("<I", 2**31) + bytes(2**20))
+    with pytest.raises(UserError, match="its header has 2,147,483,648 bytes"):
+        load(tmp_path / "x.npz")

@@ -116,5 +116,5 @@ print("same")
 
 
 @pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
-def test_fit_sees_the_order(backend, run_python):
-    assert run_python(FIT, backend).strip() == "same"
+def test_fit_sees_the_order(backend, on_backend):
+    assert on_backend(FIT, backend).strip() == "same"

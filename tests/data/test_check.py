@@ -6,7 +6,8 @@ import shutil
 import pytest
 from PIL import Image
 
-from facegen_keras.cli.data import DataConfig, run
+from facegen_keras.cli.data import run
+from facegen_keras.cli.data_config import DataConfig, check
 from facegen_keras.cli.parser import parse
 from facegen_keras.data.check import run_check, table
 from facegen_keras.data.contact_sheet import SIDE
@@ -60,6 +61,6 @@ def test_command_line(folder, tmp_path, capsys):
         with pytest.raises(UserError, match=r"say: facegen data check 'my photos'$"):
             parse(DataConfig, words, "facegen data", "")
     with pytest.raises(UserError, match="give it a folder"):
-        run(DataConfig())
+        check(DataConfig())
     with pytest.raises(UserError, match="give another output_dir"):
         run_check(str(folder), str(folder / "00.png" / "x"), resolution=32, progress=False)

@@ -1,12 +1,18 @@
 import io
 import struct
+import subprocess
+import sys
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from facegen_keras.data import decode as module
+from facegen_keras.data import pool
 from facegen_keras.data.decode import Settings, decode, plain_jpeg
+from facegen_keras.data.pool import BOOTSTRAP
 
 WHOLE = Settings(8, "none")
 
@@ -240,3 +246,54 @@ def test_large_image_below_the_bound_warns_nobody():
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     assert (pixels(buffer.getvalue()) == 40).all()
+
+
+def peak_of_decoding(path, resolution=64) -> int:
+    """Bytes that decoding a file takes in a process of its own, at its peak."""
+    code = f"""
+import resource
+from facegen_keras.data.decode import Settings, decode
+data = open({str(path)!r}, "rb").read()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+record, pixels = decode(data, Settings({resolution}))
+assert pixels, record
+print(1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))
+"""
+    bare = BOOTSTRAP.partition("import signal")[0]
+    package = Path(pool.__file__).parent
+    command = [sys.executable, "-c", bare + code, str(package.parent), str(package)]
+    return int(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode", "bytes_per_pixel"),
+    [("PNG", "RGBA", 8), ("PNG", "LA", 8), ("WEBP", "RGBA", 20), ("JPEG", "RGB", 10)],
+)
+def test_the_memory_of_a_large_image_is_what_its_header_was_judged_by(
+    kind, mode, bytes_per_pixel, tmp_path
+):
+    options = {"progressive": True, "subsampling": 0} if kind == "JPEG" else {"method": 0}
+    Image.new(mode, (3000, 3000)).save(tmp_path / "x", kind, **options)
+    assert peak_of_decoding(tmp_path / "x") < 3000**2 * (bytes_per_pixel + 1)
+
+
+def test_an_image_that_would_take_too_much_memory_is_refused_by_its_header(encode):
+    with Image.new("RGBA", (10_100, 10_100)) as large:
+        data = encode(large, compress_level=1)
+    record, raw = decode(data, WHOLE)
+    assert (record.problem, raw) == ("unreadable", None)
+    assert record.detail == "10100x10100 pixels would take more than 800 MB of memory"
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "I;16", "CMYK"])
+def test_bands_give_the_pixels_of_the_whole(mode, monkeypatch):
+    shape = (61, 47) if mode in ("P", "I;16") else (61, 47, {"LA": 2}.get(mode, 4))
+    values = np.random.default_rng(0).integers(0, 256, shape)
+    values = values.astype("uint16") * 257 if mode == "I;16" else values.astype("uint8")
+    image = Image.fromarray(values) if mode == "I;16" else Image.fromarray(values, mode)
+    if mode == "P":
+        image.putpalette(range(256), "RGB")
+        image.info["transparency"] = bytes(range(256))
+    whole = np.asarray(module._rgb_part(image, (3, 5, 40, 58)))
+    monkeypatch.setattr(module, "BAND", 7)
+    assert (np.asarray(module._rgb_part(image, (3, 5, 40, 58))) == whole).all()

@@ -3,7 +3,7 @@ import zipfile
 import numpy as np
 from PIL import Image
 
-from facegen_keras.data.contact_sheet import SIDE, draw_contact_sheet
+from facegen_keras.data.contact_sheet import LABELLED, PITCH, SIDE, _fitting, draw_contact_sheet
 from facegen_keras.data.decode import Settings
 from facegen_keras.data.doctor import examine
 from facegen_keras.data.faces import load_faces, open_source
@@ -45,9 +45,13 @@ def test_folder_and_zip_are_diagnosed_alike(mixed, tmp_path):
 def test_training_skips_exactly_what_the_doctor_names(mixed):
     diagnosis = examine(open_source(mixed), SETTINGS, progress=False)
     report = load_faces(mixed, resolution=32, progress=False).report
-    assert {name for name, _, _ in report.skipped} == {
-        finding.name for findings in diagnosis.unusable.values() for finding in findings
-    }
+    named = {**diagnosis.unusable, "set aside": diagnosis.set_aside}
+    assert sorted(report.skipped) == sorted(
+        (finding.name, problem, finding.detail)
+        for problem, findings in named.items()
+        for finding in findings
+    )
+    assert "README.md" in {name for name, *_ in report.skipped}
     assert (report.found, report.used) == (diagnosis.files, diagnosis.usable)
 
 
@@ -80,3 +84,13 @@ def test_contact_sheet_shows_the_faces(folder, tmp_path, photo):
     first = photo(0).crop((0, 4, 40, 44)).resize((SIDE, SIDE), Image.Resampling.LANCZOS)
     windows = np.lib.stride_tricks.sliding_window_view(sheet, (SIDE, SIDE, 3)).squeeze(2)
     assert (windows[:60, :60] == np.asarray(first)).all(axis=(2, 3, 4)).any()
+
+
+def test_names_below_thumbnails_are_whole_or_lose_their_middle():
+    assert _fitting("thumbnail.png", len) == "thumbnail.png"
+    letters = 6 * PITCH  # longer than the room
+    short = _fitting("a" * letters + ".jpg", len)
+    assert len(short) <= LABELLED * PITCH
+    assert short.startswith("aaa")
+    assert ".." in short
+    assert short.endswith(".jpg")

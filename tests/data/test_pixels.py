@@ -4,7 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facegen_keras.data.pixels import HEADER_BYTES, PixelFile, make_header, read_header
+from facegen_keras.data.pixels import HEADER_BYTES, PixelFile, make_header
+from facegen_keras.files.limits import read_npy_header
 
 
 @pytest.mark.parametrize("count", [1, 9, 10**6, 10**12])
@@ -13,7 +14,7 @@ def test_header_has_one_length_and_reads_back(count, resolution):
     header = make_header(count, resolution)
     assert len(header) == HEADER_BYTES
     shape = (count, resolution, resolution, 3)
-    assert read_header(io.BytesIO(header)) == (shape, False, np.uint8)
+    assert read_npy_header(io.BytesIO(header)) == (shape, False, np.uint8)
 
 
 def test_indexing_copies(tmp_path):

@@ -1,16 +1,22 @@
 import os
+import shutil
+import socket
 import zipfile
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from PIL import Image
 
-from facegen_keras.data import load_faces
+from facegen_keras.data import load_faces, worker
 from facegen_keras.data.decode import Settings
 from facegen_keras.data.doctor import examine
 from facegen_keras.data.faces import open_source
+from facegen_keras.data.image_files import format_and_side
 from facegen_keras.errors import UserError
+from facegen_keras.figures.theme import save_png
+from facegen_keras.pictures import save_grid
 
 
 def load(source, **options):
@@ -71,13 +77,20 @@ def test_company_of_images_is_judged_by_its_name(folder):
         path = folder / name
         path.parent.mkdir(exist_ok=True)
         path.write_text("not a face")
-    assert not load(folder).report.skipped
+    report = load(folder).report
+    assert str(report) == "12 images"  # nothing to worry about
+    aside = {"README.md", ".DS_Store", "Thumbs.db", "LICENSE", "__MACOSX/", ".git/"}
+    assert {(name, problem) for name, problem, _ in report.skipped} == {
+        (name, "set aside") for name in aside
+    }
     (folder / "notes.txt").write_text("not a face")
     (folder / "page.jpg").write_text("not a face")
-    assert {(name, problem) for name, problem, _ in load(folder).report.skipped} == {
+    report = load(folder).report
+    assert {(name, problem) for name, problem, _ in report.skipped if name not in aside} == {
         ("notes.txt", "not an image"),
         ("page.jpg", "not an image"),
     }
+    assert (report.found, report.used) == (14, 12)
 
 
 def test_extension_does_not_decide_what_a_photo_is(folder, photo, encode):
@@ -89,7 +102,47 @@ def test_extension_does_not_decide_what_a_photo_is(folder, photo, encode):
 
 def test_link_back_up_does_not_go_round(folder):
     os.symlink(folder, folder / "more" / "loop")
-    assert len(load(folder)) == 12
+    faces = load(folder)
+    assert len(faces) == 12
+    assert [name for name, *_ in faces.report.skipped] == ["more/loop/"]
+
+
+def test_entries_that_are_no_files_are_named_and_cost_nothing_else(folder):
+    os.symlink("itself.png", folder / "itself.png")
+    os.symlink("nowhere.png", folder / "dangling.png")
+    os.symlink("/dev/null", folder / "null.png")
+    os.mkfifo(folder / "fifo.png")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(os.path.relpath(folder / "socket.png"))
+        report = load(folder).report
+    assert (report.found, report.used) == (17, 12)
+    assert {name: (problem, detail) for name, problem, detail in report.skipped} == {
+        "itself.png": ("unreadable", "a link to itself"),
+        "dangling.png": ("unreadable", "a link to nothing"),
+        "null.png": ("unreadable", "a device, not a file"),
+        "fifo.png": ("unreadable", "a FIFO, not a file"),
+        "socket.png": ("unreadable", "a socket, not a file"),
+    }
+
+
+def test_what_this_package_wrote_beside_faces_is_no_face(folder, tmp_path):
+    before = load(folder)
+    images = before[:4]
+    save_grid(images, folder / "all of them.png")  # known by its mark
+    figure, _ = plt.subplots()
+    save_png(figure, folder / "chart.png")
+    plt.close(figure)
+    Image.fromarray(images[0]).save(folder / "grid.png")  # of before the mark: by its name
+    Image.fromarray(images[0]).save(folder / "g_memorisation.png")
+    for source in (folder, pack(folder, tmp_path / "faces.zip")):
+        faces = load(source)
+        assert faces.fingerprint == before.fingerprint
+        assert {(name, problem) for name, problem, _ in faces.report.skipped} == {
+            (name, "not a face")
+            for name in ("all of them.png", "chart.png", "grid.png", "g_memorisation.png")
+        }
+        assert "4 not a face (" in str(faces.report)
+    assert format_and_side(folder) == ("PNG", 40)
 
 
 def test_output_below_the_photos_is_none_of_them(folder, photo):
@@ -202,3 +255,38 @@ def test_name_that_would_move_the_cursor(folder, capsys):
     out = capsys.readouterr().out
     assert r"(a\n\x1b[2Jb.jpg)" in out
     assert out.count("\n") == 1
+
+
+def test_a_zip_beside_photos_is_told(folder, tmp_path):
+    dataset = tmp_path / "dataset"
+    shutil.copytree(folder, dataset)
+    before = load(dataset)
+    pack(folder, dataset / "more.zip")
+    faces = load(dataset)
+    assert faces.fingerprint == before.fingerprint
+    assert "skipped 1 not an image (more.zip)" in str(faces.report)
+
+
+def test_what_is_there_is_named(folder, tmp_path):
+    np.save(tmp_path / "faces.npy", np.zeros((2, 8, 8, 3), "uint8"))
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(UserError, match=r"zzz: no such file or folder; .* there is: .*faces\.npy"):
+        load(tmp_path / "zzz")
+    with pytest.raises(UserError, match=r" there is: faces\.npy; give a folder"):
+        load(tmp_path / "facs.npy")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    np.save(empty / "faces.npy", np.zeros((2, 8, 8, 3), "uint8"))
+    with pytest.raises(UserError, match=r"no image found, but 1 \.npy"):
+        load(empty)
+
+
+def test_a_file_that_unpacks_to_anything_is_refused_alone(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(worker, "MAX_BYTES", 2**20)
+    (folder / "bomb.png").write_bytes((folder / "00.png").read_bytes() + bytes(2**20))
+    for source in (folder, pack(folder, tmp_path / "x.zip", zipfile.ZIP_DEFLATED)):
+        faces = load(source)
+        assert len(faces) == 12
+        assert faces.report.skipped == (
+            ("bomb.png", "unreadable", "an encoded image of more than 1 MiB"),
+        )

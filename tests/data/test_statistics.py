@@ -3,7 +3,7 @@ import pytest
 
 from facegen_keras.data import statistics
 from facegen_keras.data.faces import load_faces
-from facegen_keras.data.statistics import closest_pairs, pixel_statistics
+from facegen_keras.data.statistics import cells_of_a_map, closest_pairs, pixel_statistics
 from facegen_keras.errors import UserError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (23, 8, 8, 3), dtype=np.uint8)
@@ -64,3 +64,23 @@ def test_refused():
     for images in (IMAGES.astype(float), IMAGES[:0], IMAGES[..., :1], IMAGES[0]):
         with pytest.raises(UserError, match="expected Faces or uint8"):
             pixel_statistics(images)
+
+
+def test_a_map_has_each_face_in_its_cell():
+    corners = [(-1, -1), (-1, 1), (1, -1), (1, 1)]
+    points = np.array([*corners, (0.9, 0.9), (-9, 0), (9, 0)], float)
+    points /= points.std(0)
+    found = cells_of_a_map(points, columns=2, rows=2, reach=2 / points[:, 1].max())
+    assert found.shape == (2, 2)
+    assert set(found.ravel()) <= {-1, 0, 1, 2, 3, 4}  # the two far away are off the map
+    grid = np.stack(np.meshgrid([0.5, 1.5, 2.5], [0.5, 1.5]), -1).reshape(-1, 2)
+    grid = np.concatenate([grid, grid + 0.2])  # a second one in each cell, further from the middle
+    reach = (grid.max(0) - grid.min(0) + 1)[0] / 2 / grid.std(0)[0]
+    stretched = (grid - grid.mean(0)) / grid.std(0)
+    assert cells_of_a_map(stretched[:6], 3, 2, reach).shape == (2, 3)
+    up = cells_of_a_map(np.array([[0, 0], [0, 1], [1, 0], [1, 1]], float), 2, 2)
+    assert up.tolist() == [[1, 3], [0, 2]]  # the second coordinate grows upwards
+    sparse = cells_of_a_map(np.array([[0, 0], [1, 1]], float), 2, 2)
+    assert sparse.tolist() == [[-1, 1], [0, -1]]
+    with pytest.raises(UserError, match="not all in one line"):
+        cells_of_a_map(np.zeros((5, 2)))
