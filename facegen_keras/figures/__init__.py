@@ -11,6 +11,8 @@ from facegen_keras.figures.adversarial import (
     optimal_discriminator,
     timelapse_strip,
 )
+from facegen_keras.figures.architecture import architecture
+from facegen_keras.figures.captions import credit
 from facegen_keras.figures.curves import compare_runs, loss_curves, read_log
 from facegen_keras.figures.distances import (
     distance_against_compute,
@@ -31,11 +33,15 @@ from facegen_keras.figures.faces import (
     value_histogram,
 )
 from facegen_keras.figures.grids import face_table, image_grid, image_rows
+from facegen_keras.figures.heat_map import heat_map
+from facegen_keras.figures.likeness import likeness_ratios, trade_off
 from facegen_keras.figures.memorisation import (
     memorisation_overview,
     nearest_distances,
     nearest_photos,
 )
+from facegen_keras.figures.ring import ring_panels
+from facegen_keras.figures.style_curves import sizes_by_layer, truncation_curves
 from facegen_keras.figures.stylegan2 import (
     direction_table,
     growing_stages,
@@ -50,14 +56,18 @@ from facegen_keras.figures.vae import (
     beta_comparison,
     kl_per_dimension,
     latent_histograms,
+    latent_plane,
+    latent_use,
     rate_distortion,
 )
 
 __all__ = [
+    "architecture",
     "beta_comparison",
     "colour_histogram",
     "compare_discriminators",
     "compare_runs",
+    "credit",
     "diagnosis_bars",
     "direction_table",
     "distance_against_compute",
@@ -68,10 +78,14 @@ __all__ = [
     "face_table",
     "gaussian_pairs",
     "growing_stages",
+    "heat_map",
     "image_grid",
     "image_rows",
     "kl_per_dimension",
     "latent_histograms",
+    "latent_plane",
+    "latent_use",
+    "likeness_ratios",
     "logit_histograms",
     "loss_curves",
     "mean_and_std",
@@ -88,11 +102,15 @@ __all__ = [
     "quality_against_diversity",
     "rate_distortion",
     "read_log",
+    "ring_panels",
     "sample_size_curves",
     "save",
     "save_png",
+    "sizes_by_layer",
     "style_mix_matrix",
     "timelapse_strip",
+    "trade_off",
+    "truncation_curves",
     "truncation_table",
     "value_histogram",
 ]

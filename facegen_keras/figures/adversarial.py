@@ -13,10 +13,11 @@ from facegen_keras.engine.callbacks import grid_pictures
 from facegen_keras.engine.guards import COLLAPSE_RATIO
 from facegen_keras.errors import UserError
 from facegen_keras.figures.curves import read_log
-from facegen_keras.figures.grids import INCH
+from facegen_keras.figures.pixels import INCH, fit_figure, show_sheet
 from facegen_keras.figures.theme import (
     COLOURS,
     DASHES,
+    count_images,
     figure_of,
     hide_axes,
     new_axes,
@@ -82,7 +83,7 @@ def logit_histograms(logits: Mapping[str, np.ndarray], ax: Axes | None = None) -
             label=name,
         )
     ax.axvline(0, color="0.7", linestyle="-", linewidth=0.8)
-    ax.set_xlabel("logit: fake < 0 < photo")
+    ax.set_xlabel("logit: fake < 0 < real")
     ax.set_ylabel("density")
     ax.legend()
     return figure_of(ax)
@@ -90,12 +91,12 @@ def logit_histograms(logits: Mapping[str, np.ndarray], ax: Axes | None = None) -
 
 @styled
 def compare_discriminators(logits: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
-    """`logit_histograms` of several discriminators, side by side.
+    """`logit_histograms` of several discriminators, side by side on the same axes.
 
     Args:
         logits: As for `logit_histograms`, by name of the model.
     """
-    figure, axes = panels(1, len(logits), 4 * len(logits), 2.8)
+    figure, axes = panels(1, len(logits), 4 * len(logits), 2.8, sharex=True, sharey=True)
     for ax, (name, sets) in zip(axes[0], logits.items(), strict=True):
         logit_histograms(sets, ax=ax)
         ax.set_title(name)
@@ -108,7 +109,7 @@ def timelapse_strip(
     faces: int = 5,
     pictures: int = 8,
     grid: int = 64,
-    inch: float = 0.8 * INCH,
+    inch: float = INCH,
     ax: Axes | None = None,
 ) -> Figure:
     """The same latents over a training, one row each, from the pictures that `ImageGrid` wrote.
@@ -133,14 +134,15 @@ def timelapse_strip(
     names = [path.stem.removeprefix("fakes_") for path in paths]
     labels = ["start" if n == "init" else f"epoch {int(n.removeprefix('epoch'))}" for n in names]
     rows, side = len(columns[0]), columns[0].shape[1]
-    ax = ax or new_axes(len(columns) * inch, rows * inch + 0.2)
     sheet = np.stack(columns, axis=1).reshape(-1, *columns[0].shape[1:])
-    ax.imshow(tile(sheet, (len(columns), rows)), interpolation="nearest")
-    hide_axes(ax)
-    ax.set_xticks(side * (np.arange(len(columns)) + 0.5), labels)
-    ax.xaxis.tick_top()
-    ax.tick_params(length=0, labelsize=8)
-    return figure_of(ax)
+    drawn = show_sheet(tile(sheet, (len(columns), rows)), side, inch, ax)
+    hide_axes(drawn)
+    drawn.set_xticks(side * (np.arange(len(columns)) + 0.5), labels)
+    drawn.xaxis.tick_top()
+    drawn.tick_params(length=0, labelsize=8)
+    if ax is None:
+        fit_figure(drawn)
+    return figure_of(drawn)
 
 
 @styled
@@ -174,7 +176,7 @@ def diversity_curves(
         )
     ax.axhline(alarm, color="0.5", linestyle="-", linewidth=0.8, label="alarm below")
     ax.set_ylim(bottom=0)
-    ax.set_xlabel("images seen")
+    count_images(ax)
     ax.set_ylabel("diversity (photos: 1)")
     ax.legend()
     return figure_of(ax)

@@ -5,11 +5,16 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from facegen_keras.errors import UserError
-from facegen_keras.figures.theme import figure_of, new_axes, panels, styled
+from facegen_keras.figures.theme import count_images, figure_of, new_axes, panels, styled
+
+LOSSES = ("val_loss", "loss", "generator_loss")  # by which a run is told from another, in turn
+PENALTIES = ("r1", "path_penalty")  # parts of a loss whose keys do not say so
+FLAT = 100  # times the smallest loss: what is larger would flatten it
 
 
 def read_log(source: str | os.PathLike | Iterable[dict]) -> list[dict]:
@@ -45,36 +50,65 @@ def loss_curves(
     against: str = "images_seen",
     ax: Axes | None = None,
 ) -> Figure:
-    """Losses over training.
+    """Losses over training: in one panel, or in several where their sizes differ so much that
+    the smaller ones would be flat lines. An epoch alone is a point.
 
     Args:
         source: A run folder, a `log.jsonl`, or its lines as dicts (`History.history` transposed).
-        names: Keys to draw; by default every one that ends in "loss".
+        names: Keys to draw; by default every one that ends in "loss", and the penalties `r1` and
+            `path_penalty`, unless they were never due, which leaves zeros.
         against: Key of the horizontal axis; where it is missing, the number of the line.
         ax: Where to draw.
 
     Raises:
         UserError: The log has no line, or none with these keys.
     """
-    records = read_log(source)
+    records, asked = read_log(source), names is not None
     if names is None:
-        names = list(dict.fromkeys(k for record in records for k in record if k.endswith("loss")))
+        keys = dict.fromkeys(key for record in records for key in record)
+        due = [key for key in PENALTIES if any(record.get(key) for record in records)]
+        names = [key for key in keys if key.endswith("loss") or key in due]
     drawn = [name for name in names if any(name in record for record in records)]
     if not drawn:
         raise UserError(f"no loss to draw among {len(records)} lines; asked for {list(names)}")
-    ax = ax or new_axes(6, 3.5)
-    for name in drawn:
-        points = [
+    points = {
+        name: [
             (record.get(against, number), record[name])
             for number, record in enumerate(records, 1)
             if record.get(name) is not None
         ]
-        ax.plot(*zip(*points, strict=True), label=name.replace("_", " "))
+        for name in drawn
+    }
+    groups = [drawn] if ax or asked else _of_one_size(points)
+    axes = [ax] if ax else panels(1, len(groups), max(6, 4 * len(groups)), 3.5)[1][0]
     known = any(against in record for record in records)
-    ax.set_xlabel(against.replace("_", " ") if known else "epoch")
-    ax.set_ylabel("loss")
-    ax.legend()
-    return figure_of(ax)
+    for panel, group in zip(axes, groups, strict=True):
+        for name in group:
+            _draw_line(panel, points[name], name.replace("_", " "))
+        panel.set_xlabel(against.replace("_", " ") if known else "epoch")
+        if known and against == "images_seen":
+            count_images(panel)
+        panel.legend()
+    axes[0].set_ylabel("loss")
+    return figure_of(axes[0])
+
+
+def _draw_line(ax: Axes, points: Sequence[tuple[float, float]], label: str) -> None:
+    """A line through points; one alone would be invisible without a marker."""
+    ax.plot(*zip(*points, strict=True), marker="o" if len(points) == 1 else "", label=label)
+
+
+def _of_one_size(points: Mapping[str, Sequence[tuple[float, float]]]) -> list[list[str]]:
+    """The names of curves that fit into one panel; a loss and its `val_` always do."""
+    together: dict[str, list[str]] = {}
+    for name in points:
+        together.setdefault(name.removeprefix("val_"), []).append(name)
+    sizes = [
+        np.median([abs(y) for name in names for _, y in points[name]])
+        for names in together.values()
+    ]
+    fit = max(sizes) <= FLAT * min(sizes)
+    return [list(points)] if fit else list(together.values())
 
 
 @styled
@@ -94,15 +128,15 @@ def compare_runs(
     """
     logs = {Path(folder).name: read_log(folder) for folder in folders}
     shared = set.intersection(*({k for line in log for k in line} for log in logs.values()))
-    wanted = [name] if name else ["val_loss", "loss", "generator_loss"]
+    wanted = [name] if name else LOSSES
     key = next((key for key in wanted if key in shared), None)
     if key is None:
         raise UserError(f"the runs have none of {', '.join(wanted)} in common; they share {shared}")
     ax = ax or new_axes(6, 3.5)
     for run, log in logs.items():
         lines = [line for line in log if key in line]
-        ax.plot([x["images_seen"] for x in lines], [x[key] for x in lines], label=run)
-    ax.set_xlabel("images seen")
+        _draw_line(ax, [(x["images_seen"], x[key]) for x in lines], run)
+    count_images(ax)
     ax.set_ylabel(key.replace("_", " "))
     ax.legend()
     return figure_of(ax)
@@ -122,4 +156,25 @@ def compare_families(runs: Mapping[str, Iterable[str | os.PathLike]]) -> Figure:
     for ax, (family, folders) in zip(axes[0], runs.items(), strict=True):
         compare_runs(folders, ax=ax)
         ax.set_title(family)
+    return figure
+
+
+@styled
+def over_training(runs: Mapping[str, tuple[Sequence[dict], Sequence[float]]], key: str) -> Figure:
+    """A number of several logs over the images seen, and over hours.
+
+    Args:
+        runs: The lines of a log, and the hours at the end of each, by the name of the run.
+        key: The number; lines without it are left out.
+    """
+    figure, ((left, right),) = panels(1, 2, 7.5, 3.2, sharey=True)
+    for name, (log, hours) in runs.items():
+        lines = [(x, hour) for x, hour in zip(log, hours, strict=True) if x.get(key) is not None]
+        _draw_line(left, [(x["images_seen"], x[key]) for x, _ in lines], name)
+        _draw_line(right, [(hour, x[key]) for x, hour in lines], name)
+    count_images(left)
+    right.set_xlabel("hours of training")
+    right.locator_params(axis="x", nbins=4)
+    left.set_ylabel(key.upper() if key in ("fid", "fd") else key.replace("_", " "))
+    left.legend()
     return figure

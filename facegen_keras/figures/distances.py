@@ -17,6 +17,7 @@ from facegen_keras.figures.theme import (
     DASHES,
     MARKERS,
     figure_of,
+    hide_axes,
     new_axes,
     panels,
     styled,
@@ -31,6 +32,11 @@ INTERVAL = 1.96  # standard errors to each side: 95 % of a normal distribution
 APART = 0.07  # fraction of the axis between two numbers below it
 REACH = 3.5  # standard deviations of a density that are drawn
 ENDINGS = (".h5", ".keras", ".zip")  # of files that are measured
+# Of the table of one model: where its label, value, interval and direction stand.
+COLUMNS = ((0, "left"), (0.57, "right"), (0.59, "left"), (0.76, "left"))
+# What no value can exceed: an interval ends there.
+RANGES = dict.fromkeys(("precision", "recall", "coverage"), (0.0, 1.0))
+RANGES |= dict.fromkeys(("fid", "fd", "density"), (0.0, np.inf))
 PANELS = 4  # numbers side by side in a comparison of models
 
 
@@ -190,7 +196,8 @@ def model_comparison(report: Report, keys: Sequence[str] | None = None) -> Figur
     """The table of several models as a figure: one panel per number, one line per model.
 
     Points carry their value and, where an error is known, a bar of 95 % (1.96 standard errors to
-    each side).
+    each side, cut where no value can be). One model alone is a table of its numbers: there is
+    nothing to compare them with.
 
     Args:
         report: A `metrics.Report`.
@@ -203,6 +210,8 @@ def model_comparison(report: Report, keys: Sequence[str] | None = None) -> Figur
     if unknown := [key for key in keys if key not in report.keys]:
         raise UserError(f"{', '.join(unknown)} was not measured; there are {report.keys}")
     names = [_without_folder(evaluation.name) for evaluation in report.evaluations]
+    if len(names) == 1:
+        return _numbers_of_one(report, keys, names[0])
     columns = min(PANELS, len(keys))
     rows = -(-len(keys) // columns)
     size = (1.2 + 2.1 * columns, (0.9 + 0.42 * len(names)) * rows)
@@ -210,7 +219,7 @@ def model_comparison(report: Report, keys: Sequence[str] | None = None) -> Figur
     for ax, key in zip(axes.flat, keys, strict=False):
         for row, evaluation in enumerate(report.evaluations):
             if number := evaluation.numbers.get(key):
-                _draw_number(ax, row, number.value, number.error)
+                _draw_number(ax, row, number.value, number.error, RANGES.get(key))
         lower = next(e.numbers[key].lower_is_better for e in report.evaluations if key in e.numbers)
         ax.set_title(f"{report.label(key)}\n{'lower' if lower else 'higher'} is better", fontsize=8)
         ax.margins(x=0.25)
@@ -223,12 +232,37 @@ def model_comparison(report: Report, keys: Sequence[str] | None = None) -> Figur
     return figure
 
 
-def _draw_number(ax: Axes, row: int, value: float, error: float | None) -> None:
+def _numbers_of_one(report: Report, keys: Sequence[str], name: str) -> Figure:
+    """A table: the name of each number, its value with its 95 %, and which way is better."""
+    lines = []
+    for key in keys:
+        number = report.evaluations[0].numbers[key]
+        bar = "" if not number.error else f"± {INTERVAL * number.error:.2g}"
+        better = "lower is better" if number.lower_is_better else "higher is better"
+        lines.append((number.label, str(number).partition(" ")[0], bar, better))
+    ax = new_axes(5.2, 0.6 + 0.28 * len(lines))
+    hide_axes(ax)
+    ax.set_xlim(0, 1)
+    ax.set_ylim(len(lines) - 0.5, -0.5)
+    ax.set_title(f"{name} (± 95 %)", loc="left", fontsize=9)
+    for row, words in enumerate(lines):
+        for (x, side), word in zip(COLUMNS, words, strict=True):
+            ax.text(x, row, word, ha=side, va="center", fontsize=8)
+    return figure_of(ax)
+
+
+def _draw_number(
+    ax: Axes, row: int, value: float, error: float | None, limits: tuple[float, float] | None
+) -> None:
     marker = MARKERS[row % len(MARKERS)]
     bar = INTERVAL * (error or 0.0)
-    ax.errorbar(value, row, xerr=bar, color="black", marker=marker, ms=5, capsize=3)
-    digits = f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
-    digits = digits.removeprefix("-") if float(digits) == 0 else digits
+    low, high = limits or (-np.inf, np.inf)
+    bars = [[min(bar, max(value - low, 0.0))], [min(bar, max(high - value, 0.0))]]
+    ax.errorbar(value, row, xerr=bars, color="black", marker=marker, ms=5, capsize=3)
+    # Here, for the reason above.
+    from facegen_keras.metrics.result import number_text
+
+    digits = number_text(value, error)
     ax.annotate(digits, (value, row), (0, 7), ha="center", fontsize=8, textcoords="offset points")
 
 
@@ -242,7 +276,7 @@ def _without_folder(name: str) -> str:
 def distance_against_compute(
     models: Mapping[str, tuple[float, float]],
     ylabel: str,
-    xlabel: str = "compute: images seen × parameters of the generator",
+    xlabel: str = "floating-point operations of the training, counted",
     floor: float | None = None,
     floor_label: str = "photos against photos",
     ax: Axes | None = None,
@@ -250,8 +284,9 @@ def distance_against_compute(
     """A distance against the compute it cost: one point per model, on a logarithmic axis.
 
     Args:
-        models: Compute and distance by name. A distance with an `.error` (`metrics.Estimate`) gets
-            a bar of 95 %.
+        models: Compute and distance by name; the operations are those of `models.work` for an
+            image, times the images seen. A distance with an `.error` (`metrics.Estimate`) gets a
+            bar of 95 %.
         ylabel: Name of the distance.
         xlabel: Name of the compute.
         floor: The best possible value, such as the distance of photos from photos.

@@ -10,9 +10,10 @@ from matplotlib.ticker import StrMethodFormatter
 from facegen_keras.data.doctor import Diagnosis
 from facegen_keras.errors import UserError
 from facegen_keras.figures.grids import image_grid
-from facegen_keras.figures.theme import COLOURS, figure_of, new_axes, panels, styled
+from facegen_keras.figures.theme import COLOURS, errors_of, figure_of, new_axes, panels, styled
 
 MOST_BARS = 8
+RED_GREEN_BLUE = {"red": "#C00000", "green": "#009E73", "blue": "#0072B2"}
 
 
 @styled
@@ -40,7 +41,7 @@ def named_bars(
         names.append(f"{len(rest):,} others")
         numbers.append(sum(rest))
     ax = ax or new_axes(5, 0.6 + 0.3 * len(names))
-    errors = [getattr(number, "error", None) or 0.0 for number in numbers]
+    errors = errors_of(numbers)
     bars = ax.barh(names, numbers, color=COLOURS[3], xerr=errors if any(errors) else None)
     ax.bar_label(
         bars, [f"{number:,}" if whole else f"{number:.3g}" for number in numbers], padding=3
@@ -120,8 +121,8 @@ def colour_histogram(histogram: np.ndarray, ax: Axes | None = None) -> Figure:
         ax: Where to draw.
     """
     ax = ax or new_axes(5, 3)
-    for name, counts in zip(("red", "green", "blue"), histogram, strict=True):
-        ax.plot(100 * counts / counts.sum(), label=name)
+    for (name, colour), counts in zip(RED_GREEN_BLUE.items(), histogram, strict=True):
+        ax.plot(100 * counts / counts.sum(), color=colour, label=name)
     ax.set_xlabel("pixel value")
     ax.set_ylabel("% of the pixels")
     ax.set_ylim(bottom=0)

@@ -1,17 +1,19 @@
 """Faces on a page: grids, rows and tables with headings."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
 
 from facegen_keras.errors import UserError
-from facegen_keras.figures.theme import figure_of, hide_axes, new_axes, new_figure, styled
+from facegen_keras.figures.pixels import INCH, face_width, fit_figure, keep_whole, show_sheet
+from facegen_keras.figures.theme import figure_of, hide_axes, new_figure, styled
+from facegen_keras.labels import check_headings
 from facegen_keras.pictures import grid_shape, tile
 
-INCH = 1.1  # side of one face in a grid
-CELL = 0.36 * INCH  # tables have more faces than grids, and a notebook has many tables
+SPACE, HEADING = 0.14, 0.35  # inches beside a face with a title, and above it
 
 
 @styled
@@ -40,23 +42,25 @@ def image_grid(
     """
     columns, rows = (columns, -(-len(images) // columns)) if columns else grid_shape(len(images))
     sheet = tile(images, (columns, rows))
+    height, width = images.shape[1:3]
     if titles is None:
-        if ax is None:
-            ratio = sheet.shape[0] / sheet.shape[1]
-            ax = new_axes(columns * inch, columns * inch * ratio)
-        ax.imshow(sheet, interpolation="nearest")
-        ax.axis("off")
+        drawn = show_sheet(sheet, width, inch, ax)
+        drawn.axis("off")
         if title:
-            ax.set_title(title)
-        return figure_of(ax)
+            drawn.set_title(title)
+        if ax is None:
+            fit_figure(drawn)
+        return figure_of(drawn)
     if len(titles) != len(images):
         raise UserError(f"{len(titles)} titles for {len(images)} images: expected one each")
-    figure = into or new_figure(columns * inch, rows * (inch + 0.25))
+    face = face_width(width, inch)
+    figure = into or new_figure(columns * (face + SPACE), rows * (face * height / width + HEADING))
     axes = figure.subplots(rows, columns, squeeze=False)
     for index, cell in enumerate(axes.flat):
         cell.axis("off")
         if index < len(images):
             cell.imshow(images[index], interpolation="nearest")
+            keep_whole(cell, width, height)
             cell.set_title(titles[index], fontsize=8)
     if title:
         figure.suptitle(title)
@@ -81,8 +85,7 @@ def image_rows(
     if len(shapes) != 1:
         raise UserError(f"rows of shapes {sorted(shapes)}: expected one shape for all")
     table = np.stack(list(rows.values()))
-    ax = ax or new_axes(table.shape[1] * inch + 1.2, len(table) * inch)
-    return face_table(table, list(rows), ax=ax)
+    return face_table(table, list(rows), inch=inch, ax=ax)
 
 
 @styled
@@ -92,7 +95,7 @@ def face_table(
     columns: Sequence[object] | None = None,
     row_title: str | None = None,
     column_title: str | None = None,
-    inch: float = CELL,
+    inch: float = INCH,
     ax: Axes | None = None,
 ) -> Figure:
     """Faces in rows and columns, each with a heading.
@@ -111,15 +114,38 @@ def face_table(
     """
     images = checked_table(images, rows, columns)
     count, across, height, width, _ = images.shape
-    ax = ax or new_axes(across * inch + 1.0, (count * height / width) * inch + 0.5)
-    ax.imshow(tile(images.reshape(-1, height, width, 3), (across, count)))
-    hide_axes(ax)
+    drawn = show_sheet(tile(images.reshape(-1, height, width, 3), (across, count)), width, inch, ax)
+    hide_axes(drawn)
     add_headings(
-        ax,
+        drawn,
         ([width * (i + 0.5) - 0.5 for i in range(across)], columns, column_title),
         ([height * (i + 0.5) - 0.5 for i in range(count)], rows, row_title),
     )
-    return figure_of(ax)
+    if ax is None:
+        fit_figure(drawn)
+    return figure_of(drawn)
+
+
+def of_one_size(rows: Mapping[Any, np.ndarray]) -> np.ndarray:
+    """Rows of faces of several resolutions as one table, uint8 `(rows, n, side, side, 3)`.
+
+    Pixels are repeated, not smoothed: a face is shown as it is. The shortest row decides `n`.
+
+    Args:
+        rows: uint8 `(n, side, side, 3)` by name. Every side divides the largest.
+
+    Raises:
+        UserError: A side does not.
+    """
+    largest = max(images.shape[1] for images in rows.values())
+    fewest = min(len(images) for images in rows.values())
+    table = []
+    for name, images in rows.items():
+        factor, rest = divmod(largest, images.shape[1])
+        if rest:
+            raise UserError(f"{name}: a side of {images.shape[1]} does not divide {largest}")
+        table.append(images[:fewest].repeat(factor, axis=1).repeat(factor, axis=2))
+    return np.stack(table)
 
 
 def checked_table(
@@ -141,12 +167,7 @@ def checked_table(
             f"a table of shape {images.shape}, {images.dtype}: "
             "expected uint8 (rows, columns, height, width, 3)"
         )
-    for name, headings, count in (
-        ("rows", rows, images.shape[0]),
-        ("columns", columns, images.shape[1]),
-    ):
-        if headings is not None and len(headings) != count:
-            raise UserError(f"{len(headings)} headings for {count} {name}: expected one each")
+    check_headings(images, columns, rows)
     return images
 
 

@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
 
 from facegen_keras.errors import UserError
-from facegen_keras.figures.grids import INCH, image_grid
+from facegen_keras.figures.grids import HEADING, SPACE, image_grid
+from facegen_keras.figures.pixels import INCH
 from facegen_keras.figures.theme import figure_of, new_axes, new_figure, styled
 
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ def memorisation_overview(found: Memorisation, rows: int = 8) -> Figure:
     if found.samples is None or found.training is None:
         raise UserError("memorisation_overview shows samples and photos, and these have no images")
     closest = np.argsort(found.distances[:, 0])[:rows]
-    width = INCH * (1 + found.indices.shape[1])
-    height = max(len(closest) * (INCH + 0.25), 3.2)
+    width = (INCH + SPACE) * (1 + found.indices.shape[1])
+    height = max(len(closest) * (INCH + HEADING), 3.2)
     figure = new_figure(width + 5, height)
     left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[width, 5])[0]
     samples = np.stack([found.samples[int(index)] for index in closest])

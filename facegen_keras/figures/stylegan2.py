@@ -7,14 +7,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from facegen_keras.errors import UserError
-from facegen_keras.figures.grids import CELL, add_headings, checked_table, face_table
+from facegen_keras.figures.grids import add_headings, checked_table, face_table, of_one_size
+from facegen_keras.figures.pixels import INCH, face_width, fit_figure, keep_whole, show_sheet
 from facegen_keras.figures.theme import (
     COLOURS,
     DASHES,
     MARKERS,
+    errors_of,
     figure_of,
     hide_axes,
     new_axes,
+    new_figure,
     panels,
     styled,
 )
@@ -52,15 +55,16 @@ def style_mix_matrix(
     for row, top in zip(matrix, tops, strict=True):
         for image, left in zip(row, lefts, strict=True):
             sheet[top : top + height, left : left + width] = image
-    ax = ax or new_axes(across * CELL + 0.9, down * height / width * CELL + 0.6)
-    ax.imshow(sheet)
-    hide_axes(ax)
+    drawn = show_sheet(sheet, width, ax=ax)
+    hide_axes(drawn)
     add_headings(
-        ax,
+        drawn,
         ([x + width / 2 for x in lefts[1:]], columns, f"{layers} from seed"),
         ([y + height / 2 for y in tops[1:]], rows, "the other layers from seed"),
     )
-    return figure_of(ax)
+    if ax is None:
+        fit_figure(drawn)
+    return figure_of(drawn)
 
 
 @styled
@@ -113,8 +117,14 @@ def quality_against_diversity(
             "expected one of each"
         )
     ax = ax or new_axes(5, 3.3)
-    errors = [[getattr(v, "error", None) or 0.0 for v in values] for values in (diversity, quality)]
-    ax.errorbar(diversity, quality, xerr=errors[0], yerr=errors[1], marker=MARKERS[0], capsize=2)
+    ax.errorbar(
+        diversity,
+        quality,
+        xerr=errors_of(diversity),
+        yerr=errors_of(quality),
+        marker=MARKERS[0],
+        capsize=2,
+    )
     for psi, x, y in zip(psis, diversity, quality, strict=True):
         ax.annotate(f"ψ = {psi:g}", (x, y), (5, 6), textcoords="offset points", fontsize=8)
     if photos is not None:
@@ -147,13 +157,13 @@ def noise_effect(
     count, across, height, width, _ = images.shape
     if deviation.shape != (count, height, width):
         raise UserError(f"deviation of shape {deviation.shape}: expected {(count, height, width)}")
-    figure, axes = panels(
-        1, 2, (across + 1) * CELL + 1.9, count * height / width * CELL + 0.5,
-        width_ratios=(across, 1),
-    )  # fmt: skip
+    face = face_width(width)
+    size = (across + 1) * face + 2.5, count * height / width * face + 0.7
+    figure, axes = panels(1, 2, *size, width_ratios=(across, 1.15))
     left, right = axes[0]
     face_table(images, labels, names, ax=left)
     shown = right.imshow(np.concatenate(list(deviation)), vmin=0)
+    keep_whole(right, width, count * height)
     hide_axes(right)
     right.set_title("deviation", fontsize=9)
     figure.colorbar(shown, ax=right, label="grey levels")
@@ -166,7 +176,7 @@ def direction_table(
     steps: Sequence[float],
     names: Sequence[object] | None = None,
     unit: str = "σ",
-    inch: float = CELL,
+    inch: float = INCH,
     ax: Axes | None = None,
 ) -> Figure:
     """One face moved along directions of its latent, one row per direction.
@@ -190,7 +200,7 @@ def direction_table(
 def projection_steps(
     photo: np.ndarray, found: Projection, space: str | None = None, shown: int = 3
 ) -> Figure:
-    """A photo, the faces of its projection, and the loss.
+    """A photo, the faces of its projection, and the loss: `projection.distance`.
 
     Args:
         photo: uint8 `(height, width, 3)`.
@@ -202,19 +212,19 @@ def projection_steps(
     between = np.linspace(0, count - 1, shown + 2).astype(int)[1:-1]
     pictures = [photo, found.start, *found.frames[between], found.image]
     titles = ["target", "start", *[""] * len(between), "found"]
-    width = len(pictures) * CELL
-    ratio = photo.shape[0] / photo.shape[1]
-    figure, axes = panels(
-        1, 2, width + 3.2, max(CELL * ratio + 0.6, 1.9), width_ratios=(width, 3.0)
-    )
-    left, right = axes[0]
-    face_table(np.stack(pictures)[None], None, titles, ax=left)
+    height, side = photo.shape[:2]
+    face = face_width(side)
+    # One below the other: side by side the faces would have less room than they need.
+    row, curve = face * height / side + 0.8, 2.4
+    figure = new_figure(len(pictures) * face + 2.2, row + curve)
+    above, below = figure.subplots(2, 1, height_ratios=(row, curve))
+    face_table(np.stack(pictures)[None], None, titles, ax=above)
     if space:
-        left.set_xlabel(f"on the way in {space}")
-    right.plot(np.arange(1, len(found.losses) + 1), found.losses)
-    right.set_yscale("log")
-    right.set_xlabel("step")
-    right.set_ylabel("distance")
+        above.set_xlabel(f"on the way in {space}")
+    below.plot(np.arange(1, len(found.losses) + 1), found.losses)
+    below.set_yscale("log")
+    below.set_xlabel("step")
+    below.set_ylabel("squared difference\nof pixels in [-1, 1],\nmean over scales")
     return figure
 
 
@@ -230,13 +240,4 @@ def growing_stages(stages: Mapping[object, np.ndarray]) -> Figure:
     """
     if not stages:
         raise UserError("no stage to draw")
-    largest = max(images.shape[1] for images in stages.values())
-    fewest = min(len(images) for images in stages.values())
-    rows = []
-    for name, images in stages.items():
-        factor, rest = divmod(largest, images.shape[1])
-        if rest:
-            raise UserError(f"stage {name}: a side of {images.shape[1]} does not divide {largest}")
-        # Pixels are repeated, not smoothed: a stage is shown as it is.
-        rows.append(images[:fewest].repeat(factor, axis=1).repeat(factor, axis=2))
-    return face_table(np.stack(rows), list(stages))
+    return face_table(of_one_size(stages), list(stages))

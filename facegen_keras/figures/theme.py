@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypedDict, TypeVar, Unpack
 
@@ -17,15 +17,19 @@ import matplotlib.pyplot as plt
 import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure, FigureBase
+from matplotlib.figure import Figure as Figure
+from matplotlib.figure import FigureBase
+from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from facegen_keras.errors import UserError
+from facegen_keras.figures.captions import write_caption
 from facegen_keras.files.atomic import replacing
+from facegen_keras.files.own_pictures import MARK
 
 if TYPE_CHECKING:
     from matplotlib.typing import LineStyleType, RcKeyType
 
-DOTS = 120  # per inch on screen; a notebook with twenty figures stays under 1.5 MB
+DOTS = 120  # per inch on screen
 PRINT_DOTS = 300  # per inch in the PNG for a report
 FOLDER = "output/figures"
 
@@ -110,6 +114,18 @@ def hide_axes(ax: Axes) -> None:
     ax.spines[:].set_visible(False)
 
 
+def errors_of(values: Iterable[object]) -> list[float]:
+    """The standard errors of numbers that have an `.error` (`metrics.Estimate`), 0 for others."""
+    return [getattr(value, "error", None) or 0.0 for value in values]
+
+
+def count_images(ax: Axes) -> None:
+    """Let the horizontal axis be images seen: few ticks, such as 200k, that do not touch."""
+    ax.set_xlabel("images seen")
+    ax.xaxis.set_major_locator(MaxNLocator(5))
+    ax.xaxis.set_major_formatter(EngFormatter(sep=""))
+
+
 def panels(
     rows: int, columns: int, width: float, height: float, **options: Unpack[PanelOptions]
 ) -> tuple[Figure, np.ndarray]:
@@ -126,12 +142,16 @@ def panels(
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
-def save(figure: Figure, name: str, folder: str | os.PathLike = FOLDER) -> Figure:
+def save(
+    figure: Figure, name: str, caption: str = "", folder: str | os.PathLike = FOLDER
+) -> Figure:
     """Write `name.pdf` (vector) and `name.png` (300 dpi) for a report.
 
     Args:
         figure: As a function of this package returns it.
         name: Without an extension, such as `02_vae_latent`.
+        caption: What it shows: model, data, images seen, seeds. It is printed, and kept in the
+            folder's `captions.md`.
         folder: Created if it is missing.
 
     Returns:
@@ -143,9 +163,18 @@ def save(figure: Figure, name: str, folder: str | os.PathLike = FOLDER) -> Figur
     if not name or Path(name).name != name or Path(name).suffix in (".pdf", ".png"):
         raise UserError(f"figure name {name!r}: expected a plain name such as 02_vae_latent")
     with plt.rc_context(STYLE):
-        for suffix in (".pdf", ".png"):
+        for suffix, metadata in ((".pdf", None), (".png", MARK)):
             with replacing(Path(folder) / f"{name}{suffix}", "choose another folder") as part:
-                figure.savefig(part, dpi=PRINT_DOTS, format=suffix[1:], bbox_inches="tight")
+                figure.savefig(
+                    part,
+                    dpi=PRINT_DOTS,
+                    format=suffix[1:],
+                    bbox_inches="tight",
+                    metadata=metadata,
+                )
+    if caption:
+        write_caption(folder, name, caption)
+        print(f"Figure: {caption}")
     return figure
 
 
@@ -160,5 +189,5 @@ def save_png(figure: Figure, path: str | os.PathLike) -> Path:
         UserError: The file cannot be written.
     """
     with plt.rc_context(STYLE), replacing(path) as part:
-        figure.savefig(part, dpi=DOTS, format="png")
+        figure.savefig(part, dpi=DOTS, format="png", metadata=MARK)
     return Path(path)

@@ -1,24 +1,35 @@
 """The latent space of a VAE: how it is used, and what it costs."""
 
-from collections.abc import Mapping, Sequence
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from facegen_keras.errors import UserError
+from facegen_keras.figures.curves import read_log
+from facegen_keras.figures.pixels import face_width, keep_whole
 from facegen_keras.figures.theme import (
     COLOURS,
     DASHES,
     MARKERS,
+    count_images,
     figure_of,
+    hide_axes,
     new_axes,
+    new_figure,
     panels,
     styled,
 )
+from facegen_keras.pictures import tile
 
 REACH = 4.0  # standard deviations drawn on either side of a prior's mean
 BINS = 33
+SPEAKS = 0.1  # nats: a dimension that costs less tells the decoder next to nothing
+SQUARE = 3.6  # inches of the plane of a latent
+EPOCHS_DRAWN = 4  # lines that can still be told apart
 
 
 @styled
@@ -59,6 +70,9 @@ def latent_histograms(
         ax.set_yticks([])
     for ax in list(axes.flat)[len(dimensions) :]:
         ax.axis("off")
+    for ax in axes[:, 0]:
+        ax.set_ylabel("density")
+    figure.supxlabel("latent", fontsize=9)
     axes.flat[0].legend(fontsize=6, loc="upper left", handlelength=1)
     return figure
 
@@ -151,4 +165,93 @@ def beta_comparison(results: Mapping[str, Mapping[str, float | np.ndarray]]) -> 
         list(results),
         ax=right,
     )
+    return figure
+
+
+@styled
+def latent_use(source: str | os.PathLike | Iterable[dict]) -> Figure:
+    """How the latent comes into use in a training, from what `LatentReport` logged.
+
+    On the left the number of active units, and of dimensions that cost more than 0.1 nats, over the
+    images seen. On the right the KL divergence of each dimension, largest first, after some epochs:
+    the first, the last and at most two between them.
+
+    Args:
+        source: A run folder, a `log.jsonl`, or its lines as dicts.
+
+    Raises:
+        UserError: The log does not exist, or no line of it is from a `LatentReport`.
+    """
+    lines = [line for line in read_log(source) if line.get("kl_per_dimension")]
+    if not lines:
+        raise UserError("no line of this log has kl_per_dimension: train with a LatentReport")
+    figure, ((left, right),) = panels(1, 2, 7.5, 3)
+    seen = [line["images_seen"] for line in lines]
+    speaking = [sum(kl > SPEAKS for kl in line["kl_per_dimension"]) for line in lines]
+    left.plot(seen, [line["active_units"] for line in lines], marker=MARKERS[0], label="active")
+    left.plot(seen, speaking, marker=MARKERS[1], label=f"above {SPEAKS} nats")
+    left.set_ylim(0, 1.05 * len(lines[0]["kl_per_dimension"]))
+    count_images(left)
+    left.set_ylabel("latent dimensions")
+    left.legend()
+    chosen = np.linspace(0, len(lines) - 1, min(EPOCHS_DRAWN, len(lines))).round().astype(int)
+    for index in chosen:
+        kl = np.sort(lines[index]["kl_per_dimension"])[::-1]
+        label = f"epoch {lines[index]['epoch']}: {kl.sum():.0f} nats"
+        right.plot(np.arange(1, len(kl) + 1), kl, label=label)
+    right.set_xlabel("latent dimension, by rank")
+    right.set_ylabel("KL divergence (nats)")
+    right.legend()
+    return figure
+
+
+@styled
+def latent_plane(faces: np.ndarray, codes: np.ndarray, values: np.ndarray, label: str) -> Figure:
+    """A latent of two dimensions: what it decodes to, and where the codes of photos lie.
+
+    Both panels are the unit square that the distribution function Φ of N(0, 1) makes of the plane,
+    so that equal areas are equally likely under the prior, and a cell on the left is the same place
+    as the cell on the right.
+
+    Args:
+        faces: uint8 `(n * n, height, width, 3)`, decoded at the middles of the cells: row by row
+            from the top, where the second latent is largest.
+        codes: `(photos, 2)`.
+        values: `(photos,)`, which decides how dark the point of a photo is.
+        label: What the values are, with their unit.
+
+    Raises:
+        UserError: The codes have not two dimensions, or the faces do not form a square.
+    """
+    side = math.isqrt(len(faces))
+    if side * side != len(faces) or np.ndim(codes) != 2 or np.shape(codes)[1] != 2:
+        raise UserError(
+            f"{len(faces)} faces and codes of shape {np.shape(codes)}: expected n * n faces and "
+            "codes (photos, 2)"
+        )
+    sheet = tile(faces, (side, side))
+    inch = side * face_width(faces.shape[2])
+    figure = new_figure(inch + SQUARE + 1.5, inch + 0.6)
+    figure.set_layout_engine("none")  # the places below are exact
+
+    def place(left: float, low: float, width: float, height: float) -> Axes:
+        across, down = figure.get_size_inches()
+        return figure.add_axes((left / across, low / down, width / across, height / down))
+
+    left = place(0.4, 0.5, inch, inch)
+    left.imshow(sheet, extent=(0, 1, 0, 1))
+    hide_axes(left)
+    keep_whole(left, sheet.shape[1], sheet.shape[0])
+    right = place(inch + 1.2, inch + 0.5 - SQUARE, SQUARE, SQUARE)
+    square = np.vectorize(math.erf)(np.asarray(codes, "float64") / math.sqrt(2)) / 2 + 0.5
+    points = right.scatter(square[:, 0], square[:, 1], c=values, s=5, cmap="viridis", linewidths=0)
+    names = ["0", *[""] * (side - 1), "1"]
+    right.set_xticks(np.linspace(0, 1, side + 1), names)
+    right.set_yticks(np.linspace(0, 1, side + 1), names)
+    right.set(xlim=(0, 1), ylim=(0, 1))
+    for ax in (left, right):
+        ax.set_xlabel("Φ(first latent)")
+        ax.set_ylabel("Φ(second latent)")
+    bar = place(inch + 1.2, inch - 0.2 - SQUARE, SQUARE, 0.12)
+    figure.colorbar(points, cax=bar, label=label, orientation="horizontal")
     return figure

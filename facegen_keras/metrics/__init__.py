@@ -14,8 +14,13 @@ from facegen_keras.metrics.inception_score import inception_score
 from facegen_keras.metrics.kernel import kernel_distance
 from facegen_keras.metrics.memorisation import Memorisation, memorisation
 from facegen_keras.metrics.pairwise_distance import mean_pairwise_distance
-from facegen_keras.metrics.path_length import perceptual_path_length, w_path_lengths
-from facegen_keras.metrics.precision_recall import PrecisionRecall, precision_recall
+from facegen_keras.metrics.path_length import (
+    perceptual_path_length,
+    w_path_lengths,
+    walk_distances,
+)
+from facegen_keras.metrics.pixel_features import PixelFeatures
+from facegen_keras.metrics.precision_recall import PrecisionRecall, precision_recall, recalled
 from facegen_keras.metrics.reference import Reference
 from facegen_keras.metrics.result import Evaluation, Number, Report, recorded
 from facegen_keras.metrics.sample_size import SampleSizeCurve, distance_by_count
@@ -29,6 +34,7 @@ __all__ = [
     "Memorisation",
     "MetricEvery",
     "Number",
+    "PixelFeatures",
     "PrecisionRecall",
     "Reference",
     "Report",
@@ -46,6 +52,8 @@ __all__ = [
     "memorisation",
     "perceptual_path_length",
     "precision_recall",
+    "recalled",
     "recorded",
     "w_path_lengths",
+    "walk_distances",
 ]

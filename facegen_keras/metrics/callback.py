@@ -7,6 +7,7 @@ from pathlib import Path
 
 import keras
 
+from facegen_keras import backend
 from facegen_keras.engine.callbacks import is_due
 from facegen_keras.errors import UserError
 from facegen_keras.export.write import save_generator
@@ -43,6 +44,8 @@ class MetricEvery(keras.callbacks.Callback):
         UserError: An impossible setting.
     """
 
+    only_in_first = True
+
     def __init__(
         self,
         faces: ImageSet,
@@ -71,7 +74,7 @@ class MetricEvery(keras.callbacks.Callback):
         """Measure if it is time, write the value into the log, keep the model if it is the best."""
         if not self.model.epoch_is_complete or not is_due(epoch, self.every, self.params["epochs"]):
             return
-        with warnings.catch_warnings():
+        with backend.alone(), warnings.catch_warnings():
             if self._warned:  # that there are few images is said once; a collapse may come later
                 warnings.filterwarnings("ignore", ".*Fréchet distance", UserWarning)
             self._warned = True

@@ -1,10 +1,10 @@
 """Standard errors of metrics: how much a value would change if other images had been drawn.
 
 The bootstrap does not work here: drawing with replacement repeats images, which lowers the rank of
-a covariance and gives the balls of precision and recall a radius of zero. Halves drawn without
-replacement hold every image once, and the spread of a mean over halves of n images is the standard
-error of the mean of all n: Var = s^2 (1/m - 1/n) with m = n / 2 (the delete-d jackknife with
-d = n / 2, Shao & Wu 1989, Annals of Statistics 17).
+a covariance and shrinks the balls of precision and recall (to a radius of zero around an image with
+k copies of itself). Halves drawn without replacement hold every image once, and the spread of a
+mean over halves of n images is the standard error of the mean of all n: Var = s^2 (1/m - 1/n) with
+m = n / 2 (the delete-d jackknife with d = n / 2, Shao & Wu 1989, Annals of Statistics 17).
 """
 
 import warnings

@@ -12,6 +12,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from facegen_keras import backend
 from facegen_keras.backend.types import Tensor
 from facegen_keras.errors import UserError, require
 from facegen_keras.files.hashes import sha256_of, sha256_of_tensors
@@ -112,6 +113,7 @@ class EfficientNetLite0Features(FeatureExtractor):
 
     name = "efficientnet-lite0"
     dim = FEATURES
+    pretrained_on = "imagenet"
 
     def __init__(
         self,
@@ -126,8 +128,10 @@ class EfficientNetLite0Features(FeatureExtractor):
             state, digest = weights, sha256_of_tensors(weights)
         else:
             state, digest = read_state_dict(weights), sha256_of(weights)
+        with backend.alone():
+            network = build_efficientnet_lite0(state)
         super().__init__(
-            build_efficientnet_lite0(state),
+            network,
             weights_sha256=digest,
             filter="bicubic",
             offset=127.0,

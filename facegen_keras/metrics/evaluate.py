@@ -2,12 +2,13 @@
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from facegen_keras.errors import UserError
-from facegen_keras.generate.generator import SamplingOptions
+from facegen_keras.generate.generator import Generator, SamplingOptions
+from facegen_keras.metric_names import COMPARED, PER_PHOTO, check_metrics
 from facegen_keras.metrics.confidence import with_errors
 from facegen_keras.metrics.extractor import FeatureExtractor
 from facegen_keras.metrics.feature_statistics import Moments, Statistics
@@ -17,15 +18,22 @@ from facegen_keras.metrics.inception_score import inception_score
 from facegen_keras.metrics.kernel import kernel_distance
 from facegen_keras.metrics.path_length import perceptual_path_length
 from facegen_keras.metrics.precision_recall import precision_recall
-from facegen_keras.metrics.protocol import collapse_warnings, protocol_of, protocol_warnings
+from facegen_keras.metrics.protocol import (
+    collapse_warnings,
+    protocol_of,
+    protocol_warnings,
+    training_warnings,
+)
+from facegen_keras.metrics.reconstructions import (
+    encoder_beside,
+    photos_to_reconstruct,
+    reconstructions,
+)
 from facegen_keras.metrics.reference import CacheDir, Reference
 from facegen_keras.metrics.result import Evaluation, Number
 from facegen_keras.metrics.sources import ImageSet, LatentModel
 from facegen_keras.metrics.subject import Samples, Subject
 
-METRICS = ("fid", "kid", "pr", "is", "ppl")
-COMPARED = {"fid", "kid", "pr"}  # these need photos; `is` and `ppl` look at the samples alone
-PER_PHOTO = {"kid", "pr"}  # these need the features of every photo, not only mean and covariance
 PPL_SAMPLES = 1000  # walks at most: each costs two images, and the error is printed
 
 Photos = ImageSet | Statistics | Reference
@@ -48,6 +56,10 @@ def evaluate(
     progress: bool = True,
 ) -> Evaluation:
     """Measure a generator, or a set of images, against photos.
+
+    Where the encoder of a VAE or a combined model stands beside the generator's file, `fid` also
+    measures reconstructions of the photos, under the key `fid_reconstructions` (or
+    `fd_reconstructions`): as many as samples, or all.
 
     Args:
         samples: A `Generator`, the path of one, `Faces`, uint8 `(n, height, width, 3)`, or a
@@ -74,7 +86,8 @@ def evaluate(
         Numbers, each with its protocol, and the warnings that were given.
 
     Raises:
-        UserError: Unknown metric, fewer than two images, or sides that do not compare.
+        UserError: Unknown metric, fewer than two images, sides that do not compare, or an extractor
+            that took part in the training of the model.
     """
     metrics = check_metrics(metrics)
     subject = Subject.of(samples, num_images, name)
@@ -82,6 +95,7 @@ def evaluate(
     if "ppl" in metrics and not isinstance(model, LatentModel):
         raise UserError("ppl walks through a latent space: it needs a model, not images")
     extractor = extractor or _extractor_of(faces) or InceptionFeatures()
+    early = training_warnings(model, extractor)
     if subject.prepared and subject.prepared.extractor.protocol != extractor.protocol:
         raise UserError("samples measured with another extractor than the photos: use one for both")
     repeats = repeats if {"fid", "pr"} & set(metrics) else 0
@@ -93,10 +107,9 @@ def evaluate(
     protocol = protocol_of(extractor, reference, subject, seed, options)
 
     numbers: dict[str, Number] = {}
-    early: list[str] = []
     late: list[str] = []
     if reference is not None:
-        early = protocol_warnings(reference, subject, "fid" in metrics, extractor)
+        early += protocol_warnings(reference, subject, "fid" in metrics, extractor)
     for text in early:  # before the features, which take time
         warnings.warn(text, UserWarning, stacklevel=2)
     if metrics != ["ppl"]:
@@ -114,31 +127,13 @@ def evaluate(
         sides = _Sides(extractor, stats, features, reference, seed, protocol)
         for metric in metrics:
             numbers |= _MEASURES[metric](sides) if metric in _MEASURES else {}
+            if metric == "fid" and isinstance(model, Generator):
+                numbers |= _fid_of_reconstructions(sides, model, subject.count, progress)
         if repeats:
             numbers = with_errors(numbers, sides.photos.features(), features, repeats, seed)
     if "ppl" in metrics and isinstance(model, LatentModel):
         numbers |= _path_length(model, extractor, min(num_images, PPL_SAMPLES), seed, protocol)
     return Evaluation(subject.name, numbers, protocol, (*early, *late))
-
-
-def check_metrics(metrics: Sequence[str]) -> list[str]:
-    """The metrics in lower case, without repetition; FD and KD are other names of fid and kid.
-
-    Args:
-        metrics: Names, or one text with names between commas or spaces.
-
-    Raises:
-        UserError: A metric does not exist, or none is given.
-    """
-    if isinstance(metrics, str):
-        metrics = metrics.replace(",", " ").split()
-    names = list(dict.fromkeys(str(metric).lower() for metric in metrics))
-    names = ["fid" if m == "fd" else "kid" if m == "kd" else m for m in names]
-    unknown = [metric for metric in names if metric not in METRICS]
-    if unknown or not names:
-        given = ", ".join(unknown) or "nothing"
-        raise UserError(f"metrics: {given} is not among {', '.join(METRICS)}")
-    return list(dict.fromkeys(names))
 
 
 @dataclass(frozen=True)
@@ -183,6 +178,30 @@ def _fid(sides: _Sides) -> dict[str, Number]:
         warnings.filterwarnings("ignore", message=".*rank-deficient.*", category=UserWarning)
         distance = frechet_distance(sides.statistics, sides.photos.statistics())
     return sides.distance("fid", "fd", distance)
+
+
+def _fid_of_reconstructions(
+    sides: _Sides, model: Generator, most: int, progress: bool
+) -> dict[str, Number]:
+    """The distance of reconstructed photos; nothing where they cannot be had.
+
+    Args:
+        sides: Photos, extractor and protocol.
+        model: A generator, perhaps with an encoder beside its file.
+        most: Photos to reconstruct.
+        progress: Show a progress bar.
+    """
+    photos = photos_to_reconstruct(model, sides.photos, most)
+    encoder = encoder_beside(model) if photos is not None else None
+    if encoder is None or photos is None:
+        return {}
+    batches = sides.extractor.stream(reconstructions(model, encoder, photos), progress)
+    kept = {**sides.extractor.protocol, "resolution": model.resolution}
+    stats, _ = _summary(batches, kept, keep=False)
+    protocol = {**sides.protocol, "num_images": len(photos)}
+    ((key, number),) = _fid(replace(sides, statistics=stats, protocol=protocol)).items()
+    label = number.label.replace(key.upper(), f"{key.upper()} of reconstructions", 1)
+    return {f"{key}_reconstructions": replace(number, label=label)}
 
 
 def _kid(sides: _Sides) -> dict[str, Number]:

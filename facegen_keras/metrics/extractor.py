@@ -34,10 +34,12 @@ class FeatureExtractor:
         resize: Name of the resize protocol.
         weights_sha256: Hex sha256 of the weights.
         canonical: Whether the distance on these features is the FID of the literature.
+        pretrained_on: The images that the weights come from; "" where that is not known.
     """
 
     name: str
     dim: int
+    pretrained_on: str = ""
 
     def __init__(
         self,
@@ -164,9 +166,9 @@ class FeatureExtractor:
         if count < self.batch_size:
             padding = np.zeros((self.batch_size - count, *batch.shape[1:]), batch.dtype)
             batch = np.concatenate([batch, padding])
-        model = self._model(batch.shape[1:], batch.dtype.name)
         # TF32 would move features by 1e-3.
-        with backend.exact_float32():
+        with backend.alone(), backend.exact_float32():
+            model = self._model(batch.shape[1:], batch.dtype.name)
             return np.asarray(model.predict_on_batch(batch), np.float32)[:count]
 
     def _model(self, shape: tuple, dtype: str) -> keras.Model:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from facegen_keras.errors import UserError
+from facegen_keras.errors import UserError, check_path, printable
 from facegen_keras.files.atomic import replacing
+from facegen_keras.files.limits import check_npz, unpacked_limit
 from facegen_keras.files.places import cache_folder
 from facegen_keras.metrics.extractor import FeatureExtractor
 from facegen_keras.metrics.sources import Images
@@ -148,15 +149,17 @@ class Statistics:
         Raises:
             UserError: The file does not exist, or holds no statistics.
         """
+        check_path("stats", path)
         path = Path(path)
         if not path.is_file():
             raise UserError(f"{path}: no such file; expected an .npz with mu and sigma")
         try:
+            with zipfile.ZipFile(path) as archive:
+                check_npz(archive, unpacked_limit(path.stat().st_size))
             with np.load(path, allow_pickle=False) as data:
                 if "mu" not in data or "sigma" not in data:
-                    raise UserError(
-                        f"{path}: holds {', '.join(data.files) or 'nothing'}; expected mu and sigma"
-                    )
+                    there = printable(", ".join(data.files) or "nothing")
+                    raise UserError(f"{path}: holds {there}; expected mu and sigma")
                 n = int(data["n"]) if "n" in data and data["n"].ndim == 0 else -1
                 protocol = {}
                 if "protocol" in data and data["protocol"].dtype.kind == "U":
@@ -164,7 +167,7 @@ class Statistics:
                 return cls(data["mu"], data["sigma"], n if n > 0 else None, protocol)
         except UserError:
             raise
-        except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        except Exception as error:  # a damaged archive fails in many ways
             raise UserError(f"{path}: not an .npz of statistics with mu and sigma") from error
 
 

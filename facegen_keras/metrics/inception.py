@@ -16,6 +16,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from facegen_keras import backend
 from facegen_keras.backend.types import Tensor
 from facegen_keras.errors import UserError
 from facegen_keras.files.hashes import sha256_of, sha256_of_tensors
@@ -254,6 +255,7 @@ class InceptionFeatures(FeatureExtractor):
 
     name = "inception-2015-12-05"
     dim = FEATURES
+    pretrained_on = "imagenet"
 
     def __init__(
         self,
@@ -272,8 +274,10 @@ class InceptionFeatures(FeatureExtractor):
             state = read_state_dict(path)
             digest = sha256_of(path)
         clean = resize == "clean"
+        with backend.alone():
+            network = build_inception(state)
         super().__init__(
-            build_inception(state),
+            network,
             weights_sha256=digest,
             filter="bicubic" if clean else "bilinear",
             offset=128.0 if clean else 127.5,

@@ -36,6 +36,7 @@ def perceptual_path_length(
     seed: int = 0,
     epsilon: float = EPSILON,
     space: str | None = None,
+    anywhere: bool | None = None,
 ) -> Estimate:
     """Mean squared feature distance of two images a small step apart, over the step squared.
 
@@ -46,14 +47,39 @@ def perceptual_path_length(
         num_samples: Number of walks.
         seed: First of the seeds of the walks' ends.
         epsilon: Length of the step, as a fraction of the walk.
-        space: `"z"` (a random point of a spherical walk) or `"w"` (the start of a straight walk
-            through StyleGAN2's intermediate latent); by default w where the generator has it.
+        space: `"z"` (a spherical walk) or `"w"` (a straight one, through StyleGAN2's intermediate
+            latent); by default w where the generator has it.
+        anywhere: Whether the step is at a random point of its walk, or at the walk's start; by
+            default as in the papers: anywhere in z, at the start in w.
 
     Returns:
         The mean without the smallest and the largest 1 %, and its standard error in `.error`.
 
     Raises:
         UserError: A space that this generator does not have, or an impossible number.
+    """
+    values = np.sort(
+        walk_distances(generator, extractor, num_samples, seed, epsilon, space, anywhere)
+    )
+    cut = int(len(values) * TRIM)
+    values = values[cut : len(values) - cut]
+    return Estimate(float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values))))
+
+
+def walk_distances(
+    generator: LatentModel,
+    extractor: FeatureExtractor,
+    num_samples: int = 1000,
+    seed: int = 0,
+    epsilon: float = EPSILON,
+    space: str | None = None,
+    anywhere: bool | None = None,
+) -> np.ndarray:
+    """What `perceptual_path_length` is the mean of: float64 `(num_samples,)`, one per walk.
+
+    The walks of one seed have the same ends and the same points in every space, so that two spaces
+    can be compared walk by walk. The arguments and the errors are those of
+    `perceptual_path_length`.
     """
     spaces = _spaces(generator)
     space = space or spaces[-1]
@@ -64,6 +90,8 @@ def perceptual_path_length(
     if num_samples < 2 or epsilon <= 0:
         raise UserError(f"num_samples={num_samples}, epsilon={epsilon}; at least 2, and above 0")
     position = np.random.default_rng(seed).uniform(size=num_samples) * (1 - epsilon)
+    if not (space == "z" if anywhere is None else anywhere):
+        position = np.zeros(num_samples)
     distances = []
     step = max(1, extractor.batch_size // 2)
     for start in range(0, num_samples, step):
@@ -71,17 +99,14 @@ def perceptual_path_length(
         begin = latents(seed + 2 * walks, generator.latent_dim)
         end = latents(seed + 2 * walks + 1, generator.latent_dim)
         images = (
-            _pairs_in_w(generator, begin, end, epsilon)
+            _pairs_in_w(generator, begin, end, position[walks], epsilon)
             if space == "w" and _has_w(generator)
             else _pairs_in_z(generator, begin, end, position[walks], epsilon)
         )
         features = extractor.from_floats(np.clip((images + 1.0) * 127.5, 0.0, 255.0))
         first, second = np.split(features.astype(np.float64), 2)
         distances.append(((first - second) ** 2).sum(1) / epsilon**2)
-    values = np.sort(np.concatenate(distances))
-    cut = int(len(values) * TRIM)
-    values = values[cut : len(values) - cut]
-    return Estimate(float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values))))
+    return np.concatenate(distances)
 
 
 def w_path_lengths(generator: Generator, num_samples: int = 128, seed: int = 0) -> np.ndarray:
@@ -142,11 +167,16 @@ def _has_w(generator: object) -> TypeGuard[StyleGAN2Generator]:
 
 
 def _pairs_in_w(
-    generator: StyleGAN2Generator, begin: np.ndarray, end: np.ndarray, epsilon: float
+    generator: StyleGAN2Generator,
+    begin: np.ndarray,
+    end: np.ndarray,
+    t: np.ndarray,
+    epsilon: float,
 ) -> np.ndarray:
-    """Images at the start of straight walks in w, then those a step further on."""
+    """Images at positions t `(n,)` of straight walks in w, then those a step further on."""
     begin, end = generator.mapping(begin), generator.mapping(end)
-    points = np.concatenate([begin, begin + epsilon * (end - begin)])
+    here = begin + t[:, None].astype("float32") * (end - begin)
+    points = np.concatenate([here, here + epsilon * (end - begin)])
     return generator.synthesis(generator.styles(points))
 
 
@@ -154,9 +184,8 @@ def _pairs_in_z(
     generator: LatentModel, begin: np.ndarray, end: np.ndarray, t: np.ndarray, epsilon: float
 ) -> np.ndarray:
     """Images at positions t `(n,)` of spherical walks in z, then those a step further on."""
-    return np.asarray(
-        generator(np.concatenate([_slerp(begin, end, t), _slerp(begin, end, t + epsilon)]))
-    )
+    z = np.concatenate([_slerp(begin, end, t), _slerp(begin, end, t + epsilon)])
+    return np.asarray(generator(generator.codes(z) if isinstance(generator, Generator) else z))
 
 
 def _slerp(begin: np.ndarray, end: np.ndarray, t: np.ndarray) -> np.ndarray:

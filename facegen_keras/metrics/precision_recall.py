@@ -81,6 +81,35 @@ def precision_recall(
     )
 
 
+def recalled(photos: np.ndarray, samples: np.ndarray, k: int = 3) -> np.ndarray:
+    """Which photos look like some sample: bool `(n,)`, whose mean is the recall.
+
+    With photos and samples exchanged, which samples look like some photo: their mean is the
+    precision.
+
+    Args:
+        photos: Features `(n, dim)`.
+        samples: Features `(m, dim)`, m larger than k.
+        k: Neighbours that the ball of a sample reaches to.
+
+    Raises:
+        UserError: The numbers of features differ, or there are not more samples than k.
+    """
+    photos, samples = np.asarray(photos, np.float32), np.asarray(samples, np.float32)
+    if photos.ndim != 2 or samples.ndim != 2 or photos.shape[1] != samples.shape[1]:
+        raise UserError(f"features of shape {photos.shape} and {samples.shape}; expected (n, dim)")
+    if not 1 <= k < len(samples):
+        raise UserError(
+            f"k={k} with {len(samples)} samples; expected from 1 to one less than these"
+        )
+    centre = photos.mean(0)
+    (radius,) = _radii(samples - centre, k)
+    found = np.zeros(len(photos), bool)
+    for rows, distance in _distances(samples - centre, photos - centre):
+        found |= (distance <= radius[rows, None]).any(0)
+    return found
+
+
 def nearest(samples: np.ndarray, photos: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """The k nearest photos of each sample.
 

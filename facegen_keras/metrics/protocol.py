@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 
+from facegen_keras.errors import UserError
 from facegen_keras.generate.generator import SamplingOptions
 from facegen_keras.metrics.extractor import FeatureExtractor
 from facegen_keras.metrics.feature_statistics import Statistics
@@ -37,8 +38,14 @@ def protocol_of(
     import PIL
     import scipy
 
+    metadata = getattr(subject.generator, "metadata", None) or {}
+    prior = {}  # part of the protocol where there is a choice
+    if metadata.get("prior") == "mixture":
+        mixture = getattr(subject.generator, "prior", None)
+        prior = {"prior": "normal" if mixture is None else f"mixture of {mixture.components}"}
     return {
         **extractor.protocol,
+        **prior,
         "num_images": subject.count,
         "num_reference": None if reference is None else reference.n,
         "resolution": subject.resolution,
@@ -54,6 +61,37 @@ def protocol_of(
             "pillow": PIL.__version__,
         },
     }
+
+
+def training_warnings(model: object, extractor: FeatureExtractor) -> list[str]:
+    """A warning where a relative of the extractor took part in the training of a model.
+
+    A generator that was trained to please a network pleases it better than it pleases the eye, and
+    in part also the networks that learnt from the same images (Kynkäänniemi et al. 2023,
+    https://arxiv.org/abs/2203.06026).
+
+    Args:
+        model: A `Generator`; what took part in its training is `trained_with` in its metadata.
+        extractor: Of the evaluation.
+
+    Raises:
+        UserError: The extractor itself took part.
+    """
+    metadata = getattr(model, "metadata", None) or {}
+    found = []
+    for entry in metadata.get("trained_with") or ():
+        name = str(entry.get("network"))
+        if name == extractor.name or entry.get("weights_sha256") == extractor.weights_sha256:
+            raise UserError(
+                f"{extractor.name} took part in the training of this model, so it cannot judge it: "
+                "measure with another extractor"
+            )
+        shared = extractor.pretrained_on
+        if name.split("-")[0] == extractor.name.split("-")[0]:
+            found.append(f"{name} took part in the training, a network of the extractor's kind")
+        elif shared and entry.get("pretrained_on") == shared:
+            found.append(f"{name} took part in the training, and like the extractor knows {shared}")
+    return [f"{text}: the numbers flatter the model" for text in found]
 
 
 def protocol_warnings(

@@ -9,6 +9,7 @@ import numpy as np
 
 from facegen_keras.errors import UserError
 from facegen_keras.files.atomic import replacing
+from facegen_keras.files.limits import read_npy_header
 from facegen_keras.files.places import cache_folder
 from facegen_keras.metrics.extractor import FeatureExtractor
 from facegen_keras.metrics.feature_statistics import Statistics, check_same_features
@@ -162,10 +163,12 @@ class Reference:
 
 def _read_features(path: Path, shape: tuple[int, int]) -> np.ndarray | None:
     try:
-        features = np.load(path, allow_pickle=False)
+        with open(path, "rb") as file:
+            if read_npy_header(file) != (shape, False, np.dtype(np.float32)):
+                return None
+        return np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
-    return features if features.shape == shape and features.dtype == np.float32 else None
 
 
 def _digest(stats: Statistics) -> str:

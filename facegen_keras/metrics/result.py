@@ -2,9 +2,11 @@
 
 import csv
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from facegen_keras.files.atomic import replacing
 from facegen_keras.files.json_values import as_json
@@ -12,6 +14,22 @@ from facegen_keras.files.json_values import as_json
 # Keys of a record that describe the number itself; all others are its protocol.
 NUMBER_FIELDS = ("model", "metric", "label", "name", "value", "error", "protocol")
 HIGHER_IS_BETTER = ("is", "precision", "recall", "density", "coverage")
+
+
+def number_text(value: float, error: float | None = None) -> str:
+    """A value to the digits that its error allows, or to four, at most two of them after the point.
+
+    Args:
+        value: A measured value.
+        error: Its standard error, or None where it is not known.
+    """
+    if error and math.isfinite(error):
+        # To one digit of the error, which may itself be rounded up to ten times its place.
+        places = -math.floor(math.log10(float(f"{error:.0e}")))
+        text = f"{round(value, places):.{max(0, places)}f}"
+    else:
+        text = f"{value:.4g}" if abs(value) < 1 else f"{value:.2f}"
+    return text.removeprefix("-") if float(text) == 0 else text
 
 
 @dataclass(frozen=True)
@@ -35,8 +53,8 @@ class Number:
     protocol: dict[str, object] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        digits = f"{self.value:.4g}" if abs(self.value) < 1 else f"{self.value:.2f}"
-        return digits if self.error is None else f"{digits} ± {self.error:.1g}"
+        digits = number_text(self.value, self.error)
+        return digits if not self.error else f"{digits} ± {self.error:.1g}"
 
 
 @dataclass(frozen=True)
@@ -65,6 +83,16 @@ class Evaluation:
         if key not in self.numbers:
             raise KeyError(f"{key!r} was not measured; there are {', '.join(self.numbers)}")
         return self.numbers[key].value
+
+    @classmethod
+    def from_entry(cls, entry: Mapping[str, Any]) -> "Evaluation":
+        """An entry of the JSON that `Report.to_json` writes; others than its keys are ignored.
+
+        Raises:
+            KeyError, TypeError, AttributeError: It is something else.
+        """
+        numbers = {key: Number(**number) for key, number in entry["numbers"].items()}
+        return cls(entry["model"], numbers, entry["protocol"], tuple(entry["warnings"]))
 
     def records(self) -> list[dict[str, object]]:
         """One flat dict per number, with its protocol: what `save_generator(metrics=)` takes."""
@@ -155,7 +183,7 @@ class Report:
             for line in lines
         ]
         shared = self.evaluations[0].protocol if self.evaluations else {}
-        facts = ", ".join(f"{k} {_short(v)}" for k, v in shared.items() if k != "versions")
+        facts = ", ".join(f"{k} {shortened(v)}" for k, v in shared.items() if k != "versions")
         return "\n".join([*rows, f"protocol: {facts}"])
 
     def to_json(self, path: str | Path | None = None) -> str:
@@ -218,7 +246,8 @@ def _write(text: str, path: str | Path | None) -> str:
     return text
 
 
-def _short(value: object) -> str:
+def shortened(value: object) -> str:
+    """A value as text; of a SHA-256 the first twelve digits."""
     text = str(value)
     hexadecimal = len(text) == 64 and set(text) <= set("0123456789abcdef")
     return text[:12] if hexadecimal else text

@@ -88,13 +88,33 @@ def test_comparison_shows_values_with_their_intervals():
     assert left.get_title() == "FD (x)\nlower is better"
     assert right.get_title() == "recall\nhigher is better"
     assert [text.get_text() for text in left.texts] == ["12.5", "12.5"]
-    assert [text.get_text() for text in right.texts] == ["0.400"]
+    assert [text.get_text() for text in right.texts] == ["0.4"]
     (segment,) = left.containers[0].lines[2][0].get_segments()
     np.testing.assert_allclose(segment[:, 0], [12.5 - 0.98, 12.5 + 0.98])
     assert [label.get_text() for label in left.get_yticklabels()] == ["vae", "dcgan"]
     assert len(model_comparison(report(), ["fd"]).axes) == 1
     with pytest.raises(UserError, match="kid was not measured"):
         model_comparison(report(), ["kid"])
+
+
+def test_an_interval_ends_where_no_value_can_be():
+    low = {"precision": Number("precision", 0.01, 0.1), "kd": Number("KD", -0.01, 0.1)}
+    two = Report([Evaluation("a", low, {}), Evaluation("b", {"fd": Number("FD", 1.0, 2.0)}, {})])
+    figure = model_comparison(two, ["precision", "kd", "fd"])
+    ends = [ax.containers[0].lines[2][0].get_segments()[0][:, 0] for ax in figure.axes]
+    np.testing.assert_allclose(ends[0], [0, 0.206])
+    np.testing.assert_allclose(ends[1], [-0.206, 0.186])
+    np.testing.assert_allclose(ends[2], [0, 4.92])
+
+
+def test_one_model_is_a_table_of_its_numbers():
+    one = Report([report().evaluations[0]])
+    figure = model_comparison(one)
+    assert figure.axes[0].get_title(loc="left") == "vae (± 95 %)"
+    words = [text.get_text() for text in figure.axes[0].texts]
+    assert words[:4] == ["FD (x)", "12.5", "± 0.98", "lower is better"]
+    assert len(words) == 4 * len(one.keys)
+    assert not figure.axes[0].containers
 
 
 def test_many_numbers_wrap_and_files_go_by_their_stem():
@@ -118,6 +138,7 @@ def test_compute():
     (segment,) = ax.containers[1].lines[2][0].get_segments()
     np.testing.assert_allclose(segment[:, 1], [45 - 3.92, 45 + 3.92])
     assert ax.get_xscale() == "log"
+    assert "operations" in ax.get_xlabel()
     assert "photos against photos" in lines(ax)
     assert len({container.lines[0].get_marker() for container in ax.containers}) == 2
     for wrong in ({}, {"vae": (0, 1.0)}):

@@ -3,6 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 
 from facegen_keras.data.doctor import Diagnosis, Finding
 from facegen_keras.errors import UserError
@@ -95,7 +96,11 @@ def test_histograms_are_shares_over_common_bins():
 
 def test_colours():
     histogram = np.arange(3 * 256).reshape(3, 256)
-    found = lines(colour_histogram(histogram).axes[0])
+    ax = colour_histogram(histogram).axes[0]
+    for channel, line in enumerate(ax.get_lines()):  # red is drawn in red
+        assert np.argmax(to_rgb(line.get_color())) == channel
+    assert len({line.get_linestyle() for line in ax.get_lines()}) == 3
+    found = lines(ax)
     assert list(found) == ["red", "green", "blue"]
     assert found["green"][7, 1] == pytest.approx(100 * 263 / histogram[1].sum())
 

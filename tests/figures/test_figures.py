@@ -74,6 +74,34 @@ def test_loss_curves_hold_the_numbers_of_the_log(tmp_path):
     assert figure.axes[0].get_xlabel() == "epoch"
 
 
+def test_penalties_are_drawn_beside_the_losses():
+    log = [
+        {"images_seen": k, "generator_loss": 1.0, "r1": 0.5, "path_penalty": 0.25, "path_length": 1}
+        for k in (1, 2)
+    ]
+    assert set(lines(loss_curves(log))) == {"generator loss", "r1", "path penalty"}
+    never = [{**line, "r1": value} for line, value in zip(log, (0.0, None), strict=True)]
+    assert set(lines(loss_curves(never))) == {"generator loss", "path penalty"}
+
+
+def test_an_epoch_alone_is_seen():
+    (line,) = loss_curves([{"images_seen": 9, "loss": 2.0}]).axes[0].get_lines()
+    assert line.get_marker() == "o"
+    many = loss_curves(LOG).axes[0].get_lines()
+    assert {line.get_marker() for line in many} == {""}
+
+
+def test_a_large_loss_does_not_flatten_the_others(tmp_path):
+    log = [
+        {"images_seen": k, "loss": -15000.0 - k, "val_loss": -14000.0, "kl_loss": 30.0 + k}
+        for k in (1, 2)
+    ]
+    axes = loss_curves(log).axes
+    labels = [[line.get_label() for line in ax.get_lines()] for ax in axes]
+    assert labels == [["loss", "val loss"], ["kl loss"]]
+    assert len(loss_curves(log, ["loss", "kl_loss"]).axes) == 1  # who asks for both has both
+
+
 def test_families_without_a_common_loss_are_compared_side_by_side(tmp_path):
     for name, key in (("a", "loss"), ("b", "loss"), ("c", "generator_loss")):
         (tmp_path / name).mkdir()
@@ -99,7 +127,7 @@ def test_refused_logs(tmp_path):
 
 def test_saved_for_a_report_as_vector_and_at_300_dots_per_inch(tmp_path):
     figure = loss_curves(LOG)
-    assert save(figure, "curves", tmp_path) is figure
+    assert save(figure, "curves", folder=tmp_path) is figure
     assert (tmp_path / "curves.pdf").read_bytes().startswith(b"%PDF")
     with Image.open(tmp_path / "curves.png") as image:
         assert [round(dots) for dots in image.info["dpi"]] == [300, 300]
@@ -107,7 +135,7 @@ def test_saved_for_a_report_as_vector_and_at_300_dots_per_inch(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["curves.pdf", "curves.png"]
     for name in ("", "a/b", "curves.png"):
         with pytest.raises(UserError, match="plain name"):
-            save(figure, name, tmp_path)
+            save(figure, name, folder=tmp_path)
 
 
 def test_lines_differ_without_colour():

@@ -62,7 +62,7 @@ def test_truncations_and_directions_name_their_columns():
     assert rows == ["1", "2"]
     figure = figures.direction_table(TABLE, (-2, 0, 1.5), ["smile", "turn"], unit="", inch=0.5)
     assert headings(figure.axes[0]) == (["-2", "0", "+1.5"], ["smile", "turn"])
-    assert figure.get_figwidth() == 3 * 0.5 + 1
+    assert 1.5 <= figure.get_figwidth() < 3  # three faces of half an inch, and headings
 
 
 def test_tables_are_drawn_into_the_axes_of_the_caller():
@@ -118,7 +118,11 @@ def test_a_projection_from_its_start_to_what_it_found():
     assert headings(left)[0] == ["target", "start", "", "", "", "found"]
     (line,) = right.get_lines()
     assert line.get_xydata().tolist() == [[1, 4.0], [2, 2.0], [3, 1.0]]
+    assert "squared difference" in right.get_ylabel()
     figure.canvas.draw()
+    width = left.get_axes_locator()(left, None).width * figure.bbox.width  # of six faces
+    assert width / 48 == pytest.approx(round(width / 48))
+    assert width >= 6 * 128 - 0.5
 
 
 def test_stages_are_drawn_at_one_size_without_smoothing():

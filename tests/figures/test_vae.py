@@ -66,3 +66,46 @@ def test_beta_comparison_sorts_each_models_dimensions():
     }
     assert [p.get_xydata().tolist() for p in right.get_lines()[1:]] == [[[3.5, 10]], [[1, 20]]]
     assert len({line.get_linestyle() for line in left.get_lines()}) == 2
+
+
+def test_latent_use_counts_units_and_draws_at_most_four_epochs():
+    log = [
+        {
+            "epoch": n,
+            "images_seen": 100 * n,
+            "active_units": n,
+            "kl_per_dimension": [0.05, 0.01 * n, n, 0.2],
+        }
+        for n in range(1, 12)
+    ]
+    figure = figures.latent_use([{"epoch": 0, "loss": 1.0}, *log])
+    left, right = figure.axes
+    active, speaking = left.get_lines()
+    assert active.get_xydata().tolist() == [[100 * n, n] for n in range(1, 12)]
+    assert speaking.get_ydata().tolist() == [2] * 10 + [3]
+    labels = [line.get_label() for line in right.get_lines()]
+    assert labels == ["epoch 1: 1 nats", "epoch 4: 4 nats", "epoch 8: 8 nats", "epoch 11: 11 nats"]
+    assert right.get_lines()[0].get_ydata().tolist() == [1, 0.2, 0.05, 0.01]
+    assert len(figures.latent_use(log[:1]).axes[1].get_lines()) == 1
+    with pytest.raises(UserError, match="train with a LatentReport"):
+        figures.latent_use([{"epoch": 1, "loss": 1.0}])
+
+
+def test_latent_plane_puts_a_code_into_the_cell_of_its_face():
+    faces = np.zeros((4, 32, 32, 3), "uint8")
+    faces[1] = 255  # right above
+    codes = np.array([[0.0, 0.0], [1.0, -1.0], [-8.0, 8.0]])
+    figure = figures.latent_plane(faces, codes, np.arange(3), "brightness")
+    left, right, bar = figure.axes
+    (picture,) = left.get_images()
+    assert picture.get_extent() == [0, 1, 0, 1]
+    assert picture.get_array()[0, 63].tolist() == [255] * 3  # pixel rows go down
+    (points,) = right.collections
+    expected = [[0.5, 0.5], [0.8413, 0.1587], [0.0, 1.0]]
+    np.testing.assert_allclose(points.get_offsets(), expected, atol=1e-4)
+    assert bar.get_xlabel() == "brightness"
+    figure.canvas.draw()
+    assert left.get_window_extent().size.round().tolist() == [256, 256]  # 128 a face
+    for wrong in (faces[:3], faces):
+        with pytest.raises(UserError, match="expected n \\* n faces"):
+            figures.latent_plane(wrong, codes[:, :1] if wrong is faces else codes, [0] * 3, "")

@@ -9,8 +9,10 @@ import pytest
 
 import facegen_keras as fg
 from facegen_keras.errors import UserError
-from facegen_keras.export.write import write_model
+from facegen_keras.export.write import save_generator, write_model
+from facegen_keras.generate.reconstruction import reconstruct
 from facegen_keras.metrics import Reference, Report, Statistics, evaluate
+from facegen_keras.mixture import fit_mixture
 
 
 def quietly(*args, **kwargs):
@@ -92,6 +94,66 @@ def test_a_path_is_opened(generator, photos, tiny, tmp_path):
     b = quietly(generator, photos, ["fid"], 30, extractor=tiny)
     assert a["fd"] == pytest.approx(b["fd"], rel=1e-6)
     assert a.name == str(path)
+
+
+def test_reconstructions_beside_samples(photos, tiny, tiny_family, tmp_path):
+    path = save_generator(tiny_family("vae"), tmp_path / "vae_decoder.h5")
+    result = quietly(path, photos, ["fid", "kid"], 50, extractor=tiny)
+    assert list(result.numbers) == ["fd", "fd_reconstructions", "kd"]
+    number = result.numbers["fd_reconstructions"]
+    assert number.label == "FD of reconstructions (tiny, weights 00000000)"
+    assert "FD of reconstructions" in result.table()
+    assert number.protocol == {**result.protocol, "num_images": 50}
+    reference = Reference(tiny, photos, 50)
+    generator, encoder = fg.load_generator(path), fg.load_encoder(path)
+    again = tiny(reconstruct(generator, encoder, reference.photos[:]))
+    a, b = Statistics.from_features(again), reference.statistics()
+    assert number.value == pytest.approx(fg.metrics.frechet_distance(a, b), rel=1e-6)
+    # Other sizes, statistics alone, and a model whose encoder is not there.
+    large = np.repeat(np.repeat(photos, 2, 1), 2, 2)
+    assert list(quietly(path, large, ["fid"], 50, extractor=tiny).numbers) == ["fd"]
+    stats = Statistics.from_images(tiny, photos)
+    assert list(quietly(path, stats, ["fid"], 50, extractor=tiny).numbers) == ["fd"]
+    (tmp_path / "vae_encoder.h5").unlink()
+    assert list(quietly(path, photos, ["fid"], 50, extractor=tiny).numbers) == ["fd"]
+
+
+def test_a_network_of_the_training_is_no_judge(photos, tiny, tiny_family, tmp_path, monkeypatch):
+    def judge(**network):
+        model = tiny_family("dcgan")
+        model.trained_with = (network,)
+        path = save_generator(model, tmp_path / "dcgan_generator.h5")
+        return quietly(path, photos, ["fid"], 50, extractor=tiny).warnings
+
+    for network in ({"network": "tiny"}, {"network": "x", "weights_sha256": "0" * 64}):
+        with pytest.raises(UserError, match="tiny took part in the training of this model"):
+            judge(**network)
+    monkeypatch.setattr(type(tiny), "pretrained_on", "imagenet")
+    other = {"weights_sha256": "1" * 64}
+    known, *_ = judge(network="vgg16", pretrained_on="imagenet", **other)
+    assert known == (
+        "vgg16 took part in the training, and like the extractor knows imagenet: the numbers "
+        "flatter the model"
+    )
+    kind, *_ = judge(network="tiny-b", **other)
+    assert kind.startswith("tiny-b took part in the training, a network of the extractor's kind")
+    assert not any("took part" in text for text in judge(network="hog", **other))
+    assert fg.metrics.EfficientNetLite0Features.pretrained_on == "imagenet"
+
+
+def test_the_prior_is_part_of_the_protocol(photos, tiny, tiny_family, tmp_path):
+    model, prior = tiny_family("vae"), fit_mixture(np.random.default_rng(0).random((9, 6)), 2)
+    model.latent_prior = lambda: prior
+    path = save_generator(model, tmp_path / "vae_decoder.h5")
+    generators = fg.load_generator(path), fg.load_generator(path, prior="normal")
+    mixture, normal = (
+        quietly(generator, photos, ["fid", "ppl"], 50, extractor=tiny) for generator in generators
+    )
+    assert mixture.protocol["prior"] == "mixture of 2"
+    assert normal.protocol["prior"] == "normal"
+    assert mixture["fd"] != normal["fd"]
+    assert mixture["ppl"] != normal["ppl"]
+    assert mixture["fd_reconstructions"] == normal["fd_reconstructions"]
 
 
 def test_equal_numbers_on_both_sides_unless_told(generator, photos, tiny):

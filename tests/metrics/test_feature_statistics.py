@@ -130,3 +130,11 @@ def test_mismatches_are_named(key):
     check_comparable(a, Statistics(np.zeros(2), np.eye(2)))  # an unlabelled file passes
     with pytest.raises(UserError, match="2 and of 3 features"):
         check_comparable(a, Statistics(np.zeros(3), np.eye(3)))
+
+
+def test_a_file_of_statistics_cannot_fill_the_memory(tmp_path):
+    path = tmp_path / "bomb.npz"
+    np.savez_compressed(path, mu=np.zeros(8), sigma=np.zeros((3000, 3000)))
+    assert path.stat().st_size < 2**17
+    with pytest.raises(UserError, match=r"not an \.npz of statistics"):
+        Statistics.load(path)

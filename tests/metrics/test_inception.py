@@ -66,7 +66,7 @@ def test_pool3_matches_pytorch_fid(legacy, reference):
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_pool3_on_other_backends(run_python, backend):
+def test_pool3_on_other_backends(on_backend, backend):
     code = f"""
 import importlib.util, numpy as np
 spec = importlib.util.spec_from_file_location("t", {str(Path(__file__))!r})
@@ -75,7 +75,7 @@ data = np.load(t.REFERENCE)
 features = t.InceptionFeatures(t.reference_state(), resize="legacy", batch_size=2)(data["images"])
 print(np.linalg.norm(features[:, ::8] - data["pool3"]) / np.linalg.norm(data["pool3"]))
 """
-    assert float(run_python(code, backend=backend).split()[-1]) < 1e-5
+    assert float(on_backend(code, backend).split()[-1]) < 1e-5
 
 
 def test_features_do_not_depend_on_the_batch(legacy, reference):

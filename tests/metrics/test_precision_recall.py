@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from facegen_keras.errors import UserError
-from facegen_keras.metrics import precision_recall
+from facegen_keras.metrics import precision_recall, recalled
 from facegen_keras.metrics.precision_recall import nearest
 
 
@@ -70,3 +70,17 @@ def test_refusals():
         precision_recall(cloud(3), cloud(9))
     with pytest.raises(UserError, match="expected"):
         precision_recall(cloud(9, 3), cloud(9, 4))
+
+
+def test_recalled_photos_are_those_that_recall_counts():
+    photos, samples = cloud(60), 0.7 * cloud(50, seed=1) + 0.3
+    found, result = recalled(photos, samples), precision_recall(photos, samples)
+    assert found.dtype == bool
+    assert found.mean() == pytest.approx(result.recall)
+    assert recalled(samples, photos).mean() == pytest.approx(result.precision)
+    assert recalled(samples[:5], samples).all()
+    for k, message in ((50, "k=50 with 50 samples"), (0, "k=0")):
+        with pytest.raises(UserError, match=message):
+            recalled(photos, samples, k)
+    with pytest.raises(UserError, match="features of shape"):
+        recalled(photos, samples[:, :2])

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from facegen_keras.errors import UserError
-from facegen_keras.metrics import inception_score, perceptual_path_length
+from facegen_keras.generate.walks import interpolate
+from facegen_keras.inference import latents
+from facegen_keras.metrics import inception_score, perceptual_path_length, walk_distances
 
 
 def test_score_of_certain_and_even_classes_is_their_number():
@@ -52,6 +54,18 @@ def test_path_length_of_a_circle():
     expected = Circle.speed**2 * np.pi**2 / 3
     assert abs(float(length) - expected) < 5 * length.error
     assert length.error < 0.1 * expected
+
+
+def test_walks_at_their_start_and_anywhere():
+    options = {"num_samples": 50, "seed": 3}
+    anywhere = walk_distances(Circle(), Level(), **options)
+    start = walk_distances(Circle(), Level(), anywhere=False, **options)
+    assert anywhere.shape == start.shape == (50,)
+    ends = latents([3, 4], 2)
+    first, second = Circle()(interpolate(*ends, np.array([0, 1e-3])))[:, 0, 0, 0]
+    assert start[0] == pytest.approx((second - first) ** 2 / 1e-6, rel=1e-2)
+    length = perceptual_path_length(Circle(), Level(), **options)
+    assert float(length) == pytest.approx(anywhere.mean())  # 1 % of 50 cuts none
 
 
 def test_path_length_of_a_real_extractor_stands_clear_of_rounding(generator, tiny):

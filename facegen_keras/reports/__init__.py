@@ -1,0 +1,1 @@
+"""From runs and evaluations to the folder that a report is written from."""

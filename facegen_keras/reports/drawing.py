@@ -1,0 +1,174 @@
+"""The figures of a report: each with its name and its caption, in the order of the report."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from facegen_keras import figures
+from facegen_keras.data.faces import Faces
+from facegen_keras.figures.curves import LOSSES, over_training
+from facegen_keras.figures.grids import of_one_size
+from facegen_keras.figures.heat_map import heat_map
+from facegen_keras.figures.theme import Figure
+from facegen_keras.generate import w_space
+from facegen_keras.generate.generator import Generator
+from facegen_keras.generate.loading import load_encoder, load_generator
+from facegen_keras.generate.reconstruction import reconstruct
+from facegen_keras.generate.stylegan2 import StyleGAN2Generator
+from facegen_keras.metrics.result import Report
+from facegen_keras.reports.sources import Run
+from facegen_keras.reports.tables import differing
+
+SEEDS = range(8)  # of the samples: the first, not chosen
+FRAMES = 8
+PSIS = (0.0, 0.5, 0.7, 1.0)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure of the report.
+
+    Attributes:
+        name: Of its files, without its number.
+        caption: What it shows, of which models, data, images and seeds.
+        draw: Makes it.
+        width: Of the text's width, in the report.
+    """
+
+    name: str
+    caption: str
+    draw: Callable[[], Figure]
+    width: float = 1.0
+
+
+Photos = Callable[[int], Faces]  # at a resolution
+
+
+def drawings(runs: Sequence[Run], report: Report, photos: Photos | None) -> Iterator[Drawing]:
+    """All figures that these runs and evaluations allow.
+
+    Args:
+        runs: Of one or several families.
+        report: Evaluations, possibly none.
+        photos: Give the photos at a resolution, for the reconstructions; None leaves them out.
+    """
+    drawn = {run.name: load_generator(run.model) for run in runs if run.model}
+    models = "; ".join(
+        f"{run.name}: {run.family}, {run.images_seen:,} images of {run.config.data_path}, training "
+        f"seed {run.config.seed}"
+        for run in runs
+        if run.model
+    )
+    if drawn:
+        seeds = f"seeds {SEEDS[0]} to {SEEDS[-1]}, not chosen"
+        yield Drawing("samples", f"Samples of the same {seeds}. {models}.", lambda: samples(drawn))
+        caption = f"Walks from seed 0 to seed 1. {models}."
+        yield Drawing("interpolation", caption, lambda: walks(drawn))
+    with_encoder = {run.name: run for run in runs if run.family in ("vae", "combined")}
+    chosen = [(drawn[name], run) for name, run in with_encoder.items() if name in drawn]
+    if photos is not None and chosen:
+        largest = max(generator.resolution for generator, _ in chosen)
+        caption = (
+            f"Photos of {photos(largest).source} (the first {len(SEEDS)}) and their "
+            "reconstructions; some of them may be of the training."
+        )
+        yield Drawing("reconstructions", caption, partial(reconstructions, chosen, photos))
+    styles = {n: g for n, g in drawn.items() if isinstance(g, StyleGAN2Generator)}
+    for name, generator in styles.items():
+        caption = f"Truncation: seeds 0 to 3 of {name} at four values of ψ."
+        yield Drawing(f"truncation_{name}", caption, partial(truncation, generator))
+    for family in dict.fromkeys(run.family for run in runs):
+        of_it = [run for run in runs if run.family == family]
+        key = next((k for k in LOSSES if all(_has(run, k) for run in of_it)), None)
+        if key:
+            caption = (
+                f"The {key.replace('_', ' ')} of the {family} runs, over the images seen and over "
+                "the hours; losses of different families do not compare."
+            )
+            yield Drawing(f"losses_{family}", caption, partial(over_training, _logs(of_it), key))
+    measured = [run for run in runs if run.judged_by in ("fid", "fd")]
+    if measured:
+        label = measured[0].judged_by or ""
+        caption = f"{label.upper()} in training, over the images seen and over the hours."
+        yield Drawing("distance", caption, partial(over_training, _logs(measured), label))
+    for family in dict.fromkeys(run.family for run in runs):
+        grid = grid_of([run for run in runs if run.family == family])
+        if grid:
+            yield grid
+    if report.evaluations:
+        caption = (
+            "The numbers of the evaluation; bars are 95 % intervals over the choice of images."
+        )
+        yield Drawing("evaluation", caption, lambda: figures.model_comparison(report))
+
+
+def samples(generators: dict[str, Generator]) -> Figure:
+    """Faces of the same seeds, one row per model."""
+    rows = {name: generator.sample(SEEDS) for name, generator in generators.items()}
+    return _rows(rows, list(SEEDS), "seed")
+
+
+def walks(generators: dict[str, Generator]) -> Figure:
+    """A walk between two seeds, one row per model."""
+    rows = {name: g.interpolate([0, 1], FRAMES, loop=False) for name, g in generators.items()}
+    return _rows(rows, ["seed 0", *[""] * (FRAMES - 2), "seed 1"])
+
+
+def reconstructions(chosen: Sequence[tuple[Generator, Run]], photos: Photos) -> Figure:
+    """Photos, and below them what each model makes of them at its resolution."""
+    largest = max(generator.resolution for generator, _ in chosen)
+    rows = {"photo": photos(largest)[: len(SEEDS)]}
+    for generator, run in chosen:
+        assert run.model is not None
+        some = photos(generator.resolution)[: len(SEEDS)]
+        rows[run.name] = reconstruct(generator, load_encoder(run.model), some)
+    return _rows(rows)
+
+
+def truncation(generator: StyleGAN2Generator) -> Figure:
+    """Four faces at four values of ψ."""
+    table = w_space.truncation_sweep(generator, range(4), PSIS)
+    return figures.truncation_table(table, PSIS, range(4))
+
+
+def _rows(
+    rows: dict[str, np.ndarray], columns: list | None = None, title: str | None = None
+) -> Figure:
+    return figures.face_table(of_one_size(rows), list(rows), columns, column_title=title)
+
+
+def _logs(runs: Sequence[Run]) -> dict[str, tuple[list[dict], list[float]]]:
+    return {run.name: (run.log, run.hours) for run in runs}
+
+
+def _has(run: Run, key: str) -> bool:
+    return any(line.get(key) is not None for line in run.log)
+
+
+def grid_of(runs: Sequence[Run]) -> Drawing | None:
+    """The heat map of two options that these runs vary, at least two values of each; or None."""
+    varied = [
+        name
+        for name in differing(runs)
+        if all(isinstance(getattr(run.config, name), int | float) for run in runs)
+    ]
+    key = runs[0].judged_by
+    if len(varied) < 2 or key is None or any(run.judged_by != key for run in runs):
+        return None
+    across, down = varied[:2]
+    columns = sorted({getattr(run.config, across) for run in runs})
+    rows = sorted({getattr(run.config, down) for run in runs})
+    if len(columns) < 2 or len(rows) < 2:
+        return None
+    caption = f"Smallest {key} of the {runs[0].family} runs by {across} and {down}."
+    values = np.full((len(rows), len(columns)), np.nan)
+    for run in runs:  # of two runs of one place, such as two seeds, the better
+        place = rows.index(getattr(run.config, down)), columns.index(getattr(run.config, across))
+        if run.best is not None:
+            values[place] = np.nanmin([values[place], run.best])
+    title = f"smallest {key.replace('_', ' ')}"
+    names = across.replace("_", " "), down.replace("_", " ")
+    draw = partial(heat_map, values, columns, rows, *names, title)
+    return Drawing(f"heat_map_{runs[0].family}", caption, draw, width=0.5)

@@ -1,0 +1,162 @@
+"""What a report is made of: runs, the runs of a sweep, and evaluations that were written."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from facegen_keras.errors import UserError
+from facegen_keras.export.parts import MAIN_PARTS
+from facegen_keras.figures import read_log
+from facegen_keras.metrics.record import NAME
+from facegen_keras.metrics.result import Evaluation, Report
+from facegen_keras.runs.config import TrainConfig, load_config
+
+EVALUATION = f"{NAME}.json"
+EXPECTED = "expected the folder of a run or of a sweep, or an evaluation.json"
+LEAST = ("val_loss", "fid", "fd")  # what a run is judged by, the last that it has
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training, read from its folder.
+
+    Attributes:
+        folder: Its folder.
+        config: The configuration that it wrote.
+        log: Its epochs, as `log.jsonl` has them.
+        sessions: The starts in `environment.json`.
+        model: The exported network that draws faces: the best one where there is one.
+    """
+
+    folder: Path
+    config: TrainConfig
+    log: list[dict]
+    sessions: list[dict]
+    model: Path | None
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self.folder.name
+
+    @property
+    def family(self) -> str:
+        """The model family."""
+        return str(self.config.model)
+
+    @property
+    def images_seen(self) -> int:
+        """Images seen in training, by the last line of the log."""
+        return int(self.log[-1]["images_seen"])
+
+    @property
+    def hours(self) -> list[float]:
+        """Hours of training at the end of each epoch, by the speed that the log has."""
+        total, seen, hours = 0.0, 0, []
+        for line in self.log:
+            total += (line["images_seen"] - seen) / max(line["images_per_second"], 1e-9) / 3600
+            seen = line["images_seen"]
+            hours.append(total)
+        return hours
+
+    @property
+    def judged_by(self) -> str | None:
+        """The number that the run is judged by: a Fréchet distance before a validation loss."""
+        there = [name for name in LEAST if any(line.get(name) is not None for line in self.log)]
+        return there[-1] if there else None
+
+    @property
+    def best(self) -> float | None:
+        """The smallest value of that number in the log."""
+        name = self.judged_by
+        return min(v for x in self.log if (v := x.get(name)) is not None) if name else None
+
+
+def collect(sources: Sequence[str]) -> tuple[list[Run], Report]:
+    """The runs and evaluations of some folders and files, each once, in the order given.
+
+    Raises:
+        UserError: One is none of them, a run has no log, or evaluations of one report were not
+            measured in the same way.
+    """
+    runs: dict[Path, Run] = {}
+    evaluations: dict[str, Evaluation] = {}
+    for source in map(Path, sources):
+        folders = _run_folders(source)
+        found = _evaluation_files(source)
+        if not folders and not found:
+            raise UserError(f"{source}: {EXPECTED}")
+        for folder in folders:
+            runs.setdefault(folder.resolve(), read_run(folder))
+        for path in found:
+            evaluations |= {evaluation.name: evaluation for evaluation in read_evaluations(path)}
+    report = Report(list(evaluations.values()))
+    check_one_protocol(report)
+    return list(runs.values()), report
+
+
+def _run_folders(source: Path) -> list[Path]:
+    if (source / "config.yaml").exists():
+        return [source]
+    return sorted(path.parent for path in source.glob("*/config.yaml")) if source.is_dir() else []
+
+
+def _evaluation_files(source: Path) -> list[Path]:
+    if source.is_file() and source.suffix == ".json":
+        return [source]
+    path = source / EVALUATION
+    return [path] if path.exists() else []
+
+
+def read_run(folder: Path) -> Run:
+    """Read one run.
+
+    Raises:
+        UserError: It has no log yet, or its files are damaged.
+    """
+    config = load_config(folder / "config.yaml")
+    log = read_log(folder) if (folder / "log.jsonl").exists() else []
+    if not log:
+        raise UserError(f"{folder}: no epoch of this run is complete; leave it out, or train on")
+    environment = folder / "environment.json"
+    sessions = json.loads(environment.read_text("utf-8")) if environment.exists() else []
+    names = [f"{best}{config.model}_{part}.h5" for best in ("best_", "") for part in MAIN_PARTS]
+    models = [folder / name for name in names if (folder / name).exists()]
+    return Run(folder, config, log, sessions, models[0] if models else None)
+
+
+def read_evaluations(path: Path) -> list[Evaluation]:
+    """Read what `evaluate` wrote.
+
+    Raises:
+        UserError: The file is something else.
+    """
+    try:
+        return [Evaluation.from_entry(entry) for entry in json.loads(path.read_text("utf-8"))]
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UserError(f"{path}: not what evaluate writes ({error}); {EXPECTED}") from None
+
+
+def check_one_protocol(report: Report) -> None:
+    """Refuse numbers that one table must not hold side by side.
+
+    Raises:
+        UserError: Two of them differ in how they were measured.
+    """
+    for key in report.keys:
+        first: tuple[str, dict] | None = None
+        for evaluation in report.evaluations:
+            number = evaluation.numbers.get(key)
+            if number is None:
+                continue
+            protocol = {k: v for k, v in number.protocol.items() if k != "versions"}
+            if first is None:
+                first = evaluation.name, protocol
+            elif different := [k for k in protocol if protocol[k] != first[1].get(k)]:
+                what = different[0]
+                raise UserError(
+                    f"{number.label}: {first[0]} has {what} {first[1].get(what)}, "
+                    f"{evaluation.name} has {protocol[what]}; numbers of one table are measured "
+                    "in one way: evaluate them together, or make a report of each"
+                )

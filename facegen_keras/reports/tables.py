@@ -1,0 +1,133 @@
+"""Tables for a report: CSV, Markdown, and LaTeX with booktabs."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from facegen_keras.figures.distances import INTERVAL
+from facegen_keras.files.atomic import write_text
+from facegen_keras.metrics.result import Report, number_text, shortened
+from facegen_keras.reports.sources import Run
+
+MOST_OPTIONS = 6  # that a table of runs shows
+SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+SPECIAL |= {character: f"\\{character}" for character in "&%$#_{}"}
+LETTERS = {"β": r"$\beta$", "ψ": r"$\psi$", "±": r"$\pm$", "×": r"$\times$", "–": "--"}
+LETTERS |= {"↓": r"$\downarrow$", "↑": r"$\uparrow$", "−": "$-$"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of words.
+
+    Attributes:
+        name: Of its files.
+        caption: A sentence or two.
+        head: Names of the columns.
+        rows: The cells.
+    """
+
+    name: str
+    caption: str
+    head: list[str]
+    rows: list[list[str]]
+
+    def save(self, folder: Path) -> list[Path]:
+        """Write `<name>.csv`, `.md` and `.tex`."""
+        written = {".csv": self.csv(), ".md": self.markdown(), ".tex": self.latex()}
+        for suffix, text in written.items():
+            write_text(folder / f"{self.name}{suffix}", text)
+        return [folder / f"{self.name}{suffix}" for suffix in written]
+
+    def csv(self) -> str:
+        """The table as CSV."""
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([self.head, *self.rows])
+        return text.getvalue()
+
+    def markdown(self) -> str:
+        """The table as Markdown."""
+        lines = [self.head, ["---"] * len(self.head), *self.rows]
+        return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
+
+    def latex(self) -> str:
+        """The table as LaTeX; needs the package booktabs."""
+        body = [" & ".join(map(latex, cells)) + r" \\" for cells in (self.head, *self.rows)]
+        return "\n".join(
+            [
+                rf"\begin{{tabular}}{{l{'r' * (len(self.head) - 1)}}}",
+                r"\toprule",
+                body[0],
+                r"\midrule",
+                *body[1:],
+                r"\bottomrule",
+                r"\end{tabular}",
+                "",
+            ]
+        )
+
+
+def latex(text: str) -> str:
+    """A text with LaTeX's own characters written so that they are printed."""
+    return "".join(SPECIAL.get(c, LETTERS.get(c, c)) for c in text)
+
+
+def runs_table(runs: Sequence[Run]) -> Table:
+    """What was trained: a line per run, with the options that differ between them."""
+    options = differing(runs)
+    judged = any(run.best is not None for run in runs)
+    head = ["run", "family", *options, "images seen", "hours", "seed"]
+    rows = []
+    for run in runs:
+        cells = [run.name, run.family]
+        cells += [_word(getattr(run.config, name)) for name in options]
+        cells += [f"{run.images_seen:,}", f"{run.hours[-1]:.2g}", str(run.config.seed)]
+        if judged:
+            best = run.best
+            cells.append(f"{run.judged_by} {number_text(best)}" if best is not None else "–")
+        rows.append(cells)
+    caption = "The trainings. Hours are of training alone, at the speed in the log."
+    if judged:
+        head.append("best")
+        caption += " Best is the smallest value that the log has."
+    return Table("runs", caption, head, rows)
+
+
+def differing(runs: Sequence[Run]) -> list[str]:
+    """The options of models and optimizers that are not the same in all runs, six at most."""
+    leave_out = {"name", "seed", "output_dir", "saved_models_dir", "resume", "wandb_group"}
+    leave_out |= {"data_path", "model", "cache_dir", "devices", "cluster", "time_limit"}
+    names = [name for name in vars(runs[0].config) if name not in leave_out] if runs else []
+    varied = [n for n in names if len({_word(getattr(run.config, n)) for run in runs}) > 1]
+    return varied[:MOST_OPTIONS]
+
+
+def evaluation_table(report: Report) -> Table:
+    """What was measured: a line per model, a column per number, with 95 % intervals."""
+    keys = report.keys
+    rows = []
+    for evaluation in report.evaluations:
+        cells = [Path(evaluation.name).stem]
+        for key in keys:
+            number = evaluation.numbers.get(key)
+            if number is None:
+                cells.append("–")
+                continue
+            text = number_text(number.value, number.error)
+            bar = f" ± {INTERVAL * number.error:.1g}" if number.error else ""
+            cells.append(text + bar)
+        rows.append(cells)
+    protocol = report.evaluations[0].protocol
+    facts = ", ".join(
+        f"{key.replace('_', ' ')} {shortened(value)}"
+        for key, value in protocol.items()
+        if isinstance(value, str | int | float) and value != ""
+    )
+    caption = f"Measured by one protocol ({facts}); ± is a 95 % interval over the choice of images."
+    return Table("evaluation", caption, ["model", *(report.label(key) for key in keys)], rows)
+
+
+def _word(value: object) -> str:
+    return "–" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,196 @@
+"""One folder that a coursework report is written from: figures, tables, captions, LaTeX."""
+
+import datetime
+import json
+import os
+import sys
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from facegen_keras import figures
+from facegen_keras.data.faces import load_faces
+from facegen_keras.errors import UserError
+from facegen_keras.files.atomic import write_text
+from facegen_keras.files.hashes import sha256_of
+from facegen_keras.metrics.result import Report
+from facegen_keras.reports.drawing import Drawing, Photos, drawings
+from facegen_keras.reports.sources import Run, collect
+from facegen_keras.reports.tables import Table, evaluation_table, latex, runs_table
+from facegen_keras.version import __version__
+
+PHOTOS = 64  # decoded at most: a row of them is shown
+PAPERS = {
+    "vae": "a variational autoencoder (Kingma and Welling, 2014)",
+    "dcgan": "a DCGAN (Radford et al., 2016)",
+    "combined": "a VAE-GAN (Larsen et al., 2016)",
+    "stylegan2": "a StyleGAN2 (Karras et al., 2020)",
+}
+
+
+def report(
+    sources: Sequence[str | os.PathLike],
+    output: str | os.PathLike = "report",
+    data_path: str | os.PathLike | None = None,
+) -> Path:
+    """Collect runs, sweeps and evaluations into one folder to write a report from.
+
+    The folder has `figures/` (PDF, and PNG at 300 dpi), `tables/` (CSV, Markdown, LaTeX with
+    booktabs), `captions.md`, `provenance.json`, and `report.tex`, a skeleton that compiles.
+
+    Args:
+        sources: Folders of runs or of sweeps, and files `evaluation.json` or their folders.
+        output: The folder; files of an earlier report are replaced.
+        data_path: Photos, for reconstructions: whatever `load_faces` reads.
+
+    Returns:
+        The folder.
+
+    Raises:
+        UserError: A source is none of these, a run has no log, or numbers of one table were
+            measured in different ways.
+    """
+    if not sources:
+        raise UserError("report: name runs, sweeps or evaluations, such as output/vae_64")
+    runs, evaluations = collect([os.fspath(source) for source in sources])
+    folder = Path(output)
+    captions: list[tuple[str, Drawing]] = []
+    for drawing in drawings(runs, evaluations, _photos(runs, data_path)):
+        name = f"fig{len(captions) + 1:02d}_{drawing.name}"
+        figures.save(drawing.draw(), name, folder=folder / "figures")
+        captions.append((name, drawing))
+    _remove_others(folder / "figures", {name for name, _ in captions})
+    tables = [runs_table(runs)] if runs else []
+    tables += [evaluation_table(evaluations)] if evaluations.evaluations else []
+    for table in tables:
+        table.save(folder / "tables")
+    write_text(folder / "captions.md", _captions(captions, tables))
+    write_text(folder / "provenance.json", _provenance(sources, runs, evaluations))
+    write_text(folder / "report.tex", _skeleton(runs, captions, tables))
+    return folder
+
+
+def _remove_others(folder: Path, names: Collection[str]) -> None:
+    """Remove the figures of an earlier report, which would stand among those of this one."""
+    for path in folder.glob("fig[0-9][0-9]_*"):
+        if path.stem not in names:
+            path.unlink()
+
+
+def _photos(runs: Sequence[Run], data_path: str | os.PathLike | None) -> Photos | None:
+    """The photos at a resolution, cropped as the first run's were."""
+    if data_path is None or not runs:
+        return None
+    crop = runs[0].config.crop
+    return lambda resolution: load_faces(data_path, resolution, crop, limit=PHOTOS)
+
+
+def _captions(captions: Sequence[tuple[str, Drawing]], tables: Sequence[Table]) -> str:
+    lines = ["# Captions", ""]
+    for number, (name, drawing) in enumerate(captions, 1):
+        lines += [f"**Figure {number}** (`figures/{name}.pdf`). {drawing.caption}", ""]
+    for number, table in enumerate(tables, 1):
+        lines += [f"**Table {number}** (`tables/{table.name}.tex`). {table.caption}", ""]
+    return "\n".join(lines)
+
+
+def _provenance(sources: Sequence, runs: Sequence[Run], evaluations: Report) -> str:
+    """Where every number comes from: files with their hashes, data, machines, versions."""
+    record = {
+        "made": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "sources": [os.fspath(source) for source in sources],
+        "facegen_keras": __version__,
+        "python": sys.version.split()[0],
+        "runs": [
+            {
+                "run": run.name,
+                "folder": str(run.folder),
+                "config": (run.folder / "config.yaml").read_text("utf-8"),
+                "log_sha256": sha256_of(run.folder / "log.jsonl"),
+                "model": str(run.model) if run.model else None,
+                "model_sha256": sha256_of(run.model) if run.model else None,
+                "images_seen": run.images_seen,
+                "sessions": run.sessions,
+            }
+            for run in runs
+        ],
+        "evaluations": json.loads(evaluations.to_json()),
+    }
+    return json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+
+
+def _methods(runs: Sequence[Run]) -> list[str]:
+    """A paragraph for each family, filled from the configurations."""
+    paragraphs = []
+    for family in dict.fromkeys(run.family for run in runs):
+        of_it = [run for run in runs if run.family == family]
+        config = of_it[0].config
+        text = (
+            f"We trained {PAPERS.get(family, family)} at {config.resolution}×{config.resolution} "
+            f"pixels with facegen_keras {__version__}. The latent had "
+            f"{_values(of_it, 'latent_dim')} dimensions, the batch {_values(of_it, 'batch_size')} "
+            f"images, and Adam a learning rate of {_values(of_it, 'learning_rate')} with β1 "
+            f"{_values(of_it, 'beta_1')}."
+        )
+        if family == "vae":
+            text += (
+                f" The reconstruction loss was {_values(of_it, 'reconstruction')}, the weight β of "
+                f"the Kullback-Leibler divergence {_values(of_it, 'beta')}."
+            )
+        seen = ", ".join(f"{run.images_seen:,}" for run in of_it)
+        text += f" Images seen: {seen}. Seed: {_values(of_it, 'seed')}."
+        paragraphs.append(text)
+    return paragraphs
+
+
+def _values(runs: Sequence[Run], name: str) -> str:
+    found = dict.fromkeys(str(getattr(run.config, name)) for run in runs)
+    return " or ".join(found)
+
+
+def _skeleton(
+    runs: Sequence[Run], captions: Sequence[tuple[str, Drawing]], tables: Sequence[Table]
+) -> str:
+    """A report that compiles as it is, and waits for its sentences."""
+    lines = [
+        r"\documentclass[11pt,a4paper]{article}",
+        r"\usepackage[utf8]{inputenc}",
+        r"\usepackage[margin=25mm]{geometry}",
+        r"\usepackage{graphicx,booktabs}",
+        r"\title{Generative models of human faces}",
+        r"\author{}",
+        r"\begin{document}",
+        r"\maketitle",
+        r"\section{Question}",
+        "% What do you want to know, and which comparison would tell?",
+        r"\section{Methods}",
+    ]
+    for paragraph in _methods(runs):
+        lines += [latex(paragraph), ""]
+    lines.append(r"\section{Results}")
+    for table in tables:
+        lines += [
+            r"\begin{table}[htbp]",
+            r"\centering\small",
+            rf"\caption{{{latex(table.caption)}}}",
+            r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
+            rf"\input{{tables/{table.name}.tex}}}}",
+            r"\end{table}",
+            "",
+        ]
+    for name, drawing in captions:
+        lines += [
+            r"\begin{figure}[htbp]",
+            r"\centering",
+            rf"\includegraphics[width={drawing.width:g}\linewidth,height=0.8\textheight,"
+            rf"keepaspectratio]{{figures/{name}.pdf}}",
+            rf"\caption{{{latex(drawing.caption)}}}",
+            r"\end{figure}",
+            "",
+        ]
+    lines += [
+        r"\section{What these numbers do not say}",
+        "% One training each? Which photos? Which network measured?",
+        r"\end{document}",
+        "",
+    ]
+    return "\n".join(lines)

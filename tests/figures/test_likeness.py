@@ -1,0 +1,38 @@
+"""Figures of likeness: points where the numbers are, with their errors."""
+
+import numpy as np
+import pytest
+
+from facegen_keras import figures
+from facegen_keras.errors import UserError
+from facegen_keras.metrics import Estimate
+
+
+def test_ratios_stand_at_their_value_and_row():
+    ratios = {
+        "blurred / moved": {"pixels": Estimate(0.5, 0.1), "features": 2.0},
+        "blurred / brighter": {"pixels": 0.25, "features": Estimate(4.0, 1.0)},
+    }
+    (ax,) = figures.likeness_ratios(ratios, "distance, divided by that of a moved face").axes
+    first, second = (container[0] for container in ax.containers)
+    assert first.get_xdata().tolist() == [0.5, 2]
+    assert second.get_xdata().tolist() == [0.25, 4]
+    assert np.all(np.abs(first.get_ydata() - [0, 1]) < 0.2)
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["pixels", "features"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == list(ratios)
+    assert ax.containers[0].has_xerr
+    with pytest.raises(UserError, match="the same measures"):
+        figures.likeness_ratios({"a": {"pixels": 1.0}, "b": {"features": 1.0}}, "ratio")
+    with pytest.raises(UserError, match="one or more"):
+        figures.likeness_ratios({}, "ratio")
+
+
+def test_models_lie_where_their_numbers_are():
+    points = {"γ 0": (Estimate(40.0, 1.0), Estimate(0.7, 0.1)), "γ 1": (36.0, 0.2)}
+    (ax,) = figures.trade_off(points, "grey levels", "fine detail").axes
+    assert [container[0].get_xydata().tolist() for container in ax.containers] == [
+        [[40, 0.7]], [[36, 0.2]],
+    ]  # fmt: skip
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("grey levels", "fine detail")
+    with pytest.raises(UserError, match="no point"):
+        figures.trade_off({}, "x", "y")

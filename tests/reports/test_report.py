@@ -1,0 +1,159 @@
+"""Runs and evaluations as a folder to write a report from."""
+
+import csv
+import json
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from matplotlib import pyplot as plt
+from PIL import Image
+
+import facegen_keras as fg
+from facegen_keras.cli import main
+from facegen_keras.errors import UserError
+from facegen_keras.metrics.result import Evaluation, Number, Report
+from facegen_keras.reports import drawing, tables
+from facegen_keras.reports.sources import collect
+from facegen_keras.reports.write import report
+from facegen_keras.runs.config import TrainConfig
+
+LOSSES = {(4, 1.0): 30.0, (4, 2.0): 31.0, (8, 1.0): 20.0, (8, 2.0): 25.0}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory, tiny_family):
+    """Four finished VAEs of a grid of two options, as a sweep leaves them."""
+    folder = tmp_path_factory.mktemp("study")
+    for (latent, beta), loss in LOSSES.items():
+        run = folder / f"vae_ld{latent}_beta{beta:g}"
+        run.mkdir()
+        config = TrainConfig(model="vae", latent_dim=latent, beta=beta, data_path="faces_50%.zip")
+        config.resolved().save(run / "config.yaml")
+        lines = [
+            {"epoch": k, "images_seen": 3600 * k, "images_per_second": 10.0, "loss": loss + 9,
+             "val_loss": loss + (2 - k)}
+            for k in (1, 2)
+        ]  # fmt: skip
+        (run / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        fg.save_generator(tiny_family("vae"), run / "vae_decoder.h5")
+    return folder
+
+
+def evaluation(name, images=100, **protocol):
+    numbers = {"fd": Number("FD (x)", 40.0, 0.5, True, {"num_images": images, **protocol})}
+    return Evaluation(name, numbers, {"num_images": images, "reference": "a" * 64})
+
+
+@pytest.fixture
+def measured(tmp_path):
+    path = tmp_path / "measured" / "evaluation.json"
+    Report([evaluation("models/a.h5"), evaluation("models/b.h5")]).to_json(path)
+    return path
+
+
+def test_everything_that_a_report_needs(study, measured, tmp_path, capsys):
+    photos = np.random.RandomState(0).randint(0, 256, (9, 8, 8, 3), "u1")
+    np.save(tmp_path / "faces.npy", photos)
+    out = tmp_path / "report"
+    flags = ["--output", str(out), "--data_path", str(tmp_path / "faces.npy")]
+    assert main(["report", str(study), str(measured.parent), *flags]) == 0
+    assert f"6 figures, tables, captions.md, provenance.json and report.tex: {out}" in (
+        capsys.readouterr().out
+    )
+    names = ["samples", "interpolation", "reconstructions", "losses_vae", "heat_map_vae"]
+    names = [f"fig{k:02d}_{name}" for k, name in enumerate([*names, "evaluation"], 1)]
+    assert sorted(p.name for p in (out / "figures").iterdir()) == sorted(
+        f"{name}.{kind}" for name in names for kind in ("pdf", "png")
+    )
+    with Image.open(out / "figures" / f"{names[0]}.png") as picture:
+        assert round(picture.info["dpi"][0]) == 300
+    captions = (out / "captions.md").read_text()
+    assert captions.count("**Figure") == 6
+    assert captions.count("**Table") == 2
+    assert "vae_ld4_beta1: vae, 7,200 images of faces_50%.zip, training seed 0" in captions
+    rows = list(csv.reader((out / "tables/runs.csv").read_text().splitlines()))
+    assert rows[0] == [
+        "run",
+        "family",
+        "latent_dim",
+        "beta",
+        "images seen",
+        "hours",
+        "seed",
+        "best",
+    ]
+    assert rows[1] == ["vae_ld4_beta1", "vae", "4", "1", "7,200", "0.2", "0", "val_loss 30.00"]
+    assert "a & 40.0 $\\pm$ 1" in (out / "tables/evaluation.tex").read_text()
+    record = json.loads((out / "provenance.json").read_text())
+    assert [len(record[name]) for name in ("runs", "evaluations")] == [4, 2]
+    assert len(record["runs"][0]["model_sha256"]) == 64
+
+
+def test_the_skeleton_compiles(study, measured, tmp_path):
+    if shutil.which("pdflatex") is None:
+        pytest.skip("no LaTeX here: apt install texlive-latex-recommended")
+    folder = report([study, measured], tmp_path / "report")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "report.tex"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "undefined" not in done.stdout
+    assert (folder / "report.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_the_heat_map_has_every_value_in_its_place(study):
+    runs, _ = collect([study])
+    figure = drawing.grid_of(runs).draw()
+    (ax,) = figure.axes
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("latent dim", "beta")
+    found = {text.get_position(): text.get_text() for text in ax.texts}
+    assert found == {(0, 0): "30.00", (0, 1): "31.00", (1, 0): "20.00", (1, 1): "25.00"}
+    assert drawing.grid_of(runs[:2]) is None  # one option varies
+    plt.close(figure)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("50 % & more_", r"50 \% \& more\_"), ("β ± 1", r"$\beta$ $\pm$ 1"), ("a\\b~", None)],
+)
+def test_latex_prints_every_character(text, expected):
+    found = tables.latex(text)
+    assert found == (expected or r"a\textbackslash{}b\textasciitilde{}")
+
+
+def test_what_cannot_be_reported_is_one_line(study, measured, tmp_path):
+    with pytest.raises(UserError, match="name runs, sweeps or evaluations"):
+        report([], tmp_path / "report")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="empty: expected the folder of a run or of a sweep"):
+        report([tmp_path / "empty"], tmp_path / "report")
+    young = shutil.copytree(study / "vae_ld4_beta1", tmp_path / "young")
+    (young / "log.jsonl").unlink()
+    with pytest.raises(UserError, match="young: no epoch of this run is complete"):
+        report([young], tmp_path / "report")
+    other = tmp_path / "other.json"
+    Report([evaluation("models/c.h5", images=50)]).to_json(other)
+    message = "models/a.h5 has num_images 100, models/c.h5 has 50; numbers of one table"
+    with pytest.raises(UserError, match=message):
+        report([measured, other], tmp_path / "report")
+    other.write_text('{"not": "ours"}')
+    with pytest.raises(UserError, match=r"other\.json: not what evaluate writes"):
+        report([other], tmp_path / "report")
+    assert not (tmp_path / "report").exists()
+
+
+def test_versions_do_not_part_what_was_measured_alike(tmp_path):
+    one, other = evaluation("a", versions={"keras": "1"}), evaluation("b", versions={"keras": "2"})
+    path = tmp_path / "evaluation.json"
+    Report([one, other]).to_json(path)
+    assert len(collect([path])[1].evaluations) == 2
+
+
+def test_a_second_report_leaves_no_figure_of_the_first(study, measured, tmp_path, capsys):
+    first = ["report", str(study), str(measured), "--output", str(tmp_path / "report")]
+    assert main(first) == 0
+    assert main(["report", str(measured), *first[-2:]]) == 0
+    assert "1 figures" in capsys.readouterr().out.splitlines()[-1]
+    left = sorted(path.name for path in (tmp_path / "report" / "figures").iterdir())
+    assert left == ["fig01_evaluation.pdf", "fig01_evaluation.png"]
