@@ -30,7 +30,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import facegen_keras as fg
-from facegen_keras.models.stylegan2.options import Phase
+from facegen_keras.models.stylegan2.phase import Phase
 
 SIDE = 4096  # of the matrices whose product is timed
 COPIED = 2**28  # bytes of the array whose copy is timed
@@ -98,7 +98,7 @@ def measured_step(
     )
     state = tuple([variable.value for variable in group] for group in groups)
     due = Phase(model.resolution, path_length=phase == "path", r1=phase == "r1")
-    step = model._train_step_of(due)
+    step = model.train_step_of(due)
     compiled = jax.jit(step).lower(state, images).compile()
     cost = compiled.cost_analysis()
     seconds = shortest(lambda: compiled(state, images), options.repeats)

@@ -39,7 +39,7 @@ def ours(batch: int, steps: int, precision: str) -> Measure:
     import tensorflow as tf
 
     import facegen_keras as fg
-    from facegen_keras.models.stylegan2.options import Phase
+    from facegen_keras.models.stylegan2.phase import Phase
 
     model = fg.StyleGAN2(
         resolution=SIZE,
@@ -54,7 +54,7 @@ def ours(batch: int, steps: int, precision: str) -> Measure:
     model.batch_size = batch
     due = os.environ["PHASE"]
     phase = Phase(SIZE, path_length=due == "path", r1=due == "r1")
-    step = tf.function(model._train_step_of(phase))
+    step = tf.function(model.train_step_of(phase))
     images = [tf.constant(part) for part in np.split(photos(batch * steps), steps)]
 
     def measure() -> float:

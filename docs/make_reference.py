@@ -26,17 +26,20 @@ PACKAGE = "facegen_keras"
 # Every name of `facegen_keras.__all__` is in exactly one group.
 GROUPS = {
     "Data": ["load_faces", "Faces", "FaceBatches"],
-    "Families": ["VAE", "DCGAN", "Combined", "StyleGAN2"],
-    "Training": ["ImageGrid", "RunLog", "LatentReport", "CollapseAlarm", "TrainConfig"],
+    "Families": ["VAE", "DCGAN", "Combined", "StyleGAN2", "layer_table"],
+    "Training": [
+        "ImageGrid", "RunLog", "LatentReport", "CollapseAlarm", "TrainConfig", "distribute",
+    ],
     "Trained models": [
         "save_generator", "load_generator", "load_encoder", "Generator", "StyleGAN2Generator",
-        "save_grid", "import_nvidia",
+        "save_grid", "import_nvidia", "export_model", "push_model", "report",
     ],
     "Errors": ["UserError"],
     "StyleGAN2 networks": ["stylegan2"],
     "Sliders": ["explorer"],
     "Measuring": ["metrics"],
     "Drawing": ["figures"],
+    "Exercises": ["exercises"],
 }  # fmt: skip
 SPECIAL = ("__call__", "__getitem__", "__len__", "__iter__", "__add__")
 SECTIONS = ("Args", "Attributes", "Returns", "Yields", "Raises", "Example", "Examples", "Note")

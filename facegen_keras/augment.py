@@ -9,25 +9,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from facegen_keras.errors import UserError
-
 Tensor = Any
-POLICIES = ("color", "translation", "cutout")
 MAX_SHIFT = 0.125  # of the height and width; section 3 of the paper
 CUTOUT_SIZE = 0.5  # of the height and width; section 3 of the paper
-
-
-def parse_policy(policy: str) -> tuple[str, ...]:
-    """The augmentations in a text such as `"color,translation,cutout"`; `""` for none.
-
-    Raises:
-        UserError: A word is not one of `POLICIES`.
-    """
-    words = tuple(word.strip() for word in policy.split(",") if word.strip())
-    for word in words:
-        if word not in POLICIES:
-            raise UserError(f"augment {word!r}: expected any of {', '.join(POLICIES)}")
-    return words
 
 
 def diff_augment(
@@ -37,7 +21,7 @@ def diff_augment(
 
     Args:
         images: float32 `(batch, height, width, 3)` in [-1, 1].
-        policy: Any of `POLICIES`, applied in that order.
+        policy: What `augment_policy.parse_policy` returns.
         seed: Source of the random numbers.
         probability: Probability that an image is augmented at all; a number or a scalar tensor.
 

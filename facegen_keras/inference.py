@@ -1,13 +1,16 @@
 """Inference: latents of seeds, pixel ranges, and forward passes in chunks of one size."""
 
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 
-from facegen_keras import backend
-from facegen_keras.backend.types import Tensor
 from facegen_keras.errors import UserError
+
+if TYPE_CHECKING:
+    import keras
+
+Tensor = Any  # as in `backend.types`; what needs Keras imports it when it is called
 
 IMAGES_PER_PASS = 16  # a pass costs as much for one face as for these
 PIXELS_PER_PASS = 16 * 128 * 128  # bounds the memory of a pass at high resolutions
@@ -27,6 +30,8 @@ def latents(seeds: Iterable[int], latent_dim: int) -> np.ndarray:
     Raises:
         UserError: A seed is not an integer from 0 to 2**32 - 1, or none is given.
     """
+    if not isinstance(seeds, Iterable):
+        raise UserError(f"seeds {seeds!r}: expected several, such as range(16) or [{seeds!r}]")
     rows = [np.random.RandomState(_checked_seed(seed)).randn(latent_dim) for seed in seeds]
     if not rows:
         raise UserError("no seeds given; expected at least one")
@@ -40,17 +45,23 @@ def _checked_seed(seed: object) -> int:
 
 
 def to_uint8(images: np.ndarray) -> np.ndarray:
-    """Images from [-1, 1] floats to uint8 of the same shape, rounded and clipped."""
-    return np.clip(np.rint((images + 1.0) * 127.5), 0, 255).astype("uint8")
+    """Images from [-1, 1] floats to uint8 of the same shape, rounded and clipped; NaN is black."""
+    return np.nan_to_num(np.clip(np.rint((images + 1.0) * 127.5), 0, 255)).astype("uint8")
 
 
 def to_network_range(images: np.ndarray | Tensor) -> Tensor:
     """Convert uint8 [0, 255], an array or a tensor, to a float32 tensor in [-1, 1]."""
+    import keras
+
     return keras.ops.cast(images, "float32") / 127.5 - 1.0
 
 
-def infer(model: keras.Model, inputs: np.ndarray | Tensor | list[np.ndarray]) -> np.ndarray:
+def infer(model: "keras.Model", inputs: np.ndarray | Tensor | list[np.ndarray]) -> np.ndarray:
     """One forward pass in inference mode over an array or a tensor, as float32 NumPy."""
+    import keras
+
+    from facegen_keras import backend
+
     return keras.ops.convert_to_numpy(backend.predict(model, inputs)).astype("float32")
 
 

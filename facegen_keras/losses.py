@@ -5,18 +5,23 @@ reconstruction error small beside the KL divergence, by the number of pixels, an
 collapse.
 """
 
+import math
+
 from keras import ops
 
 from facegen_keras.backend.types import Tensor
 
 GAN_LOSSES = ("non_saturating", "hinge")
-RECONSTRUCTION_LOSSES = ("mse", "bce")
+RECONSTRUCTION_LOSSES = ("mse", "bce", "gaussian")
 PATH_EPSILON = 1e-8  # under a root whose gradient at zero would not be finite
 PROBABILITY_EPSILON = 1e-6  # keeps the logarithms of a saturated pixel finite in float32
 # Of q(z|x). On images it was not trained on, such as noise, an encoder may give any number, and
 # exp(89) overflows float32. Photos stay far below 20, a standard deviation of 22,000 where the
 # prior's is 1: at most 0.5 after training, 3.7 during it (15.5 at five times the learning rate).
 LARGEST_LOG_VARIANCE = 20.0
+# Of a pixel in [0, 1]: the error of rounding it to one of 256 grey levels. A fitted variance below
+# it would say more about the rounding than about the photo, and its logarithm may be infinite.
+SMALLEST_PIXEL_VARIANCE = 1 / (12 * 255**2)
 
 
 def discriminator_loss(
@@ -76,8 +81,9 @@ def reconstruction_loss(name: str, images: Tensor, reconstructions: Tensor) -> T
     """-log p(x|z) up to a constant, summed over pixels and channels: `(batch,)`.
 
     Args:
-        name: `"mse"`: squared error of pixels in [0, 1] (a Gaussian of variance 1/2); `"bce"`:
-            cross-entropy, pixels in [0, 1] read as probabilities.
+        name: `"mse"`: squared error of pixels in [0, 1] (a Gaussian of variance 1/2), and the same
+            for `"gaussian"`, of which `gaussian_error` makes a likelihood; `"bce"`: cross-entropy,
+            pixels in [0, 1] read as probabilities.
         images: `(batch, height, width, 3)` in [-1, 1].
         reconstructions: The same shape and range.
     """
@@ -90,6 +96,34 @@ def reconstruction_loss(name: str, images: Tensor, reconstructions: Tensor) -> T
     return ops.sum(error, axis=(1, 2, 3))
 
 
+def pixel_variance(squared_error: Tensor, pixels: int) -> Tensor:
+    """The variance of a Gaussian around reconstructions that makes photos most likely, a scalar.
+
+    It is the mean squared error per pixel (Rybkin et al. 2021, https://arxiv.org/abs/2006.13202),
+    at least that of rounding to whole grey levels.
+
+    Args:
+        squared_error: Summed over the pixels of an image in [0, 1], mean over the images: a scalar.
+        pixels: Values of an image: height times width times 3.
+    """
+    return ops.maximum(squared_error / pixels, SMALLEST_PIXEL_VARIANCE)
+
+
+def gaussian_error(squared_error: Tensor, pixels: int) -> Tensor:
+    """-log p(x|z) under a Gaussian with the variance that fits best, in nats per image.
+
+    This is D/2 (log MSE + 1 + log 2π) for D pixels in [0, 1] (σ-VAE, Rybkin et al. 2021): below 0
+    where the reconstructions are good, since a density may exceed 1. The variance is one for all
+    images together. It takes no gradient: at its best value it would have none.
+
+    Args:
+        squared_error: As for `pixel_variance`.
+        pixels: As for `pixel_variance`.
+    """
+    variance = ops.stop_gradient(pixel_variance(squared_error, pixels))
+    return 0.5 * (pixels * ops.log(2 * math.pi * variance) + squared_error / variance)
+
+
 def r1_penalty(gradient: Tensor) -> Tensor:
     """Squared norm of the discriminator's gradient at photos, `(batch,)`.
 
@@ -97,9 +131,10 @@ def r1_penalty(gradient: Tensor) -> Tensor:
     gradient at zero would not be finite.
 
     Args:
-        gradient: Of the summed logits with respect to the images, `(batch, height, width, 3)`.
+        gradient: Of the summed logits with respect to the images, `(batch, height, width, 3)`, or
+            to points of another shape `(batch, ...)`.
     """
-    return ops.sum(ops.square(gradient), axis=(1, 2, 3))
+    return ops.sum(ops.square(gradient), axis=tuple(range(1, len(gradient.shape))))
 
 
 def path_lengths(gradient: Tensor) -> Tensor:

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from facegen_keras.errors import UserError
+from facegen_keras.errors import UserError, check_path
 from facegen_keras.files.atomic import replacing
+from facegen_keras.files.own_pictures import marked
 
 FRAMES_PER_SECOND = 24
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")  # file name endings
@@ -69,7 +70,7 @@ def tile(images: np.ndarray, shape: tuple[int, int] | None = None) -> np.ndarray
 def save_grid(
     images: np.ndarray, path: str | os.PathLike, shape: tuple[int, int] | None = None
 ) -> Path:
-    """Write images as one picture, whole or not at all.
+    """Write images as one picture, whole or not at all; a PNG is marked as no face.
 
     Args:
         images: As for `tile`.
@@ -79,11 +80,15 @@ def save_grid(
     Raises:
         UserError: As for `tile`; or the ending is another one, or the file cannot be written.
     """
+    check_path("path", path)
+    if shape is not None and (isinstance(shape, str) or len(shape) != 2):  # type: ignore[redundant-expr]
+        raise UserError(f"shape {shape!r}: expected (columns, rows)")
     if Path(path).suffix.lower() not in PICTURES:
         raise UserError(f"{path}: a grid is written as {', '.join(PICTURES)}")
     sheet = Image.fromarray(tile(images, shape))
+    mark = marked() if Path(path).suffix.lower() == ".png" else None
     with replacing(path) as temporary:
-        sheet.save(temporary)
+        sheet.save(temporary, pnginfo=mark)
     return Path(path)
 
 
@@ -99,12 +104,9 @@ def save_faces(
     return paths
 
 
-def beside(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Pair images side by side: uint8 `(n, height, 2 * width, 3)`."""
-    return np.concatenate([left, right], axis=2)
-
-
-def save_frames(frames: np.ndarray, path: str | os.PathLike) -> Path:
+def save_frames(
+    frames: np.ndarray, path: str | os.PathLike, seconds: Sequence[float] | None = None
+) -> Path:
     """Write frames as a film or strip, by the ending of the path, whole or not at all.
 
     `.gif` and `.mp4` play at 24 frames per second, and the gif repeats. `.png` is one row.
@@ -112,6 +114,7 @@ def save_frames(frames: np.ndarray, path: str | os.PathLike) -> Path:
     Args:
         frames: uint8 `(n, height, width, 3)`.
         path: Ends in .gif, .mp4 or .png.
+        seconds: Of each frame of a gif; by default 1/24. GIF counts in hundredths.
 
     Raises:
         UserError: Another ending, frames of odd size for an mp4, or a file that cannot be written.
@@ -125,16 +128,18 @@ def save_frames(frames: np.ndarray, path: str | os.PathLike) -> Path:
     if path.suffix == ".mp4" and (height % 2 or width % 2):
         raise UserError(f"{path}: mp4 needs an even size, not {width}x{height}; use .gif")
     with replacing(path) as temporary:
-        write = _write_gif if path.suffix == ".gif" else _write_mp4
-        write(frames, temporary)
+        if path.suffix == ".gif":
+            _write_gif(frames, temporary, seconds or [1 / FRAMES_PER_SECOND] * len(frames))
+        else:
+            _write_mp4(frames, temporary)
     return path
 
 
-def _write_gif(frames: np.ndarray, path: Path) -> None:
+def _write_gif(frames: np.ndarray, path: Path, seconds: Sequence[float]) -> None:
     first, *rest = (Image.fromarray(frame) for frame in frames)
     # GIF counts in hundredths of a second; Pillow takes milliseconds.
-    duration = round(100 / FRAMES_PER_SECOND) * 10
-    first.save(path, save_all=True, append_images=rest, duration=duration, loop=0)
+    durations = [max(2, round(100 * s)) * 10 for s in seconds]
+    first.save(path, save_all=True, append_images=rest, duration=durations, loop=0)
 
 
 def _write_mp4(frames: np.ndarray, path: Path) -> None:

@@ -17,7 +17,14 @@ from types import ModuleType
 PACKAGE = "facegen_keras"  # the first half of the registered names: "facegen_keras>ToRGB"
 _EQUALIZED = "facegen_keras.models.stylegan2.equalized_layers"
 _MODULATED = "facegen_keras.models.stylegan2.modulated_layers"
+FAMILIES = {  # models in training, which Keras saves whole; no layers of a generator
+    "Combined": "facegen_keras.models.combined",
+    "DCGAN": "facegen_keras.models.dcgan",
+    "StyleGAN2": "facegen_keras.models.stylegan2.family",
+    "VAE": "facegen_keras.models.vae",
+}
 CLASSES = {
+    **FAMILIES,
     "Adam": "facegen_keras.engine.adam",
     "BatchNormalization": "facegen_keras.layers",
     "EqualizedConv": _EQUALIZED,

@@ -13,6 +13,8 @@ def check_resolution(resolution: int, lowest: int = SMALLEST) -> None:
         UserError: Names the nearest allowed one.
     """
     allowed = [2**k for k in range(3, 11) if lowest <= 2**k]
+    if not isinstance(resolution, int | float):
+        raise UserError(f"resolution {resolution!r}: expected a number such as {allowed[0]}")
     if resolution not in allowed:
         nearest = min(allowed, key=lambda side: abs(side - resolution))
         raise UserError(

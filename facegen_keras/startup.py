@@ -15,7 +15,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from facegen_keras.errors import UserError
 
@@ -34,8 +34,7 @@ def check_backend() -> None:
         UserError: `KERAS_BACKEND`, or else Keras's own configuration file, names a backend that is
             not one of `BACKENDS` or not installed.
     """
-    given = os.environ.get("KERAS_BACKEND")
-    backend, source = (given, "KERAS_BACKEND") if given else _configured()
+    backend, source = _chosen()
     if backend not in BACKENDS:
         reason = f"expected one of {', '.join(BACKENDS)}"
     elif importlib.util.find_spec(backend) is None:
@@ -45,6 +44,16 @@ def check_backend() -> None:
     else:
         return
     raise UserError(f"{source} {backend}: {reason}")
+
+
+def backend_name() -> str:
+    """The backend that Keras takes when it is imported."""
+    return _chosen()[0]
+
+
+def _chosen() -> tuple[str, str]:
+    given = os.environ.get("KERAS_BACKEND")
+    return (given, "KERAS_BACKEND") if given else _configured()
 
 
 def _configured() -> tuple[str, str]:
@@ -67,22 +76,42 @@ def quiet() -> Iterator[None]:
     if "tensorflow" in sys.modules:
         yield
         return
+    held = None
+    try:
+        with _log_level(), held_stderr() as held:
+            yield
+    finally:
+        pass_on(line for line in held or () if not _NOTES.search(line))
+
+
+@contextlib.contextmanager
+def held_stderr() -> Iterator[list[bytes]]:
+    """Hold back what is written to file descriptor 2, by C++ code too, until the block ends.
+
+    Yields:
+        A list, empty in the block, that has the lines once it has ended.
+    """
+    lines: list[bytes] = []
     try:
         stderr = os.dup(2)
     except OSError:  # there is no stderr to hold back
-        yield
+        yield lines
         return
-    with tempfile.TemporaryFile() as held, _log_level():
+    with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)
         try:
-            yield
+            yield lines
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
             held.seek(0)
-            for line in held:
-                if not _NOTES.search(line):
-                    os.write(2, line)
+            lines += held
+
+
+def pass_on(lines: Iterable[bytes]) -> None:
+    """Write lines that were held back to file descriptor 2."""
+    for line in lines:
+        os.write(2, line)
 
 
 @contextlib.contextmanager

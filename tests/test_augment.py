@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from facegen_keras.augment import diff_augment, parse_policy
+from facegen_keras.augment import diff_augment
+from facegen_keras.augment_policy import parse_policy
 from facegen_keras.engine import autodiff
 from facegen_keras.errors import UserError
 

@@ -43,7 +43,7 @@ def home(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def lab(home):
+def lab(home, unmeasured):
     """A JupyterLab over `home`: its address up to `/tree/`, with the token."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -52,7 +52,7 @@ def lab(home):
     arguments = ["--no-browser", "--allow-root", f"--port={port}", "--ServerApp.port_retries=0"]
     arguments += [f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={home}"]
     places = {f"JUPYTER_{name}_DIR": str(home / name) for name in ("CONFIG", "DATA", "RUNTIME")}
-    environment = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}
+    environment = {name: value for name, value in unmeasured().items() if name != "MPLBACKEND"}
     log = open(home / "lab.log", "w")  # noqa: SIM115 - closed below, after the server
     server = subprocess.Popen(
         [sys.executable, "-m", "jupyterlab", *arguments],
@@ -105,7 +105,9 @@ def outputs(notebook) -> list:
 
 
 def pictures(notebook) -> int:
-    return sum("image/png" in output.get("data", {}) for output in outputs(notebook))
+    """How many there are; those of faces are stored as JPEG."""
+    kinds = {"image/png", "image/jpeg"}
+    return sum(not kinds.isdisjoint(output.get("data", {})) for output in outputs(notebook))
 
 
 def open_notebook(page, lab: str, path: str) -> None:

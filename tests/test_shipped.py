@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import yaml
 
-from facegen_keras import load_faces, load_generator
+from facegen_keras import export_model, load_faces, load_generator
 from facegen_keras.cli import main
 from facegen_keras.engine.guards import pairwise_distance
+from facegen_keras.inference import latents, to_uint8
 
 ROOT = Path(__file__).resolve().parent.parent
 # "my_" is what the notebooks put before the models they train.
@@ -31,6 +32,18 @@ def test_a_shipped_generator_draws_different_faces_and_says_where_it_is_from(pat
     assert "CelebA" in generator.metadata["licence"]
     assert (path.with_suffix(".md")).is_file(), "a model without its card"
     assert path.stat().st_size < LARGEST
+
+
+@pytest.mark.parametrize("format", ["onnx", "litert", "tf_saved_model"])
+@pytest.mark.parametrize("path", GENERATORS, ids=lambda path: path.stem)
+def test_an_exported_generator_draws_the_same_faces(path, format, run_exported, tmp_path):
+    generator = load_generator(path)
+    inputs = {"latent": latents(range(10), generator.latent_dim)}
+    if generator.family == "stylegan2":
+        inputs["truncation_psi"] = np.array(1, "float32")
+    (file,) = export_model(path, tmp_path, format)
+    images = to_uint8(run_exported(file, **inputs)["images"]).astype(int)
+    assert np.abs(images - generator.sample(range(10))).max() <= 1  # grey level
 
 
 def test_the_sample_is_what_its_readme_says(tmp_path):

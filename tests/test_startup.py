@@ -83,9 +83,9 @@ def test_an_exception_is_told_with_what_was_written_before_it():
     assert ended.stderr.endswith("ZeroDivisionError: division by zero\n")
 
 
-def test_keras_is_imported_without_a_word(run_python):
+def test_keras_is_imported_without_a_word(unmeasured):
     """Also afterwards, when TensorFlow first looks for a GPU."""
-    environment = {k: v for k, v in os.environ.items() if k != startup.LOG_LEVEL}
+    environment = {k: v for k, v in unmeasured().items() if k != startup.LOG_LEVEL}
     code = """
 from facegen_keras.startup import quiet
 with quiet():

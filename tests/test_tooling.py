@@ -54,8 +54,16 @@ def test_the_badges_of_the_readme_are_written_by_a_workflow():
     assert workflows == {path.name for path in (ROOT / ".github/workflows").glob("*.yml")}
 
 
-@pytest.mark.parametrize("workflow", ["test.yml", "notebooks.yml"])
+@pytest.mark.parametrize("workflow", ["test.yml", "notebooks.yml", "pages.yml"])
 def test_every_job_has_a_time_limit_and_few_rights(workflow):
     content = load(f".github/workflows/{workflow}")
     assert content["permissions"] == {"contents": "read"}
     assert all("timeout-minutes" in job for job in content["jobs"].values())
+
+
+def test_the_page_is_published_from_where_make_writes_it():
+    build, publish = load(".github/workflows/pages.yml")["jobs"].values()
+    folder = build["steps"][-1]["with"]["path"]
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert re.search(rf"--format web \\\n\s+--output {folder}$", makefile, re.MULTILINE)
+    assert publish["permissions"] == {"pages": "write", "id-token": "write"}

@@ -1,13 +1,15 @@
 """The flags of `generate`, and which of them go together."""
 
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from facegen_keras import pictures
 from facegen_keras.cli.values import generator_options, parse_grid, parse_seeds
 from facegen_keras.data.faces import parse_crop
 from facegen_keras.errors import UserError
-from facegen_keras.generate.generator import StyleOptions
+
+if TYPE_CHECKING:
+    from facegen_keras.generate.generator import StyleOptions
 
 Family = Literal["vae", "dcgan", "combined", "stylegan2"]
 _FACES = 16  # without num_images, seeds or a grid
@@ -17,8 +19,8 @@ _FLAGS = ("interpolate", "reconstruct", *STYLEGAN2_FLAGS)
 # "faces", a walk through photos is "interpolate photos".
 _STYLES = {"truncation_cutoff", "noise_mode"}
 _READS = {
-    "faces": {"num_images", "seeds", "seed", "grid", "truncation_psi", *_STYLES},
-    "interpolate": {"frames", "format", "truncation_psi", *_STYLES},
+    "faces": {"num_images", "seeds", "seed", "grid", "prior", "truncation_psi", *_STYLES},
+    "interpolate": {"frames", "format", "prior", "truncation_psi", *_STYLES},
     "interpolate photos": {"frames", "format"},
     "reconstruct": {"num_images", "grid", "crop"},
     "style_mix": {"truncation_psi", *_STYLES},
@@ -49,8 +51,8 @@ class GenerateConfig:
     model: Family | None = None
     """Family; read from the file when left out."""
     model_path: str | None = None
-    """Generator (.h5 or .keras); by default <family>_generator.h5 or _decoder.h5 in
-    saved_models_dir."""
+    """Generator (.h5 or .keras), or hf:owner/name[/file.h5][@revision] of the Hugging Face Hub; by
+    default <family>_generator.h5 or _decoder.h5 in saved_models_dir."""
     num_images: int | None = None
     """Number of faces, or of photos to reconstruct; by default as many as `grid` has places,
     else 16."""
@@ -70,6 +72,9 @@ class GenerateConfig:
     """File of the walk: a looping gif (the default), an mp4, or a png strip."""
     reconstruct: str | None = None
     """A photo, folder or archive to send through encoder and decoder (vae and combined)."""
+    prior: Literal["normal", "mixture"] | None = None
+    """Where new faces come from: N(0, I), or the mixture that is fitted to the codes of photos; by
+    default what the file holds (vae)."""
     crop: str | None = None
     """Of photos that are given: center, none, or x0,y0,x1,y1 in pixels of the photo; by default
     as the model's training cropped them."""
@@ -92,9 +97,13 @@ class GenerateConfig:
     project_steps: int | None = None
     """Steps of that optimisation; by default 500 (stylegan2)."""
     output_dir: str = "./output"
-    """Folder for the pictures."""
+    """Folder for the pictures; a grid, film or matrix that is there already is kept: the next is
+    grid_2.png."""
     saved_models_dir: str = "./saved_models"
     """Folder of the trained models."""
+    force: bool = False
+    """Draw also from a file that is damaged: with another checksum, or weights that are not
+    numbers."""
 
     def __post_init__(self) -> None:
         """Refuse impossible values before anything is opened or written."""
@@ -199,6 +208,9 @@ class GenerateConfig:
             return []
         return parse_seeds(self.interpolate, "interpolate")
 
-    def options(self) -> StyleOptions:
+    def options(self) -> "StyleOptions":
         """The options that were given, as keyword arguments for the generator."""
         return generator_options(self)
+
+
+CONFIG = GenerateConfig

@@ -1,8 +1,18 @@
-"""Find a model file that was asked for under the other name of its part."""
+"""Find the file of a model: of the hub, or one under the other name of its part."""
 
 from pathlib import Path
 
+from facegen_keras.export.from_hub import is_hub_name, local_model
 from facegen_keras.export.parts import MAIN_PARTS
+
+
+def find_model_file(name: str) -> Path:
+    """The file that a flag names: a path, or `hf:owner/name[/file.h5][@revision]`.
+
+    Raises:
+        UserError: As `local_model`.
+    """
+    return local_model(name) if is_hub_name(name) else under_either_name(Path(name))
 
 
 def under_either_name(path: Path) -> Path:

@@ -4,16 +4,17 @@ import argparse
 import difflib
 import re
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import Field, fields
 from pathlib import Path
 from types import NoneType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import jsonargparse
 import yaml
 
 from facegen_keras.errors import UserError
+from facegen_keras.runs.config_files import find_config, similar_config
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -42,26 +43,107 @@ def parse(config_type: type[Config], argv: Sequence[str], prog: str, description
     """
     jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser = jsonargparse.ArgumentParser(
-        prog=prog, description=description, exit_on_error=False, usage=_usage(config_type, prog)
+        prog=prog,
+        description=description,
+        exit_on_error=False,
+        usage=_usage(config_type, prog),
+        formatter_class=_Formatter,
     )
-    parser.add_argument("--config", action="config", help="A YAML file of the same names.")
+    parser.add_argument(
+        "--config",
+        action="config",
+        help="A YAML file of the same names, or the name of one that comes with the package, such "
+        "as dcgan_64.",
+    )
     parser.add_class_arguments(config_type)
     files, flags = _arrange(config_type, list(argv))
-    for file in files:
-        _check_file(config_type, file)
+    # Files first: what follows overrides them.
+    flags = [flag for file in files for flag in _flags_of(config_type, file)] + flags
+    if "--help" in flags:
+        _sort_help(parser, config_type, flags)
     try:
-        # Files first: what follows overrides them.
-        namespace = parser.parse_args([*(f"--config={file}" for file in files), *flags])
+        namespace = parser.parse_args(flags)
     except argparse.ArgumentError as error:
         raise UserError(_one_line(config_type, str(error))) from None
-    values = namespace.as_dict()
-    return config_type(**{field.name: values[field.name] for field in fields(config_type)})
+    values = {field.name: namespace[field.name] for field in fields(config_type)}
+    _refuse_null(config_type, values)
+    return config_type(**values)
 
 
 def nearest(name: str, valid: Sequence[str]) -> str:
     """A suggestion of the most similar valid name, as the end of a message; "" without one."""
     found = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
     return f"; did you mean {found[0]}?" if found else ""
+
+
+# What other programs of the field call it, and how ours is counted where that differs.
+SYNONYMS = {
+    "kimg": ("epochs", " (passes over the photos, not thousands of images)"),
+    "ticks": ("epochs", " (passes over the photos)"),
+    "steps": ("epochs", " (passes over the photos)"),
+    "gpus": ("devices", ""),
+    "batch": ("batch_size", ""),
+    "batch_gpu": ("accumulate", " (parts of a batch, for memory)"),
+    "snap": ("save_interval", " (in epochs)"),
+    "outdir": ("output_dir", ""),
+    "out": ("output_dir", ""),
+    "data": ("data_path", ""),
+    "cfg": ("config", ""),
+    "gamma": ("r1_gamma", ""),
+    "lr": ("learning_rate", ""),
+    "glr": ("learning_rate", " (of both players)"),
+    "dlr": ("learning_rate", " (of both players)"),
+    "trunc": ("truncation_psi", ""),
+    "network": ("model_path", ""),
+    "z_dim": ("latent_dim", ""),
+    "aug": ("augment", ""),
+    "target": ("ada_target", ""),
+    "freezed": ("freeze_discriminator", ""),
+    "metrics": ("fid_every", " (in epochs)"),
+}
+WITHOUT = {"workers": "photos are decoded by as many processes as there are cores; leave it out"}
+
+
+def _meant(name: str, names: Sequence[str], valid: Sequence[str]) -> str:
+    """The end of a message about an unknown name: the option that means it, or the most similar."""
+    dashes = "--" if valid and valid[0].startswith("--") else ""
+    plain = name.replace("-", "_").lower()
+    target, how = SYNONYMS.get(plain, ("", ""))
+    if target in names or target == "config":
+        return f"; did you mean {dashes}{target}{how}?"
+    return f"; {WITHOUT[plain]}" if plain in WITHOUT else nearest(f"{dashes}{name}", valid)
+
+
+def _sort_help(parser: Any, config_type: Any, flags: Sequence[str]) -> None:
+    """Put the options into their groups, with the defaults of the family that is named.
+
+    argparse can add to a group, but not move an action between groups.
+    """
+    actions = {action.dest: action for action in parser._actions}
+    for title, names in getattr(config_type, "GROUPS", {}).items():
+        group = parser.add_argument_group(title)
+        for name in names:
+            for other in parser._action_groups:
+                if actions[name] in other._group_actions:
+                    other._group_actions.remove(actions[name])
+            group._group_actions.append(actions[name])
+    family = next((f.partition("=")[2] for f in reversed(flags) if f.startswith("--model=")), None)
+    if family and hasattr(config_type, "defaults_of"):
+        defaults, others = config_type.defaults_of(family)
+        for name, value in defaults.items():
+            actions[name].default = value
+        for name in (*defaults, *others):
+            actions[name].help = re.sub(r" \[[^]]*\]\.$", ".", actions[name].help)
+        for name in others:
+            actions[name].help = argparse.SUPPRESS
+
+
+class _Formatter(jsonargparse.DefaultHelpFormatter):
+    """Without "default: null", which says nothing: the text of such an option says what it does."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        text: str = super()._get_help_string(action)
+        return text.replace(", default: %(default)s", "") if action.default in (None, "") else text
 
 
 def _usage(config_type: type, prog: str) -> str:
@@ -87,7 +169,7 @@ def _arrange(config_type: type, argv: list[str]) -> tuple[list[str], list[str]]:
         name, equals, value = token[2:].partition("=")
         if name not in names and name not in _EXTRA:
             options = [f"--{option}" for option in (*names, *_EXTRA)]
-            raise UserError(f"--{name}: unknown flag{nearest(f'--{name}', options)}")
+            raise UserError(f"--{name}: unknown flag{_meant(name, names, options)}")
         if name in ("help", "print_config"):
             flags.append(token)
             continue
@@ -129,6 +211,18 @@ def _is_bool(kind: object) -> bool:
     return _options(kind) == [bool]  # also `bool | None`, an option that a family may not have
 
 
+def _refuse_null(config_type: type, values: Mapping[str, object]) -> None:
+    """The parser lets `null` of a file pass for any type."""
+    types = typing.get_type_hints(config_type)
+    for name, value in values.items():
+        if value is None and types[name] not in (Any, None) and not _may_be_none(types[name]):
+            raise UserError(f"{name} null: expected a value; leave the line out for the default")
+
+
+def _may_be_none(kind: object) -> bool:
+    return NoneType in typing.get_args(kind)
+
+
 def _options(kind: object) -> list[object]:
     """The members of a union, without None; or the type itself."""
     if isinstance(kind, type) or typing.get_origin(kind) in (list, tuple, dict, typing.Literal):
@@ -138,15 +232,47 @@ def _options(kind: object) -> list[object]:
 
 def _join(kind: object, values: list[str]) -> str:
     if not _is_list(kind) or (len(values) == 1 and values[0].startswith("[")):
-        return values[0] if len(values) == 1 else " ".join(values)
+        return _whole(kind, values[0]) if len(values) == 1 else " ".join(values)
     return "[" + ", ".join(yaml.safe_dump(v, default_style='"').strip() for v in values) + "]"
 
 
-def _check_file(config_type: type, file: str) -> None:
+def _whole(kind: object, text: str) -> str:
+    """`1e9` where a whole number belongs as its digits; any other text as it is."""
+    if int in _options(kind) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE]\+?\d{1,3}", text):
+        number = float(text)
+        return str(int(number)) if number.is_integer() else text
+    return text
+
+
+def _flags_of(config_type: type, given: str) -> list[str]:
+    """A file as flags, so that both are read alike: PyYAML takes `1e9` for a text."""
+    content = _content(config_type, given)
+    types = typing.get_type_hints(config_type)
+    flags = []
+    for name, value in content.items():
+        if isinstance(value, list) and _is_list(types[name]):
+            text = _join(types[name], [str(each) for each in value])
+        elif value is None or isinstance(value, bool):
+            text = {None: "null", True: "true", False: "false"}[value]
+        elif isinstance(value, float) and value.is_integer() and int in _options(types[name]):
+            text = str(int(value))  # PyYAML takes 1.0e+3 for one
+        elif isinstance(value, list | dict):
+            text = yaml.safe_dump(value, default_flow_style=True).strip()
+        else:
+            text = _whole(types[name], str(value))
+        flags.append(f"--{name}={text}")
+    return flags
+
+
+def _content(config_type: type, given: str) -> dict[str, Any]:
+    """The entries of a file, which are all known."""
+    file = find_config(given) or Path(given)
     try:
-        content = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UserError(f"--config {file}: {error.strerror or 'not readable'}") from None
+        raise UserError(
+            f"--config {given}: {error.strerror or 'not readable'}{similar_config(given)}"
+        ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         where = getattr(error, "problem_mark", None)
         line = f" at line {where.line + 1}" if where else ""
@@ -156,7 +282,8 @@ def _check_file(config_type: type, file: str) -> None:
     names = [field.name for field in fields(config_type)]
     for key in content:
         if key not in names:
-            raise UserError(f"{file}: unknown key {key!r}{nearest(str(key), names)}")
+            raise UserError(f"{file}: unknown key {key!r}{_meant(str(key), names, names)}")
+    return content
 
 
 def _one_line(config_type: type, message: str) -> str:

@@ -6,10 +6,12 @@ import numpy as np
 
 from facegen_keras import pictures
 from facegen_keras.cli.values import parse_layers, parse_mix, parse_seeds
+from facegen_keras.files.unused_name import write_beside
 from facegen_keras.generate import w_space
 from facegen_keras.generate.generator import StyleOptions
 from facegen_keras.generate.projection import project
 from facegen_keras.generate.stylegan2 import StyleGAN2Generator
+from facegen_keras.labels import save_labelled
 
 STEPS = (-3, -2, -1, 0, 1, 2, 3)  # in units of a direction's scale
 
@@ -19,14 +21,16 @@ def save_style_mix(
 ) -> Path:
     """Write the matrix of `rows=... cols=... layers=...` as one picture."""
     parts = parse_mix(words)
-    matrix = w_space.style_mix(
-        generator,
-        parse_seeds(parts["rows"], "style_mix rows"),
-        parse_seeds(parts["cols"], "style_mix cols"),
-        parse_layers(parts["layers"], generator.layers),
-        **options,
+    rows = parse_seeds(parts["rows"], "style_mix rows")
+    columns = parse_seeds(parts["cols"], "style_mix cols")
+    layers = parse_layers(parts["layers"], generator.layers)
+    matrix = w_space.style_mix(generator, rows, columns, layers, **options)
+    return _save(
+        matrix,
+        folder / f"{generator.family}_style_mix.png",
+        [f"layers {parts['layers']} from", *(f"seed {seed}" for seed in columns)],
+        ["", *(f"seed {seed}" for seed in rows)],
     )
-    return _save_table(matrix, folder / f"{generator.family}_style_mix.png")
 
 
 def save_truncation_sweep(
@@ -39,7 +43,12 @@ def save_truncation_sweep(
     """Write each seed's face at each truncation ψ as one picture, one row per seed."""
     cutoff, noise_mode = options.get("truncation_cutoff"), options.get("noise_mode", "const")
     table = w_space.truncation_sweep(generator, seeds, psis, cutoff, noise_mode)
-    return _save_table(table, folder / f"{generator.family}_truncation.png")
+    return _save(
+        table,
+        folder / f"{generator.family}_truncation.png",
+        [f"ψ = {psi:g}" for psi in psis],
+        [f"seed {seed}" for seed in seeds],
+    )
 
 
 def save_directions(
@@ -53,7 +62,12 @@ def save_directions(
     """Write one face moved along the strongest directions, one row per direction."""
     find = w_space.pca_directions if method == "pca" else w_space.sefa_directions
     table = w_space.traverse_w(generator, find(generator, count), seed, STEPS, **options)
-    return _save_table(table, folder / f"{generator.family}_directions_{method}.png")
+    return _save(
+        table,
+        folder / f"{generator.family}_directions_{method}.png",
+        [f"{step:+d} σ" if step else f"seed {seed}" for step in STEPS],
+        [f"direction {k}" for k in range(1, len(table) + 1)],
+    )
 
 
 def save_projection(
@@ -65,9 +79,9 @@ def save_projection(
     """
     found = project(generator, photo, steps, seed=seed)
     stem = folder / f"{generator.family}_projection"
-    triple = np.stack([photo, found.start, found.image])
+    triple = np.stack([photo, found.start, found.image])[None]
     paths = [
-        pictures.save_grid(triple, stem.with_suffix(".png"), (3, 1)),
+        save_labelled(triple, stem.with_suffix(".png"), ["photo", "start", "projection"]),
         pictures.save_frames(found.frames, stem.with_suffix(".mp4")),
         stem.with_suffix(".npz"),
     ]
@@ -75,7 +89,6 @@ def save_projection(
     return paths
 
 
-def _save_table(table: np.ndarray, path: Path) -> Path:
-    """Write images `(rows, columns, height, width, 3)` as one picture."""
-    rows, columns = table.shape[:2]
-    return pictures.save_grid(table.reshape(-1, *table.shape[2:]), path, (columns, rows))
+def _save(table: np.ndarray, path: Path, columns: list[str], rows: list[str]) -> Path:
+    """Write images `(rows, columns, height, width, 3)` under their headings."""
+    return write_beside(path, lambda to: save_labelled(table, to, columns, rows))

@@ -1,11 +1,13 @@
 """The values of flags: seeds, grids, layers, style mixes, truncations, generator options."""
 
 import re
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from facegen_keras.errors import UserError
-from facegen_keras.generate.generator import StyleOptions
 from facegen_keras.pictures import MAX_FACES
+
+if TYPE_CHECKING:
+    from facegen_keras.generate.generator import StyleOptions
 
 MIX_USAGE = "expected rows=1,2,3 cols=4,5,6 layers=0-3"
 
@@ -115,7 +117,7 @@ class HasStyleOptions(Protocol):
     def noise_mode(self) -> str | None: ...
 
 
-def generator_options(config: HasStyleOptions) -> StyleOptions:
+def generator_options(config: HasStyleOptions) -> "StyleOptions":
     """The options of a generator that a configuration gives, as keyword arguments."""
     options: StyleOptions = {}
     if config.truncation_psi is not None:

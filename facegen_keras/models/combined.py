@@ -6,56 +6,27 @@ judges photos, reconstructions and samples from the prior. Reconstructions are c
 discriminator's features instead of pixels.
 """
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import keras
 from keras import ops
 
 from facegen_keras import losses
-from facegen_keras.augment import diff_augment, parse_policy
+from facegen_keras.augment import diff_augment
+from facegen_keras.augment_policy import parse_policy
 from facegen_keras.backend.types import Losses, Tensor
 from facegen_keras.engine import autodiff
 from facegen_keras.engine.average import untrained_copy, update_average
+from facegen_keras.engine.distribution import split
 from facegen_keras.engine.face_model import FaceModel
-from facegen_keras.engine.options import FaceModelOptions, at_least, option, shared, takes
+from facegen_keras.engine.options import takes
 from facegen_keras.layers import Sampling
-from facegen_keras.models.dcgan import (
-    ADAM,
-    DCGANOptions,
-    build_discriminator,
-    build_generator,
-    check_adversarial,
-)
-from facegen_keras.models.vae import VAEOptions, build_encoder
-
-FEATURES_AT = 8  # the third convolution at 64x64: still knows where things are, figure 3
+from facegen_keras.models.dcgan import build_discriminator, build_generator
+from facegen_keras.models.options.combined import CombinedOptions
+from facegen_keras.models.vae import build_encoder
 
 
-@dataclass(frozen=True)
-class CombinedOptions(FaceModelOptions):
-    """The options of the combined model: the DCGAN's and the VAE's, and how they are weighed."""
-
-    base_channels: int = shared(DCGANOptions, "base_channels")
-    beta: float = shared(VAEOptions, "beta")
-    feature_weight: float = option(
-        1e-3,
-        "Weight of the feature reconstruction in the generator's loss, against the adversarial "
-        "terms (gamma in the paper's algorithm 1)",
-        at_least(0),
-    )
-    loss: Literal["non_saturating", "hinge"] = shared(DCGANOptions, "loss")
-    label_smoothing: float = shared(DCGANOptions, "label_smoothing")
-    spectral_norm: bool = shared(DCGANOptions, "spectral_norm")
-    augment: str = shared(DCGANOptions, "augment")
-    ema_half_life: float = shared(DCGANOptions, "ema_half_life")
-    ema_rampup: float = shared(DCGANOptions, "ema_rampup")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_adversarial(self.loss, self.label_smoothing, self.augment)
-
-
+@keras.saving.register_keras_serializable(package="facegen_keras")
 class Combined(FaceModel):
     """The VAE-GAN as one trainable model.
 
@@ -64,7 +35,8 @@ class Combined(FaceModel):
 
     family = "combined"
     options: CombinedOptions
-    adam = ADAM  # the DCGAN's, for all three networks
+    adam = CombinedOptions.adam
+    batch_parts = (2, "this family encodes one half of a batch and samples the other")
     loss_names = (
         "discriminator_loss",
         "generator_loss",
@@ -85,7 +57,7 @@ class Combined(FaceModel):
             options.base_channels,
             options.spectral_norm,
             self.layer_dtype,
-            FEATURES_AT,
+            options.features_at,
         )
         self.sampling = Sampling(name="sampling", dtype="float32")
         self.sampling.built = True
@@ -105,7 +77,7 @@ class Combined(FaceModel):
         """
         batch = images.shape[0]
         encoded = (batch + 1) // 2
-        photos = images[:encoded]
+        photos = split(images[:encoded])
         noise, prior = self.draw_latents(encoded), self.draw_latents(batch - encoded)
         statistics, pull_to_encoder = autodiff.pullback(
             lambda: self.encoder(photos, training=True), self.encoder.trainable_variables
@@ -114,14 +86,14 @@ class Combined(FaceModel):
         fakes, pull_to_generator = autodiff.pullback(
             lambda z: self.generator(z, training=True),
             self.generator.trainable_variables,
-            inputs=[ops.concatenate([latents, prior])],
+            inputs=[split(ops.concatenate([latents, prior]))],
         )
         _, (report, features), grads = autodiff.gradients(
             lambda: self._discriminator_loss(images, fakes),
             self.discriminator.trainable_variables,
         )
         self.apply_gradients("discriminator", grads)
-        target = ops.stop_gradient(features[:encoded])
+        target = ops.stop_gradient(split(features[:encoded]))
         to_latents = self._update_generator(fakes, target, batch, pull_to_generator, report)
         _, report["kl_loss"], to_statistics = autodiff.input_gradient(
             lambda statistics: self._encoder_loss(statistics, noise, to_latents[:encoded]),
@@ -162,9 +134,10 @@ class Combined(FaceModel):
             self._adversarial_loss, fakes
         )
         _, report["feature_loss"], similarity = autodiff.input_gradient(
-            lambda reconstructions: self._feature_loss(reconstructions, target), fakes[:encoded]
+            lambda reconstructions: self._feature_loss(reconstructions, target),
+            split(fakes[:encoded]),
         )
-        similarity = ops.pad(similarity, [[0, batch - encoded], [0, 0], [0, 0], [0, 0]])
+        similarity = split(ops.pad(similarity, [[0, batch - encoded], [0, 0], [0, 0], [0, 0]]))
         *_, to_latents = pull_to_generator(similarity)
         one = ops.ones(())
         rescale = self.scaled("generator", one) / self.scaled("encoder", one)  # 1 but for float16
@@ -211,7 +184,7 @@ class Combined(FaceModel):
         return self.scaled("encoder", self.options.beta * kl) + feature_loss, kl
 
     def _judge(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits `(batch, 1)` and features `(batch, 8, 8, channels)` of the discriminator."""
+        """Logits `(batch, 1)` and features `(batch, side, side, channels)` of the discriminator."""
         augmented = diff_augment(images, self.augmentations, self.seed_generator)
         logits, features = self.discriminator(augmented, training=True)
         return logits, features

@@ -6,46 +6,27 @@ normalization, play the minimax game of Goodfellow et al. 2014. The paper's 64x6
 wider or narrower in steps of two for 32 to 256 pixels.
 """
 
-import math
 from dataclasses import dataclass
-from typing import Literal
 
 import keras
 from keras import layers, ops
 
 from facegen_keras import losses
-from facegen_keras.augment import diff_augment, parse_policy
+from facegen_keras.augment import diff_augment
+from facegen_keras.augment_policy import parse_policy
 from facegen_keras.backend.types import Losses, Tensor
 from facegen_keras.engine import autodiff
 from facegen_keras.engine.average import untrained_copy, update_average
 from facegen_keras.engine.face_model import FaceModel
-from facegen_keras.engine.options import (
-    POSITIVE,
-    AdamOptions,
-    Allowed,
-    FaceModelOptions,
-    at_least,
-    option,
-    shared,
-    takes,
-    whole,
-)
-from facegen_keras.errors import UserError
+from facegen_keras.engine.options import takes
 from facegen_keras.layers import BatchNormalization
+from facegen_keras.models.options.dcgan import DCGANOptions
+from facegen_keras.models.widths import channel_widths
 
 KERNEL = 4  # a multiple of the stride, against checkerboards (Odena et al. 2016); the paper has 5
 INIT_STDDEV = 0.02  # section 4 of the paper
 LEAK = 0.2  # section 4
 MOMENTUM, EPSILON = 0.9, 1e-5  # of batch normalization, as in the authors' code
-MAX_CHANNEL_FACTOR = 8  # 512 channels at 4x4 with base_channels=64, figure 1
-ADAM = AdamOptions(learning_rate=2e-4, beta_1=0.5)  # section 4; a β1 of 0.9 oscillates
-
-
-def channel_widths(resolution: int, base_channels: int) -> list[int]:
-    """Channels from the image inwards, doubling down to 4x4 and capped."""
-    return [
-        base_channels * min(2**k, MAX_CHANNEL_FACTOR) for k in range(int(math.log2(resolution)) - 2)
-    ]
 
 
 def _initializer() -> keras.initializers.Initializer:
@@ -127,58 +108,13 @@ def build_discriminator(
 
 
 @dataclass(frozen=True)
-class DCGANOptions(FaceModelOptions):
-    """The options of the DCGAN."""
-
-    latent_dim: int = shared(FaceModelOptions, "latent_dim", 100)  # section 4
-    base_channels: int = option(64, "Channels of the layer next to the image", whole(1))
-    loss: Literal["non_saturating", "hinge"] = option("non_saturating", "Adversarial loss")
-    label_smoothing: float = option(
-        0.0,
-        "One-sided label smoothing: real labels are 1 - label_smoothing (Salimans et al. 2016)",
-        Allowed(lambda value: 0 <= value < 0.5, "0 up to, not with, 0.5"),
-    )
-    r1_gamma: float = option(
-        0.0, "Weight of the R1 penalty, 0 for none (Mescheder et al. 2018)", at_least(0)
-    )
-    r1_interval: int = option(
-        16, "Steps from one R1 penalty to the next (lazy regularization)", whole(1)
-    )
-    spectral_norm: bool = option(
-        False, "Spectral instead of batch normalization in the discriminator (Miyato et al. 2018)"
-    )
-    augment: str = option(
-        "",
-        "DiffAugment, for small data sets: any of color,translation,cutout (Zhao et al. 2020)",
-    )
-    ema_half_life: float = option(10_000, "Half-life of the averaged weights, in images", POSITIVE)
-    ema_rampup: float = option(
-        0.05, "That half-life is at most this fraction of the images seen", POSITIVE
-    )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_adversarial(self.loss, self.label_smoothing, self.augment)
-
-
-def check_adversarial(loss: str, label_smoothing: float, augment: str) -> None:
-    """Refuse options that exclude each other.
-
-    Raises:
-        UserError: They do, or `augment` names an augmentation that does not exist.
-    """
-    parse_policy(augment)
-    if label_smoothing and loss == "hinge":
-        raise UserError("label_smoothing: the hinge loss has no labels; use loss non_saturating")
-
-
-@dataclass(frozen=True)
 class Phase:
     """What a step of the DCGAN does besides the adversarial losses."""
 
     r1: bool = False
 
 
+@keras.saving.register_keras_serializable(package="facegen_keras")
 class DCGAN(FaceModel):
     """The DCGAN as one trainable model.
 
@@ -188,7 +124,7 @@ class DCGAN(FaceModel):
 
     family = "dcgan"
     options: DCGANOptions
-    adam = ADAM
+    adam = DCGANOptions.adam
     loss_names = (
         "discriminator_loss",
         "generator_loss",

@@ -2,12 +2,16 @@
 with the weight β on the KL divergence of Higgins et al. 2017.
 
 The encoder maps an image to a Gaussian over latents, the decoder a latent to an image; both are
-trained on the negative evidence lower bound, reconstruction error plus β times KL. Kernel, leak,
+trained on the negative evidence lower bound, reconstruction error plus β times KL. With
+`reconstruction="gaussian"` the variance of the pixels is the one that fits best, so that β = 1 is
+the bound itself and not a guess of the noise (σ-VAE, Rybkin et al. 2021,
+https://arxiv.org/abs/2006.13202). With so little noise the codes of all photos are no longer
+N(0, I): `prior="mixture"` fits a density to them after training (Ghosh et al. 2020,
+https://arxiv.org/abs/1903.12436), see `mixture`. Kernel, leak,
 widths and momentum are those of the DCGAN, so that the families can be compared.
 """
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import keras
 import numpy as np
@@ -19,20 +23,19 @@ from facegen_keras.data.faces import Faces
 from facegen_keras.engine import autodiff
 from facegen_keras.engine.average import untrained_copy
 from facegen_keras.engine.face_model import FaceModel
-from facegen_keras.engine.options import (
-    AdamOptions,
-    FaceModelOptions,
-    at_least,
-    option,
-    shared,
-    takes,
-)
+from facegen_keras.engine.options import takes
+from facegen_keras.engine.run_state import RunState
+from facegen_keras.errors import UserError
 from facegen_keras.inference import to_network_range
 from facegen_keras.layers import BatchNormalization, Sampling
-from facegen_keras.models.dcgan import KERNEL, LEAK, MOMENTUM, DCGANOptions, channel_widths
-from facegen_keras.models.posterior import latent_statistics
+from facegen_keras.mixture import Mixture, fit_mixture
+from facegen_keras.models.dcgan import KERNEL, LEAK, MOMENTUM
+from facegen_keras.models.options.vae import VAEOptions
+from facegen_keras.models.posterior import draw_codes, latent_statistics
+from facegen_keras.models.widths import channel_widths
 
 VALIDATION_SEED = 0  # the same noise at every validation: only the weights differ
+PRIOR_PHOTOS = 12_000  # each of ten components then has some ten codes for every number of a code
 CHUNK = 128  # images at a time outside of training: bounds the memory
 
 
@@ -78,20 +81,7 @@ def build_decoder(
     return keras.Model(latent, image, name="decoder")
 
 
-@dataclass(frozen=True)
-class VAEOptions(FaceModelOptions):
-    """The options of the VAE."""
-
-    base_channels: int = shared(DCGANOptions, "base_channels")
-    beta: float = option(
-        1.0, "Weight of the KL divergence; 1 is the evidence lower bound", at_least(0)
-    )
-    kl_warmup: int = option(
-        0, "Images over which that weight grows from 0 (Sønderby et al. 2016)", at_least(0)
-    )
-    reconstruction: Literal["mse", "bce"] = option("mse", "Reconstruction loss, summed over pixels")
-
-
+@keras.saving.register_keras_serializable(package="facegen_keras")
 class VAE(FaceModel):
     """The VAE as one trainable model.
 
@@ -100,20 +90,23 @@ class VAE(FaceModel):
 
     family = "vae"
     options: VAEOptions
-    adam = AdamOptions(learning_rate=2e-4)  # the DCGAN's; β1 0.9: there is no game to oscillate
+    adam = VAEOptions.adam
     main_part = "decoder"
-    has_validation = True
+    has_validation = VAEOptions.has_validation
     has_latent_statistics = True
     loss_names = ("loss", "reconstruction_loss", "kl_loss")
 
     @takes(VAEOptions)
     def __init__(self, options: VAEOptions) -> None:
-        super().__init__(options)
+        gaussian = options.reconstruction == "gaussian"
+        super().__init__(options, more_losses=("reconstruction_std",) if gaussian else ())
         shape = (options.resolution, options.latent_dim, options.base_channels)
         self.encoder = build_encoder(*shape, self.layer_dtype)
         self.decoder = build_decoder(*shape, self.layer_dtype)
         self.sampling = Sampling(name="sampling", dtype="float32")
         self.autoencoder = self._join()
+        self._prior: Mixture | None = None
+        self._prior_step = -1  # at which it was fitted
         self.built = True
 
     def _join(self) -> keras.Model:
@@ -140,6 +133,8 @@ class VAE(FaceModel):
     def validate(self, faces: Faces | np.ndarray) -> dict[str, float]:
         """The losses of held-out photos with β at its full weight, from fixed noise.
 
+        The variance of `reconstruction="gaussian"` is the one that fits all of them best.
+
         Args:
             faces: `Faces`, or uint8 `(n, height, width, 3)`.
         """
@@ -151,17 +146,36 @@ class VAE(FaceModel):
             drawn = keras.random.normal(shape, seed=noise)
             for name, value in self.evidence_bound(images, drawn, training=False).items():
                 sums[name] = sums.get(name, 0.0) + float(value) * images.shape[0]
-        return {name: value / len(faces) for name, value in sums.items()}
+        means = {name: value / len(faces) for name, value in sums.items()}
+        if self.options.reconstruction == "gaussian":  # its logarithm is no mean over chunks
+            terms = means["reconstruction_loss"], means["kl_loss"]
+            means = {k: float(v) for k, v in self._bound(*terms, self.options.beta).items()}
+        return means
 
     def evidence_bound(self, images: Tensor, noise: Tensor, training: bool) -> Losses:
-        """The loss and its two terms, means over the batch, in nats."""
+        """The loss and its terms, means over the batch.
+
+        `loss` and `kl_loss` are in nats. `reconstruction_loss` is the squared error or the
+        cross-entropy, summed over pixels in [0, 1]; with `reconstruction="gaussian"` the squared
+        error, of which `losses.gaussian_error` is a function, and `reconstruction_std` is the
+        fitted standard deviation of a pixel.
+        """
         statistics = self.encoder(images, training=training)
         reconstructions = self.decoder(self.sampling(statistics, noise), training=training)
         error = losses.reconstruction_loss(self.options.reconstruction, images, reconstructions)
-        error = ops.mean(error)
         kl = ops.mean(ops.sum(losses.kl_divergence(statistics), axis=-1))
         weight = self._kl_weight() if training else self.options.beta
-        return {"loss": error + weight * kl, "reconstruction_loss": error, "kl_loss": kl}
+        return self._bound(ops.mean(error), kl, weight)
+
+    def _bound(self, error: Tensor, kl: Tensor, weight: Tensor) -> Losses:
+        """The loss from its terms, which are means over all images that it is the loss of."""
+        terms = {"reconstruction_loss": error, "kl_loss": kl}
+        if self.options.reconstruction != "gaussian":
+            return {"loss": error + weight * kl, **terms}
+        pixels = 3 * self.resolution**2
+        nats = losses.gaussian_error(error, pixels)
+        std = ops.sqrt(losses.pixel_variance(error, pixels))
+        return {"loss": nats + weight * kl, **terms, "reconstruction_std": std}
 
     def _kl_weight(self) -> Tensor:
         """β, or what of it the warm-up allows after the images seen so far."""
@@ -174,6 +188,46 @@ class VAE(FaceModel):
     def latent_statistics(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """How photos use the latent: `posterior.latent_statistics` of this encoder."""
         return latent_statistics(self.encoder, images)
+
+    def latent_prior(self) -> Mixture | None:
+        """The mixture that latents of new faces are mapped to; None for N(0, I) itself.
+
+        With `prior="mixture"` it is fitted to the photos last trained on, again whenever the
+        weights have changed. Before the first step there is none.
+
+        Raises:
+            UserError: It has to be fitted, and the photos are not known.
+        """
+        if self.options.prior == "normal" or self.steps == 0:
+            return None
+        if self._prior is None or self._prior_step != self.steps:
+            if self.photos is None:
+                raise UserError(
+                    "prior mixture: the photos to fit it to are not known; call fit_prior(photos)"
+                )
+            self.fit_prior(self.photos)
+        return self._prior
+
+    def fit_prior(self, faces: Faces | np.ndarray) -> None:
+        """Fit the mixture of `prior="mixture"` to codes of photos; the same again with one seed.
+
+        Args:
+            faces: `Faces`, or uint8 `(n, height, width, 3)`; at most 12,000 are used, chosen at
+                random, half of them flipped if the training flipped photos.
+
+        Raises:
+            UserError: The prior is normal, there are fewer than two photos per component, or they
+                have another size.
+        """
+        if self.options.prior == "normal":
+            raise UserError('prior normal: fit_prior fits a mixture; make the VAE with "mixture"')
+        codes = draw_codes(self.encoder, faces, PRIOR_PHOTOS, bool(self.mirror), self.seed)
+        self._prior = fit_mixture(codes, self.options.prior_components, self.seed)
+        self._prior_step = self.steps
+
+    def resume(self, state: RunState) -> None:
+        super().resume(state)
+        self._prior = None  # the number of the step does not tell other weights
 
     def networks(self) -> dict[str, keras.Model]:
         return {"autoencoder": self.autoencoder}

@@ -221,3 +221,58 @@ def test_what_files_say_about_themselves(place):
     size, format = comparison_warnings(format_and_side("photos"), format_and_side("jpeg"), 32)
     assert "photos are only 16 pixels wide" in size
     assert "JPEG on one side" in format
+
+
+def test_copies_in_a_folder_are_found_too(place, capsys):
+    flags = ["--images", "photos", "--data_path", "photos", "--metrics", "fid", "--memorisation"]
+    assert main(["evaluate", *flags]) == 0
+    assert "% of 40 samples are closer to a photo" in capsys.readouterr().out
+    assert (place / "output" / "photos_memorisation.png").exists()
+    assert "closer" in read(place)[0]["memorisation"]
+
+
+def test_what_this_package_wrote_beside_the_samples_is_left_out(place, capsys):
+    flags = ["--images", "photos", "--data_path", "samples.zip", "--metrics", "fid"]
+    assert main(["evaluate", *flags]) == 0
+    Image.fromarray(smooth(1, 5)[0]).save(place / "photos" / "grid.png")
+    assert main(["evaluate", *flags, "--output_dir", "again"]) == 0
+    assert "skipped 1 not a face (grid.png)" in capsys.readouterr().out
+    numbers = [
+        json.loads((place / folder / "evaluation.json").read_text())[0]["numbers"]
+        for folder in ("output", "again")
+    ]
+    assert numbers[0] == numbers[1]
+
+
+def test_an_interrupted_evaluation_goes_on_and_loses_only_the_one_under_way(
+    place, capsys, monkeypatch
+):
+    flags = ["--data_path", "photos", "--num_images", "20", "--metrics", "fid"]
+    (place / "h.h5").write_bytes((place / "g.h5").read_bytes())
+    evaluate, measured = command.evaluate, []
+
+    def cut_off(*args, name, **kwargs):
+        if name == "h.h5":
+            raise KeyboardInterrupt
+        measured.append(name)
+        return evaluate(*args, name=name, **kwargs)
+
+    monkeypatch.setattr(command, "evaluate", cut_off)
+    call = ["evaluate", "--model_path", "g.h5", "h.h5", *flags]
+    assert main(call) == 130
+    assert [entry["model"] for entry in read(place)] == ["g.h5"]
+    assert (place / "output" / "evaluation.csv").exists()
+    monkeypatch.setattr(command, "evaluate", evaluate)
+    before = read(place)[0]
+    assert main(call) == 0
+    assert measured == ["g.h5"]
+    assert "g.h5: measured before" in capsys.readouterr().out
+    assert [entry["model"] for entry in read(place)] == ["g.h5", "h.h5"]
+    assert read(place)[0] == before
+
+    assert main(["evaluate", "--model_path", "h.h5", *flags, "--seed", "7"]) == 0
+    (kept,) = (place / "output").glob("evaluation.2*.json")  # never over another evaluation
+    assert str(kept.relative_to(place)) in capsys.readouterr().out
+    assert [entry["model"] for entry in json.loads(kept.read_text())] == ["g.h5", "h.h5"]
+    assert kept.with_suffix(".csv").exists()
+    assert [entry["model"] for entry in read(place)] == ["h.h5"]

@@ -1,6 +1,5 @@
 """The generate command from its flags to its files."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ from PIL import Image
 import facegen_keras as fg
 from facegen_keras.cli import main
 from facegen_keras.cli.generate import GenerateConfig
+from facegen_keras.mixture import fit_mixture
 from facegen_keras.pictures import tile
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,6 +54,12 @@ def picture(path: Path) -> np.ndarray:
     return np.asarray(Image.open(path))
 
 
+@pytest.fixture
+def table(faces_of):
+    """`table(path, rows, columns)`: the faces of a picture with headings."""
+    return lambda path, rows, columns: faces_of(picture(path), rows, columns, 8)
+
+
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
 
@@ -81,6 +87,18 @@ def test_seeds_and_grid_shape(generate, models):
     assert "vae_seed0009.png" in names(out)
 
 
+def test_another_grid_does_not_overwrite_the_last_one(generate, capsys):
+    def grid(*flags: str) -> tuple[str, list[str]]:
+        code, out = generate("--model", "vae", *flags)
+        assert code == 0
+        said = capsys.readouterr().out.splitlines()[-1].rpartition("grid: ")[2]
+        return Path(said).name, [name for name in names(out) if name.startswith("grid")]
+
+    assert grid("--seeds", "1-4") == ("grid.png", ["grid.png"])
+    assert grid("--seeds", "5-8") == ("grid_2.png", ["grid.png", "grid_2.png"])
+    assert grid("--seeds", "1-4") == ("grid.png", ["grid.png", "grid_2.png"])
+
+
 def test_a_decoder_is_found_under_the_name_generator_and_the_other_way_round(
     generate, models, tmp_path, capsys
 ):
@@ -96,20 +114,39 @@ def test_a_decoder_is_found_under_the_name_generator_and_the_other_way_round(
     assert generate("--model_path", str(models / "dcgan_generator.h5"))[0] == 2
 
 
+def test_a_fitted_prior_and_how_to_leave_it_out(generate, tmp_path, capsys):
+    model = TinyVAE()
+    codes = 2 + 3 * np.random.default_rng(0).standard_normal((40, model.latent_dim))
+    prior = fit_mixture(codes, 2)
+    model.latent_prior = lambda: prior
+    path = str(fg.save_generator(model, tmp_path / "vae_decoder.h5"))
+    expected = {None: fg.load_generator(path), "normal": fg.load_generator(path, prior="normal")}
+    faces = {kind: generator.sample([4])[0] for kind, generator in expected.items()}
+    assert (faces[None] != faces["normal"]).any()
+    for kind, face in faces.items():
+        flags = ["--prior", kind] if kind else []
+        code, out = generate("--model_path", path, "--seeds", "4", "--grid", "none", *flags)
+        assert code == 0
+        np.testing.assert_array_equal(picture(out / "vae_seed0004.png"), face)
+    assert generate("--model", "vae", "--prior", "mixture")[0] == 2
+    assert "holds no mixture, its prior is normal" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("kind", ["gif", "mp4", "png"])
-def test_interpolation(generate, models, kind):
+def test_interpolation(table, generate, models, kind):
     flags = ("--model", "vae", "--interpolate", "0,7,12", "--frames", "6", "--format", kind)
     code, out = generate(*flags)
     assert code == 0
     assert names(out) == [f"vae_interpolation.{kind}"]
     if kind == "png":  # a strip goes from the first seed to the last
-        strip = picture(out / "vae_interpolation.png")
+        (strip,) = table(out / "vae_interpolation.png", 1, 6)
         ends = fg.load_generator(models / "vae_decoder.h5").sample([0, 12])
-        np.testing.assert_array_equal(strip[:, :8], ends[0])
-        np.testing.assert_array_equal(strip[:, -8:], ends[1])
+        np.testing.assert_array_equal(strip[[0, -1]], ends)
 
 
-def test_reconstruction_of_a_folder_and_of_one_photo(generate, models, tmp_path, monkeypatch):
+def test_reconstruction_of_a_folder_and_of_one_photo(
+    table, generate, models, tmp_path, monkeypatch
+):
     monkeypatch.setenv("FACEGEN_CACHE", str(tmp_path / "cache"))
     photos = np.random.RandomState(0).randint(0, 256, (3, 8, 8, 3)).astype("uint8")
     (tmp_path / "photos").mkdir()
@@ -118,22 +155,23 @@ def test_reconstruction_of_a_folder_and_of_one_photo(generate, models, tmp_path,
     code, out = generate("--model", "vae", "--reconstruct", str(tmp_path / "photos" / "1.png"))
     assert code == 0
     assert names(out) == ["vae_reconstruction.png"]
-    pair = picture(out / "vae_reconstruction.png")
-    assert pair.shape == (8, 16, 3)
-    np.testing.assert_array_equal(pair[:, :8], photos[1])
+    (pair,) = table(out / "vae_reconstruction.png", 1, 2)
+    np.testing.assert_array_equal(pair[0], photos[1])
     folder = ("--model", "vae", "--reconstruct", str(tmp_path / "photos"))
     code, out = generate(*folder, "--grid", "1x3", "--interpolate", "photos", "--frames", "3",
                          "--format", "png")  # fmt: skip
     assert code == 0
-    pairs = picture(out / "vae_reconstruction.png")
-    np.testing.assert_array_equal(pairs[:, :8], photos.reshape(24, 8, 3))
-    np.testing.assert_array_equal(pairs[8:16, 8:], pair[:, 8:])
+    pairs = table(out / "vae_reconstruction_2.png", 3, 2)
+    np.testing.assert_array_equal(pairs[:, 0], photos)
+    np.testing.assert_array_equal(pairs[1, 1], pair[1])
     # The walk through the photos starts at the reconstruction of the first.
-    walk = picture(out / "vae_interpolation.png")
-    np.testing.assert_array_equal(walk[:, :8], pairs[:8, 8:])
+    (walk,) = table(out / "vae_interpolation.png", 1, 3)
+    np.testing.assert_array_equal(walk[0], pairs[0, 1])
 
 
-def test_a_folder_of_more_photos_is_told_and_a_grid_of_none_is_none(generate, tmp_path, capsys):
+def test_a_folder_of_more_photos_is_told_and_a_grid_of_none_is_none(
+    table, generate, tmp_path, capsys
+):
     np.save(tmp_path / "photos.npy", np.random.RandomState(0).randint(0, 256, (20, 8, 8, 3), "u1"))
     photos = ("--model", "vae", "--reconstruct", str(tmp_path / "photos.npy"))
     code, out = generate(*photos)
@@ -142,14 +180,15 @@ def test_a_folder_of_more_photos_is_told_and_a_grid_of_none_is_none(generate, tm
     assert "photos.npy: 16 of 20 photos (num_images for more)" in told
     assert generate(*photos, "--num_images", "20")[0] == 0
     assert " of 20 photos" not in capsys.readouterr().out
-    assert picture(out / "vae_reconstruction.png").shape == (4 * 8, 5 * 16, 3)
-    (out / "vae_reconstruction.png").unlink()
+    assert (table(out / "vae_reconstruction_2.png", 4, 10) < 255).any((2, 3, 4)).all()
+    for earlier in out.iterdir():
+        earlier.unlink()
     walk = ("--interpolate", "photos", "--num_images", "3", "--grid", "none")
     assert generate(*photos, *walk)[0] == 0
     assert names(out) == ["vae_interpolation.gif"]
 
 
-def test_photos_are_cropped_as_in_the_training_unless_a_crop_is_given(tmp_path, capsys):
+def test_photos_are_cropped_as_in_the_training_unless_a_crop_is_given(table, tmp_path, capsys):
     model = TinyVAE()
     model.training_config = {"crop": "8,0,16,8"}
     path = fg.save_generator(model, tmp_path / "vae_decoder.h5")
@@ -159,12 +198,12 @@ def test_photos_are_cropped_as_in_the_training_unless_a_crop_is_given(tmp_path, 
     flags += ["--reconstruct", str(tmp_path / "photo.png")]
     assert main(flags) == 0
     assert "cropped as in the training: 8,0,16,8" in capsys.readouterr().out
-    pair = picture(tmp_path / "out/vae_reconstruction.png")
-    np.testing.assert_array_equal(pair[:, :8], photo[:, 8:])
+    (pair,) = table(tmp_path / "out/vae_reconstruction.png", 1, 2)
+    np.testing.assert_array_equal(pair[0], photo[:, 8:])
     assert main([*flags, "--crop", "0,0,8,8"]) == 0
     assert "cropped as" not in capsys.readouterr().out
-    pair = picture(tmp_path / "out/vae_reconstruction.png")
-    np.testing.assert_array_equal(pair[:, :8], photo[:, :8])
+    (pair,) = table(tmp_path / "out/vae_reconstruction_2.png", 1, 2)
+    np.testing.assert_array_equal(pair[0], photo[:, :8])
 
 
 def test_as_many_faces_as_the_grid_has_places_else_16():
@@ -254,14 +293,16 @@ def test_a_file_in_the_place_of_a_folder_is_one_line(models, tmp_path, capsys):
     assert capsys.readouterr().err == f"error: {tmp_path / 'out'}: File exists\n"
 
 
-def test_script_and_module_in_a_fresh_process(models, tmp_path):
+def test_script_and_module_in_a_fresh_process(models, tmp_path, unmeasured):
     flags = ["--model", "vae", "--saved_models_dir", str(models), "--output_dir", str(tmp_path)]
     for program in (["generate.py"], ["-m", "facegen_keras.cli", "generate"]):
         command = [sys.executable, *program, *flags, "--num_images"]
-        good = subprocess.run([*command, "1"], cwd=ROOT, capture_output=True, text=True)
+        good = subprocess.run(
+            [*command, "1"], cwd=ROOT, capture_output=True, text=True, env=unmeasured()
+        )
         assert good.returncode == 0, good.stderr
         assert "1 faces" in good.stdout
-    environment = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
+    environment = {k: v for k, v in unmeasured().items() if k != "TF_CPP_MIN_LOG_LEVEL"}
     bad = subprocess.run([*command, "0"], cwd=ROOT, capture_output=True, text=True, env=environment)
     assert bad.returncode == 2
     assert bad.stderr == "error: num_images 0: expected 1 or more\n"

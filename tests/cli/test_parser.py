@@ -6,7 +6,7 @@ import io
 import os
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +15,7 @@ import pytest
 from facegen_keras import cli
 from facegen_keras.cli.parser import parse
 from facegen_keras.errors import UserError
+from facegen_keras.runs.config import TrainConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -115,6 +116,71 @@ def test_one_line_about_a_mistake_in_a_file(tmp_path, text, message):
         parsed("--config", str(file))
     assert message in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("text", ["limit: 1e3", "limit: 1.0e+3", "limit: 1000"])
+def test_a_power_of_ten_in_a_file_is_a_number(tmp_path, text):
+    file = tmp_path / "c.yaml"
+    file.write_text(f"{text}\nlearning_rate: 1e9\ncrop: 1e5\n")
+    assert parsed("--config", str(file)) == Config(limit=1000, learning_rate=1e9, crop="1e5")
+    assert parsed("--limit", "1e3").limit == 1000
+    with pytest.raises(UserError, match=r"^--limit 1\.5: expected a whole number$"):
+        parsed("--limit", "1.5e0")
+
+
+def test_what_a_file_holds_is_read_as_it_stands(tmp_path):
+    file = tmp_path / "c.yaml"
+    file.write_text(
+        "crop: 'null: [x'\nrows: ['a: b', '7']\nlimit: null\nmirror: true\nmodel: vae\n"
+    )
+    expected = Config(crop="null: [x", rows=["a: b", "7"], mirror=True, model="vae")
+    assert parsed("--config", str(file)) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "answer"),
+    [
+        ("--kimg 3", "did you mean --epochs (passes over the photos, not thousands of images)?"),
+        ("--gpus 2", "did you mean --devices?"),
+        ("--snap 5", "did you mean --save_interval (in epochs)?"),
+        ("--outdir x", "did you mean --output_dir?"),
+        ("--workers 4", "photos are decoded by as many processes as there are cores; leave it out"),
+        ("--out-dir x", "did you mean --output_dir?"),
+    ],
+)
+def test_names_of_other_programs_are_answered_with_ours(given, answer):
+    with pytest.raises(UserError) as refusal:
+        parse(TrainConfig, given.split(), "facegen train", "")
+    assert str(refusal.value) == f"{given.split()[0]}: unknown flag; {answer}"
+
+
+def help_of(*argv, capsys):
+    with pytest.raises(SystemExit):
+        parse(TrainConfig, [*argv, "--help"], "facegen train", "")
+    return " ".join(capsys.readouterr().out.split())
+
+
+def test_the_help_is_grouped(capsys):
+    names = [name for group in TrainConfig.GROUPS.values() for name in group]
+    assert sorted(names) == sorted(field.name for field in fields(TrainConfig))
+    text = help_of(capsys=capsys)
+    places = [text.index(f" {title}: --") for title in TrainConfig.GROUPS]
+    assert places == sorted(places)
+    run, tracking = text.index(" run: --"), text.index(" tracking: --")
+    assert run < text.index("--save_minutes SAVE") < tracking < text.index("--wandb_project W")
+    assert "null)" not in text.replace("| null)", "")
+    assert "[vae, stylegan2" in text or "[vae:" in text or "[dcgan" in text
+
+
+def test_the_help_of_a_family_shows_its_own_defaults(capsys):
+    text = help_of("--model", "dcgan", capsys=capsys)
+    assert "Length of the latent z. (type: int | null, default: 100)" in text
+    assert "Adam's β1. (type: float | null, default: 0.5)" in text
+    assert "--beta BETA" not in text
+    text = help_of("--model=stylegan2", capsys=capsys)
+    assert "Length of the latent z. (type: int | null, default: 512)" in text
+    assert "Adam's β1. (type: float | null, default: 0.0)" in text
+    assert "--base_channels" not in text
 
 
 def test_help_shows_text_and_default(capsys):

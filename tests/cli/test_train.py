@@ -1,7 +1,6 @@
 """`python train.py` as processes: killed at random moments, interrupted, resumed, dry."""
 
 import json
-import os
 import random
 import signal
 import subprocess
@@ -16,7 +15,7 @@ import yaml
 
 from facegen_keras import cli
 from facegen_keras.cli.parser import parse
-from facegen_keras.cli.train import expand
+from facegen_keras.cli.train_config import expand
 from facegen_keras.engine import checkpoint
 from facegen_keras.errors import UserError
 from facegen_keras.runs.config import TrainConfig
@@ -28,7 +27,7 @@ MEASURED = {"images_per_second", "peak_memory_mib", "time"}
 
 
 @pytest.fixture
-def start(faces_zip, tmp_path):
+def start(faces_zip, tmp_path, unmeasured):
     """Start `train.py` of a small deterministic DCGAN; returns the process and the run's folder."""
 
     def run(name, *flags, backend="tensorflow"):
@@ -46,7 +45,7 @@ def start(faces_zip, tmp_path):
             process = subprocess.Popen(
                 [sys.executable, "train.py", *options],
                 cwd=ROOT,
-                env={**os.environ, "KERAS_BACKEND": backend, "XLA_FLAGS": QUICK_XLA},
+                env={**unmeasured(), "KERAS_BACKEND": backend, "XLA_FLAGS": QUICK_XLA},
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
@@ -73,7 +72,7 @@ def wait_until(process, condition):
     while not condition():
         assert process.poll() is None, "it ended too early"
         assert time.monotonic() < deadline, "too late"
-        time.sleep(0.001)
+        time.sleep(0.003)
 
 
 def kill_while_writing(process, folder, after):

@@ -128,6 +128,34 @@ def test_both_averages_follow(made_up):
             np.testing.assert_allclose(np.array(v.value), expected, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("side", [4, 8, 16])
+def test_the_layer_that_faces_are_compared_in(side, made_up):
+    model = combined(features_at=side)
+    assert model.get_config()["features_at"] == side
+    assert model.discriminator.output_shape[1][1:3] == (side, side)
+    report = model.update(to_network_range(made_up(BATCH)), "plain")
+    assert np.isfinite(float(report["feature_loss"]))
+
+
+@pytest.mark.parametrize("side", [2, 12, 32, 64])
+def test_a_layer_that_is_not_there(side):
+    with pytest.raises(UserError, match=rf"features_at {side}: .*(4, 8, 16 pixels|from 4 on)"):
+        fg.Combined(**SMALL, features_at=side)
+
+
+def test_the_layer_cannot_change_on_resume(made_up, tmp_path, monkeypatch):
+    images = made_up(4)
+    train = {"epochs": 1, "batch_size": 4, "checkpoints": tmp_path, "verbose": 0}
+    with monkeypatch.context() as patch:  # as written before the option existed
+        model = combined()
+        older = {k: v for k, v in model.get_config().items() if k != "features_at"}
+        patch.setattr(model, "get_config", lambda: older)
+        model.fit(images, **train)
+    with pytest.raises(UserError, match=r"features_at 4: .* was trained with 8"):
+        combined(features_at=4).fit(images, **train)
+    assert combined().fit(images, **train).history == {}  # all is trained
+
+
 @pytest.mark.parametrize("option", ["beta", "feature_weight"])
 def test_impossible_options(option):
     with pytest.raises(UserError, match=f"{option} -1"):

@@ -17,7 +17,6 @@ from facegen_keras.inference import to_network_range
 from facegen_keras.models import FAMILIES as ALL
 
 SCRIPT = Path(__file__).with_name("family_steps.py")
-QUICK_XLA = "--xla_backend_optimization_level=0"  # compiling takes most of the time on JAX
 SMALL = {"resolution": 32, "latent_dim": 6, "base_channels": 4}
 FAMILIES = {"vae": fg.VAE, "dcgan": fg.DCGAN, "combined": fg.Combined}
 
@@ -31,6 +30,7 @@ def on_tensorflow(tmp_path_factory):
         return path, runpy.run_path(str(SCRIPT))["all_steps"]()
 
 
+@pytest.mark.xdist_group("backends")  # with those that compare with the same numbers
 def test_steps_do_what_the_options_say(on_tensorflow):
     _, results = on_tensorflow
     assert list(results) == list(FAMILIES)
@@ -50,10 +50,10 @@ def test_steps_do_what_the_options_say(on_tensorflow):
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_every_backend_gives_the_same_losses(on_tensorflow, run_python, backend):
+def test_every_backend_gives_the_same_losses(on_tensorflow, on_backend, backend):
     path, expected = on_tensorflow
-    env = {"FACEGEN_TEST_WEIGHTS": str(path), "XLA_FLAGS": QUICK_XLA}
-    output = run_python(SCRIPT.read_text(), backend=backend, timeout=900, **env)
+    env = {"FACEGEN_TEST_WEIGHTS": str(path)}
+    output = on_backend(SCRIPT.read_text(), backend, timeout=900, **env)
     results = json.loads(output.splitlines()[-1])
     for family, result in results.items():
         for name, values in result["losses"].items():
@@ -190,3 +190,25 @@ def test_a_configuration_makes_the_model_again(family):
     again = FAMILIES[family](**config)
     assert again.get_config() == config
     assert [v.shape for v in again.variables] == [v.shape for v in model.variables]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_whole_model_is_saved_and_loads_again(family, made_up, tmp_path):
+    model = FAMILIES[family](**SMALL)
+    model.compile()
+    path = tmp_path / "x.keras"
+    callbacks = [keras.callbacks.ModelCheckpoint(path)]
+    model.fit(made_up(4), 1, 4, callbacks=callbacks, verbose=0)
+    again = keras.saving.load_model(path)
+    assert (again.steps, again.get_config()) == (1, model.get_config())
+    for old, new in (
+        (model.variables, again.variables),
+        (model.optimizer.variables, again.optimizer.variables),
+    ):
+        for before, after in zip(old, new, strict=True):
+            np.testing.assert_array_equal(before.numpy(), after.numpy(), err_msg=before.path)
+    assert (again.sample([0]) == model.sample([0])).all()
+    again.train_on_batch(made_up(4))
+    assert again.steps == 2
+    with pytest.raises(UserError, match=r"a whole model is saved as \.keras"):
+        model.save(tmp_path / "m.h5")

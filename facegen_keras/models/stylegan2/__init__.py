@@ -9,13 +9,13 @@ from facegen_keras.models.stylegan2.networks import (
     build_generator,
     build_mapping,
     build_synthesis,
-    channel_counts,
     join_generator,
     noise_size,
     style_count,
 )
 from facegen_keras.models.stylegan2.official_names import load_official, official_networks
 from facegen_keras.models.stylegan2.transfer import copy_weights
+from facegen_keras.models.widths import channel_counts
 
 __all__ = [
     "MAPPING_LR",

@@ -13,9 +13,11 @@ from facegen_keras import losses
 from facegen_keras.backend.types import Losses, Tensor
 from facegen_keras.engine import autodiff
 from facegen_keras.engine.average import update_average
+from facegen_keras.engine.distribution import split
 from facegen_keras.errors import UserError
-from facegen_keras.models.stylegan2.lazy_adam import ADAM, lazy_adam
-from facegen_keras.models.stylegan2.options import GAMMA_HEURISTIC, Phase
+from facegen_keras.models.options.stylegan2 import GAMMA_HEURISTIC, StyleGAN2Options
+from facegen_keras.models.stylegan2.lazy_adam import lazy_adam
+from facegen_keras.models.stylegan2.phase import Phase
 from facegen_keras.models.stylegan2.players import StyleGAN2Players
 from facegen_keras.models.stylegan2.progressive import shrink
 
@@ -24,6 +26,7 @@ PATH_BATCH_SHRINK = 2  # the path length is measured on half a batch; appendix B
 ADA_INTERVAL = 4  # steps between adjustments of the strength; ADA paper, section 3.1
 
 
+@keras.saving.register_keras_serializable(package="facegen_keras")
 class StyleGAN2(StyleGAN2Players):
     """StyleGAN2 as one trainable model.
 
@@ -31,7 +34,7 @@ class StyleGAN2(StyleGAN2Players):
     """
 
     family = "stylegan2"
-    adam = ADAM
+    adam = StyleGAN2Options.adam
     loss_names = (
         "discriminator_loss",
         "generator_loss",
@@ -42,6 +45,15 @@ class StyleGAN2(StyleGAN2Players):
         "fake_accuracy",
         "augment_probability",
     )
+
+    @property
+    def batch_parts(self) -> tuple[int, str]:  # type: ignore[override]
+        """`accumulate` parts, each of which path length regularization halves."""
+        halves = PATH_BATCH_SHRINK if self.options.path_weight > 0 else 1
+        why = f"accumulate is {self.options.accumulate}" + (
+            ", and the path length is measured on half of a part" if halves > 1 else ""
+        )
+        return self.options.accumulate * halves, why
 
     def update(self, images: Tensor, phase: Phase) -> Losses:
         """One step: main losses of both players, then the regularizers that are due."""
@@ -84,7 +96,7 @@ class StyleGAN2(StyleGAN2Players):
         batch, count = images.shape[0], self.options.accumulate
         if batch % count:
             raise UserError(f"batch_size {batch}: not a multiple of accumulate {count}")
-        return ops.split(images, count) if count > 1 else [images]
+        return [split(part) for part in ops.split(images, count)] if count > 1 else [images]
 
     def _main_losses(
         self, images: Tensor, resolution: int
@@ -128,7 +140,7 @@ class StyleGAN2(StyleGAN2Players):
         def penalty() -> tuple[Tensor, Tensor]:
             noise = self._draw_noise(batch)
             shape = (batch, resolution, resolution, 3)
-            direction = keras.random.normal(shape, seed=self.seed_generator) / resolution
+            direction = split(keras.random.normal(shape, seed=self.seed_generator)) / resolution
 
             def projected(styles: Tensor) -> tuple[Tensor, Tensor]:
                 return ops.sum(self._synthesize(styles, noise, resolution) * direction), ()

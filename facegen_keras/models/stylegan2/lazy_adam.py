@@ -4,8 +4,6 @@ import keras
 
 from facegen_keras.engine.options import AdamOptions
 
-# Official configurations "stylegan2" and "paper1024"; β1 as in Karras et al. 2018, appendix A.1.
-ADAM = AdamOptions(learning_rate=0.002, beta_1=0.0)
 BETA_2, EPSILON = 0.99, 1e-8  # Karras et al. 2018, appendix A.1
 
 

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 import keras
 
 from facegen_keras.backend.types import Tensor
+from facegen_keras.models.options.schedule import LOWEST
+from facegen_keras.models.options.stylegan2 import LOW_PRECISION_BLOCKS
 from facegen_keras.models.stylegan2.equalized_layers import (
     EqualizedConv,
     EqualizedDense,
@@ -25,23 +27,10 @@ from facegen_keras.models.stylegan2.modulated_layers import (
     ToRGB,
     TruncatedStyles,
 )
+from facegen_keras.models.widths import channel_counts
 from facegen_keras.resolution import check_resolution
 
-LOWEST = 4  # pixels along one side of the learned constant
 MAPPING_LR = 0.01  # Karras et al. 2019, appendix C
-LOW_PRECISION_BLOCKS = 4  # Karras et al. 2020 (ADA), appendix B: the four highest resolutions
-
-
-def channel_counts(
-    resolution: int, channel_base: int = 32768, channel_max: int = 512
-) -> dict[int, int]:
-    """Channels per resolution, `min(channel_base / resolution, channel_max)`, from 4×4 on.
-
-    32768 and 512 are those of the official configurations from 512×512 on, 16384 and 512 of the
-    smaller ones.
-    """
-    sizes = [2**k for k in range(2, int(math.log2(resolution)) + 1)]
-    return {size: min(channel_base // size, channel_max) for size in sizes}
 
 
 def style_count(resolution: int) -> int:

@@ -7,11 +7,10 @@ state (their source is ignored), and refuses everything else by name before anyt
 """
 
 import io
-import json
 import math
 import pickle
 import re
-import struct
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from facegen_keras.errors import UserError
+from facegen_keras.files.limits import check_npz, unpacked_limit
+from facegen_keras.files.safetensors_file import read_safetensors
 from facegen_keras.files.torch_file import (
     LazyStorage,
     LazyTensor,
@@ -34,7 +35,8 @@ State = dict[str, np.ndarray]
 # The tensors of a network, and the settings that those do not show.
 Network = tuple[State, dict[str, Any]]
 
-SAFETENSORS_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4"}
+# Settings that a `.safetensors` of this package holds as texts: see `official_settings`.
+TEXT_SETTINGS = ("conv_clamp", "lr_multiplier")
 # Networks stay far below these; they keep a small hostile file from growing without end.
 MOST_TENSORS = 10_000
 LONGEST_NAME = 200
@@ -52,7 +54,6 @@ def read_networks(path: Path) -> dict[str, Network]:
     """
     readers: dict[str, Callable[[Path], State]] = {
         ".npz": _read_npz,
-        ".safetensors": _read_safetensors,
         ".pt": read_state_dict,
         ".pth": read_state_dict,
     }
@@ -60,10 +61,24 @@ def read_networks(path: Path) -> dict[str, Network]:
         raise UserError(f"{path}: no such file; expected a network.pkl or a state dict")
     if path.suffix == ".pkl":
         return _read_pickle(path)
-    if path.suffix not in readers:
+    settings: dict[str, Any] = {}
+    if path.suffix == ".safetensors":
+        state, texts = read_safetensors(path)
+        settings = _settings(path, texts)
+    elif path.suffix in readers:
+        state = readers[path.suffix](path)
+    else:
         raise UserError(f"{path}: expected .pkl, .npz, .safetensors, .pt or .pth")
-    state = readers[path.suffix](path)
-    return {name: (own, {}) for name, own in _by_network(path, state).items()}
+    return {name: (own, settings) for name, own in _by_network(path, state).items()}
+
+
+def _settings(path: Path, texts: dict[str, str]) -> dict[str, Any]:
+    """The settings among the texts of a `.safetensors`, where `facegen export` writes them."""
+    try:
+        found = {name: float(texts[name]) for name in TEXT_SETTINGS if name in texts}
+        return {name: _positive(found, name) for name in found}
+    except (TypeError, ValueError, pickle.UnpicklingError) as error:
+        raise UserError(f"{path}: not a readable .safetensors ({_reason(error)})") from None
 
 
 def _by_network(path: Path, state: State) -> dict[str, State]:
@@ -80,6 +95,8 @@ def _by_network(path: Path, state: State) -> dict[str, State]:
 
 def _read_npz(path: Path) -> State:
     try:
+        with zipfile.ZipFile(path) as members:
+            check_npz(members, unpacked_limit(path.stat().st_size))
         with np.load(path, allow_pickle=False) as archive:
             # Other arrays, such as latents or images to compare with, belong to no network.
             return {name: archive[name] for name in archive.files if _is_tensor_name(name)}
@@ -90,29 +107,6 @@ def _read_npz(path: Path) -> State:
 def _is_tensor_name(name: str) -> bool:
     prefixed = name.split("/")[0] in OFFICIAL_NETWORKS
     return prefixed or re.match(r"(mapping|synthesis|b\d+)\.", name) is not None
-
-
-def _read_safetensors(path: Path) -> State:
-    raw = path.read_bytes()
-    try:
-        (length,) = struct.unpack("<Q", raw[:8])
-        header = json.loads(raw[8 : 8 + length])
-        body, state = memoryview(raw)[8 + length :], {}
-        for name, entry in header.items():
-            if name == "__metadata__":
-                continue
-            start, end = entry["data_offsets"]
-            if not 0 <= start <= end <= len(body):
-                raise ValueError(f"{name} is cut short")
-            if entry["dtype"] == "BF16":  # the upper half of a float32
-                upper = np.frombuffer(body[start:end], "<u2").astype("<u4")
-                data = (upper << 16).view("<f4")
-            else:
-                data = np.frombuffer(body[start:end], SAFETENSORS_DTYPES[entry["dtype"]])
-            state[name] = data.reshape(entry["shape"])
-        return state
-    except Exception as error:  # a damaged header fails in many ways
-        raise UserError(f"{path}: not a readable .safetensors ({_reason(error)})") from None
 
 
 def _read_pickle(path: Path) -> dict[str, Network]:

@@ -1,14 +1,15 @@
-"""Load StyleGAN2 weights stored under the official names."""
+"""StyleGAN2 weights under the official names: load them, and give them out."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 
 from facegen_keras.errors import UserError
 from facegen_keras.models.stylegan2 import fir
-from facegen_keras.models.stylegan2.modulated_layers import TruncatedStyles
+from facegen_keras.models.stylegan2.modulated_layers import StyledConv, TruncatedStyles
 
 OFFICIAL_NETWORKS = ("G_ema", "G", "D")  # G_ema is the averaged generator
 
@@ -49,6 +50,39 @@ def load_official(model: keras.Model, state: Mapping[str, Any]) -> None:
                 raise UserError(f"{name}: only the [1, 3, 3, 1] filter is known, not this one")
         elif not name.startswith(others.get(model.name, ())):
             raise UserError(f"tensor {name} has no place in this {model.name}")
+
+
+def official_state(generator: keras.Model) -> dict[str, np.ndarray]:
+    """The weights of a generator under the official names, as its official state dict has them.
+
+    `load_official` is the inverse. The resampling filters, which are constants here, are among
+    them, so that the official code finds every tensor that it looks for.
+
+    Args:
+        generator: From `build_generator` or `join_generator`.
+
+    Returns:
+        float32 arrays by name (`synthesis.b8.conv0.weight`), axes in the official order.
+    """
+    state: dict[str, np.ndarray] = {}
+    for prefix, layer in _official_layers(generator):
+        for attribute, name in layer.OFFICIAL.items():
+            value = ops.convert_to_numpy(getattr(layer, attribute))
+            state[f"{prefix}{name}"] = _in_official_order(f"{prefix}{name}", value)
+        if isinstance(layer, StyledConv):
+            block = prefix.rpartition(".conv")[0]
+            for owner in (block, prefix.rstrip(".")):
+                state[f"{owner}.resample_filter"] = np.outer(fir.TAPS, fir.TAPS)
+    return state
+
+
+def official_settings(generator: keras.Model) -> dict[str, float]:
+    """What the tensors of `official_state` do not show: `lr_multiplier` of the mapping network, and
+    `conv_clamp` where there is one.
+    """
+    settings = {"lr_multiplier": generator.get_layer("mapping").get_layer("fc0").lr_multiplier}
+    clamps = [x.clamp for x in generator.get_layer("synthesis").layers if isinstance(x, StyledConv)]
+    return settings if clamps[0] is None else {**settings, "conv_clamp": clamps[0]}
 
 
 def official_networks(state: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -96,3 +130,14 @@ def _in_keras_order(name: str, value: np.ndarray, shape: tuple[int, ...]) -> np.
     if value.shape != shape:
         raise UserError(f"tensor {name} has shape {value.shape} in Keras's order, not {shape}")
     return value.astype("float32")
+
+
+def _in_official_order(name: str, value: np.ndarray) -> np.ndarray:
+    """The inverse of `_in_keras_order`, but for the discriminator's dense layer over an image."""
+    if value.ndim == 4:
+        value = value.transpose(3, 2, 0, 1)
+    elif value.ndim == 3:
+        value = value.transpose(2, 0, 1)
+    elif name.endswith("weight"):
+        value = value.T
+    return np.asarray(value, "float32", order="C")

@@ -9,21 +9,24 @@ from pathlib import Path
 import keras
 from keras import ops
 
-from facegen_keras.augment import diff_augment, parse_policy
+from facegen_keras.augment import diff_augment
+from facegen_keras.augment_policy import parse_policy
 from facegen_keras.backend.types import Tensor
 from facegen_keras.engine.average import untrained_copy
+from facegen_keras.engine.distribution import split
 from facegen_keras.engine.face_model import FaceModel
 from facegen_keras.engine.options import takes
+from facegen_keras.models.options.schedule import parse_schedule
+from facegen_keras.models.options.stylegan2 import StyleGAN2Options
 from facegen_keras.models.stylegan2.networks import (
     build_discriminator,
     build_generator,
-    channel_counts,
     noise_size,
     style_count,
 )
-from facegen_keras.models.stylegan2.options import StyleGAN2Options
-from facegen_keras.models.stylegan2.progressive import build_stages, parse_schedule, settle
+from facegen_keras.models.stylegan2.progressive import build_stages, settle
 from facegen_keras.models.stylegan2.transfer import copy_weights, freeze_first_layers, take_weights
+from facegen_keras.models.widths import channel_counts
 
 W_AVG_DECAY = 0.998  # per step; official code of the stylegan3 repository
 FLOAT16_CLAMP = 256.0  # of activations in float16; ADA paper, appendix B
@@ -33,7 +36,7 @@ class StyleGAN2Players(FaceModel):
     """Generator, averaged generator and discriminator, at every resolution they are trained at."""
 
     options: StyleGAN2Options
-    has_transfer = True
+    has_transfer = StyleGAN2Options.has_transfer
 
     @takes(StyleGAN2Options)
     def __init__(self, options: StyleGAN2Options) -> None:
@@ -111,10 +114,11 @@ class StyleGAN2Players(FaceModel):
         mixed = 1.0 + ops.floor(cutoff[0] * (used - 1))
         mixed = ops.where(cutoff[1] < self.options.style_mixing, mixed, float(used))
         layer = ops.reshape(ops.arange(style_count(self.resolution), dtype="float32"), (1, -1, 1))
-        return ops.where(layer < mixed, first[:, None], second[:, None])
+        return split(ops.where(layer < mixed, first[:, None], second[:, None]))
 
     def _draw_noise(self, batch: int) -> Tensor:
-        return keras.random.normal((batch, noise_size(self.resolution)), seed=self.seed_generator)
+        shape = (batch, noise_size(self.resolution))
+        return split(keras.random.normal(shape, seed=self.seed_generator))
 
     def _judge(self, images: Tensor, resolution: int) -> Tensor:
         """Logits `(batch, 1)` of augmented images."""
@@ -152,7 +156,7 @@ class StyleGAN2Players(FaceModel):
         )
         copy_weights(self.generator_ema, generator)
         if self.schedule is not None:  # a file has no fading
-            alpha = self.schedule.alpha(size, self._images_seen.value)
+            alpha = self.schedule.alpha(size, ops.convert_to_tensor(self.images_seen))
             settle(generator, float(ops.convert_to_numpy(alpha)))
         if size < self.resolution:
             return {"generator": generator}

@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 
 from facegen_keras.errors import UserError
+from facegen_keras.export.from_hub import local_model
 from facegen_keras.export.read import discriminator_path, load_discriminator, read_generator
 
 
@@ -20,7 +21,7 @@ def take_weights(
     into both networks, wherever name and shape agree.
 
     Args:
-        path: The generator, .h5 or .keras.
+        path: The generator, .h5 or .keras, or `hf:owner/name[/file.h5][@revision]`.
         generator: From `build_generator`.
         discriminator: From `build_discriminator`.
         discriminator_needed: Whether a file without a discriminator is refused.
@@ -32,6 +33,7 @@ def take_weights(
     Raises:
         UserError: The file cannot be read, no layer fits, or a needed discriminator is missing.
     """
+    path = local_model(path)
     source, _, _ = read_generator(path, expected_family="stylegan2")
     if "synthesis" not in [layer.name for layer in source.layers]:
         raise UserError(f"{path}: not a StyleGAN2 generator (it has no synthesis network)")

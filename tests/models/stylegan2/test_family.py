@@ -11,7 +11,7 @@ from keras import ops
 from facegen_keras.engine import autodiff, checkpoint
 from facegen_keras.errors import UserError
 from facegen_keras.models.stylegan2.family import StyleGAN2
-from facegen_keras.models.stylegan2.options import Phase
+from facegen_keras.models.stylegan2.phase import Phase
 
 SCRIPT = Path(__file__).with_name("stylegan2_fit.py")
 
@@ -30,15 +30,13 @@ def value(tensor):
 
 
 @pytest.fixture(scope="module")
-def fitted(run_python):
+def fitted(on_backend):
     """What the script prints, by backend; run once each."""
     results = {}
 
     def run(backend):
         if backend not in results:
-            output = run_python(
-                SCRIPT.read_text(), backend=backend, OMP_NUM_THREADS="1", timeout=900
-            )
+            output = on_backend(SCRIPT.read_text(), backend, timeout=900)
             results[backend] = json.loads(output.splitlines()[-1])
         return results[backend]
 

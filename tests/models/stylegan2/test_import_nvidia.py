@@ -9,6 +9,7 @@ import pytest
 from facegen_keras.errors import UserError
 from facegen_keras.export.read import discriminator_path, load_discriminator
 from facegen_keras.export.write import update_metadata
+from facegen_keras.files.h5_file import seal
 from facegen_keras.models.stylegan2 import import_nvidia as official
 from facegen_keras.models.stylegan2.import_nvidia import architecture_of, import_nvidia
 
@@ -35,6 +36,7 @@ def test_a_discriminator_of_another_export_is_refused(stylegan2_reference, tmp_p
     with h5py.File(discriminator_path(target), "r+") as file:
         layers = file["model_weights"]
         del layers[next(name for name in layers if len(layers[name]))]
+        seal(file)
     with pytest.raises(UserError, match=r"discriminator\.h5: Keras cannot open it \("):
         load_discriminator(target)
 

@@ -32,8 +32,8 @@ def reference_state(stylegan2_reference):
 
 
 @pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
-def test_every_number_of_the_official_networks(run_python, backend, stylegan2_reference):
-    errors, second = json.loads(run_python(PARITY, backend=backend).splitlines()[-1])
+def test_every_number_of_the_official_networks(on_backend, backend, stylegan2_reference):
+    errors, second = json.loads(on_backend(PARITY, backend).splitlines()[-1])
     assert set(errors) - {"noise_input"} == {
         name
         for name in stylegan2_reference

@@ -1,11 +1,13 @@
-"""StyleGAN2: its options, and what a training step does."""
+"""The options of StyleGAN2."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-from facegen_keras.augment import parse_policy
+from facegen_keras.augment_policy import parse_policy
 from facegen_keras.engine.options import (
     FRACTION,
     POSITIVE,
+    AdamOptions,
     Allowed,
     FaceModelOptions,
     at_least,
@@ -14,16 +16,21 @@ from facegen_keras.engine.options import (
     whole,
 )
 from facegen_keras.errors import UserError
-from facegen_keras.models.dcgan import DCGANOptions
-from facegen_keras.models.stylegan2.networks import LOW_PRECISION_BLOCKS
-from facegen_keras.models.stylegan2.progressive import parse_schedule
+from facegen_keras.models.options.dcgan import DCGANOptions
+from facegen_keras.models.options.schedule import parse_schedule
 
 GAMMA_HEURISTIC = 0.0002  # times resolution² / batch; ADA paper, appendix C and official "auto"
+LOW_PRECISION_BLOCKS = 4  # Karras et al. 2020 (ADA), appendix B: the four highest resolutions
 
 
 @dataclass(frozen=True)
 class StyleGAN2Options(FaceModelOptions):
     """The options of StyleGAN2. "Section" and "appendix": of Karras et al. 2020 (StyleGAN2)."""
+
+    family: ClassVar[str] = "stylegan2"
+    # Official "stylegan2" and "paper1024"; β1 as in Karras et al. 2018, appendix A.1.
+    adam: ClassVar[AdamOptions] = AdamOptions(learning_rate=0.002, beta_1=0.0)
+    has_transfer: ClassVar[bool] = True
 
     latent_dim: int = shared(FaceModelOptions, "latent_dim", 512)
     w_dim: int = option(512, "Length of the intermediate latent w", whole(1))
@@ -92,18 +99,3 @@ class StyleGAN2Options(FaceModelOptions):
             )
         parse_policy(self.augment)
         parse_schedule(self.progressive, self.resolution, self.progressive_fade)
-
-
-@dataclass(frozen=True)
-class Phase:
-    """What a training step of StyleGAN2 does besides the main losses.
-
-    Attributes:
-        resolution: Height and width of the images; below the model's while it grows.
-        path_length: Whether path length regularization is due.
-        r1: Whether the R1 penalty is due.
-    """
-
-    resolution: int
-    path_length: bool = False
-    r1: bool = False

@@ -1,0 +1,25 @@
+"""The flags of `report`."""
+
+from dataclasses import dataclass, field
+
+from facegen_keras.errors import UserError
+
+
+@dataclass
+class ReportConfig:
+    """What to report on, and where to."""
+
+    sources: list[str] | None = field(default=None, metadata={"positional": True})
+    """Folders of runs or sweeps, and evaluation.json files or their folders."""
+    data_path: str | None = None
+    """Photos, for the reconstructions: folder, .zip, .npy, .npz or hf:owner/name[:split]."""
+    output: str = "./report"
+    """Folder for figures, tables, captions.md, provenance.json and report.tex."""
+
+    def __post_init__(self) -> None:
+        """Refuse a report on nothing."""
+        if not self.sources:
+            raise UserError("report: name runs, sweeps or evaluations: report output/vae_64")
+
+
+CONFIG = ReportConfig

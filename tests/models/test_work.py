@@ -1,0 +1,47 @@
+"""What a step costs, counted from the options, against the networks themselves."""
+
+import math
+
+import pytest
+
+from facegen_keras.models import FAMILIES
+from facegen_keras.models.work import Work, work_of
+
+TINY = {
+    "vae": {"base_channels": 4, "latent_dim": 8},
+    "dcgan": {"base_channels": 4, "latent_dim": 8},
+    "combined": {"base_channels": 4, "latent_dim": 8},
+    "stylegan2": {"channel_base": 512, "channel_max": 16, "latent_dim": 8, "w_dim": 12,
+                  "mapping_layers": 2},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("family", TINY)
+def test_the_weights_are_those_of_the_networks(family):
+    options = FAMILIES[family].options_type(resolution=32, **TINY[family])
+    model = FAMILIES[family](**options.as_dict())
+    kernels = sum(
+        math.prod(weight.shape)
+        for network in model.networks().values()
+        for weight in network.trainable_variables
+        if len(weight.shape) > 1
+    )
+    counted = work_of(family, options).weights
+    assert abs(counted - kernels) < 0.06 * kernels, (counted, kernels)
+
+
+def test_official_stylegan2_at_64():
+    """About 47 million weights; 128 images took 18 GB."""
+    work = work_of("stylegan2", FAMILIES["stylegan2"].options_type())
+    assert work.weights == pytest.approx(47.2e6, rel=0.01)
+    assert 16e9 < work.memory(128) < 20e9
+    assert work.memory(32) < 6e9
+
+
+def test_regularizers_cost_what_they_do():
+    kind = FAMILIES["stylegan2"].options_type
+    plain = work_of("stylegan2", kind(path_weight=0, r1_gamma=0))
+    whole = work_of("stylegan2", kind())
+    assert 1.05 < whole.operations / plain.operations < 1.3
+    assert (whole.weights, whole.activations) == (plain.weights, plain.activations)
+    assert Work(10, 1.0, 100).memory(2) == 10 * 4 * 4 + 18 * 200
