@@ -12,7 +12,8 @@ class ReportConfig:
     sources: list[str] | None = field(default=None, metadata={"positional": True})
     """Folders of runs or sweeps, and evaluation.json files or their folders."""
     data_path: str | None = None
-    """Photos, for the reconstructions: folder, .zip, .npy, .npz or hf:owner/name[:split]."""
+    """Photos, for reconstructions and the nearest photos: folder, .zip, .npy, .npz or
+    hf:owner/name[:split]."""
     output: str = "./report"
     """Folder for figures, tables, captions.md, provenance.json and report.tex."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from facegen_keras.generate.generator import Generator
 from facegen_keras.generate.loading import load_encoder, load_generator
 from facegen_keras.generate.reconstruction import reconstruct
 from facegen_keras.generate.stylegan2 import StyleGAN2Generator
+from facegen_keras.metrics.efficientnet_lite import EfficientNetLite0Features
+from facegen_keras.metrics.precision_recall import nearest
 from facegen_keras.metrics.result import Report
 from facegen_keras.reports.sources import Run
 from facegen_keras.reports.tables import differing
@@ -24,6 +26,10 @@ from facegen_keras.reports.tables import differing
 SEEDS = range(8)  # of the samples: the first, not chosen
 FRAMES = 8
 PSIS = (0.0, 0.5, 0.7, 1.0)
+JUDGED = range(64)  # seeds of the samples that are compared with photos
+CLOSEST = 2  # samples of each model, beside so many photos:
+NEAREST = 3
+FURTHEST = 8
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,7 @@ class Drawing:
     width: float = 1.0
 
 
-Photos = Callable[[int], Faces]  # at a resolution
+Photos = Callable[[int], Faces]  # at a resolution; the same object every time
 
 
 def drawings(runs: Sequence[Run], report: Report, photos: Photos | None) -> Iterator[Drawing]:
@@ -52,7 +58,8 @@ def drawings(runs: Sequence[Run], report: Report, photos: Photos | None) -> Iter
     Args:
         runs: Of one or several families.
         report: Evaluations, possibly none.
-        photos: Give the photos at a resolution, for the reconstructions; None leaves them out.
+        photos: Give the photos at a resolution, for the reconstructions and the nearest photos;
+            None leaves both out.
     """
     drawn = {run.name: load_generator(run.model) for run in runs if run.model}
     models = "; ".join(
@@ -75,6 +82,8 @@ def drawings(runs: Sequence[Run], report: Report, photos: Photos | None) -> Iter
             "reconstructions; some of them may be of the training."
         )
         yield Drawing("reconstructions", caption, partial(reconstructions, chosen, photos))
+    if photos is not None and drawn:
+        yield from _beside_photos([run for run in runs if run.name in drawn], drawn, photos)
     styles = {n: g for n, g in drawn.items() if isinstance(g, StyleGAN2Generator)}
     for name, generator in styles.items():
         caption = f"Truncation: seeds 0 to 3 of {name} at four values of ψ."
@@ -125,6 +134,77 @@ def reconstructions(chosen: Sequence[tuple[Generator, Run]], photos: Photos) -> 
         some = photos(generator.resolution)[: len(SEEDS)]
         rows[run.name] = reconstruct(generator, load_encoder(run.model), some)
     return _rows(rows)
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Samples of a model, photos, and how far they are apart.
+
+    Attributes:
+        samples: uint8 `(n, side, side, 3)`, of the seeds `JUDGED`.
+        photos: The photos that were looked through.
+        indices: Nearest photos of each sample, `(n, 3)`, nearest first.
+        distances: Their distances, `(n, 3)`.
+    """
+
+    samples: np.ndarray
+    photos: Faces
+    indices: np.ndarray
+    distances: np.ndarray
+
+
+def _beside_photos(
+    runs: Sequence[Run], drawn: dict[str, Generator], photos: Photos
+) -> Iterator[Drawing]:
+    """The best run of each family beside the photos: what is nearest, and what is furthest."""
+    families = dict.fromkeys(run.family for run in runs)
+    chosen = [_best([run for run in runs if run.family == family]) for family in families]
+    found = cache(lambda: {run.name: _compared(drawn[run.name], photos) for run in chosen})
+    some = photos(drawn[chosen[0].name].resolution)
+    if len(some) < NEAREST:
+        return
+    seeds = f"seeds {JUDGED[0]} to {JUDGED[-1]}"
+    what = f"Of {len(JUDGED)} samples ({seeds}) of the best run of each family"
+    how = f"{len(some):,} images of {some.source}, by EfficientNet-Lite0 features of whole images"
+    caption = (
+        f"{what}, the {CLOSEST} nearest to {how}, beside their {NEAREST} nearest. A copy would "
+        "stand beside its original."
+    )
+    yield Drawing("nearest", caption, lambda: closest(found()))
+    caption = f"{what}, the {FURTHEST} furthest from all of {how}: broken, or rare."
+    yield Drawing("failures", caption, lambda: furthest(found()))
+
+
+def _best(runs: Sequence[Run]) -> Run:
+    """The run with the smallest number of the kind that all have; else the first."""
+    if runs[0].judged_by is None or any(run.judged_by != runs[0].judged_by for run in runs):
+        return runs[0]
+    return min(runs, key=lambda run: run.best if run.best is not None else np.inf)
+
+
+def _compared(generator: Generator, photos: Photos) -> Beside:
+    extractor = EfficientNetLite0Features()
+    samples, some = generator.sample(JUDGED), photos(generator.resolution)
+    indices, distances = nearest(extractor(samples), extractor(some), NEAREST)
+    return Beside(samples, some, indices, distances)
+
+
+def closest(found: dict[str, Beside]) -> Figure:
+    """The samples that come closest to a photo, each beside the nearest photos."""
+    rows = {}
+    for name, beside in found.items():
+        for seed in np.argsort(beside.distances[:, 0])[:CLOSEST]:
+            near = [beside.photos[int(index)] for index in beside.indices[seed]]
+            apart = beside.distances[seed, 0]
+            rows[f"{name}, seed {seed}\n{apart:.2f} away"] = [beside.samples[seed], *near]
+    columns = ["sample", "nearest", "second", "third"]
+    return _rows({name: np.stack(images) for name, images in rows.items()}, columns)
+
+
+def furthest(found: dict[str, Beside]) -> Figure:
+    """The samples that are furthest from all photos, a row for each model."""
+    order = {name: np.argsort(-beside.distances[:, 0])[:FURTHEST] for name, beside in found.items()}
+    return _rows({name: found[name].samples[order[name]] for name in found})
 
 
 def truncation(generator: StyleGAN2Generator) -> Figure:

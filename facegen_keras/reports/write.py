@@ -1,6 +1,7 @@
 """One folder that a coursework report is written from: figures, tables, captions, LaTeX."""
 
 import datetime
+import functools
 import json
 import os
 import sys
@@ -8,7 +9,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from facegen_keras import figures
-from facegen_keras.data.faces import load_faces
+from facegen_keras.data.faces import Faces, load_faces
 from facegen_keras.errors import UserError
 from facegen_keras.files.atomic import write_text
 from facegen_keras.files.hashes import sha256_of
@@ -18,7 +19,8 @@ from facegen_keras.reports.sources import Run, collect
 from facegen_keras.reports.tables import Table, evaluation_table, latex, runs_table
 from facegen_keras.version import __version__
 
-PHOTOS = 64  # decoded at most: a row of them is shown
+PHOTOS = 1000  # of a data set, in which the nearest are looked for
+PHOTO_BYTES = 256e6  # that these may take: fewer above 256x256
 PAPERS = {
     "vae": "a variational autoencoder (Kingma and Welling, 2014)",
     "dcgan": "a DCGAN (Radford et al., 2016)",
@@ -40,7 +42,8 @@ def report(
     Args:
         sources: Folders of runs or of sweeps, and files `evaluation.json` or their folders.
         output: The folder; files of an earlier report are replaced.
-        data_path: Photos, for reconstructions: whatever `load_faces` reads.
+        data_path: Photos, for reconstructions and the nearest photos: whatever `load_faces` reads;
+            the first 1,000 are used, fewer above 256×256.
 
     Returns:
         The folder.
@@ -81,7 +84,13 @@ def _photos(runs: Sequence[Run], data_path: str | os.PathLike | None) -> Photos 
     if data_path is None or not runs:
         return None
     crop = runs[0].config.crop
-    return lambda resolution: load_faces(data_path, resolution, crop, limit=PHOTOS)
+
+    @functools.cache
+    def photos(resolution: int) -> Faces:
+        limit = min(PHOTOS, int(PHOTO_BYTES / (3 * resolution**2)))
+        return load_faces(data_path, resolution, crop, limit=limit)
+
+    return photos
 
 
 def _captions(captions: Sequence[tuple[str, Drawing]], tables: Sequence[Table]) -> str:

@@ -29,17 +29,17 @@ def only_long(long):
 
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory):
-    """`environment(devices)`: of a process on JAX with so many virtual devices."""
+    """`environment(devices, flags="")`: of a process on JAX with so many virtual devices."""
     compiled = tmp_path_factory.mktemp("compiled")
 
-    def make(devices=1):
+    def make(devices=1, flags=""):
         return {
             **os.environ,
             "KERAS_BACKEND": "jax",
             "JAX_NUM_CPU_DEVICES": str(devices),
             # Not quickly compiled: with --xla_backend_optimization_level=0 jaxlib 0.10.2 makes a
             # step of the combined model on two devices whose gradients are 3 % wrong.
-            "XLA_FLAGS": "",
+            "XLA_FLAGS": flags,
             # Most processes compile what another has compiled before.
             "JAX_COMPILATION_CACHE_DIR": str(compiled),
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
@@ -51,12 +51,12 @@ def environment(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def worker(environment):
-    """`worker(*arguments, devices=1)`: start worker.py; returns the `Popen`."""
+    """`worker(*arguments, devices=1, flags="")`: start worker.py; returns the `Popen`."""
 
-    def start(*arguments, devices=1):
+    def start(*arguments, devices=1, flags=""):
         return subprocess.Popen(
             [sys.executable, "-W", "ignore", ROOT / "tests/cluster/worker.py", *arguments],
-            env=environment(devices),
+            env=environment(devices, flags),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

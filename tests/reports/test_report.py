@@ -59,20 +59,22 @@ def test_everything_that_a_report_needs(study, measured, tmp_path, capsys):
     out = tmp_path / "report"
     flags = ["--output", str(out), "--data_path", str(tmp_path / "faces.npy")]
     assert main(["report", str(study), str(measured.parent), *flags]) == 0
-    assert f"6 figures, tables, captions.md, provenance.json and report.tex: {out}" in (
+    assert f"8 figures, tables, captions.md, provenance.json and report.tex: {out}" in (
         capsys.readouterr().out
     )
-    names = ["samples", "interpolation", "reconstructions", "losses_vae", "heat_map_vae"]
-    names = [f"fig{k:02d}_{name}" for k, name in enumerate([*names, "evaluation"], 1)]
+    names = ["samples", "interpolation", "reconstructions", "nearest", "failures", "losses_vae"]
+    names += ["heat_map_vae", "evaluation"]
+    names = [f"fig{k:02d}_{name}" for k, name in enumerate(names, 1)]
     assert sorted(p.name for p in (out / "figures").iterdir()) == sorted(
         f"{name}.{kind}" for name in names for kind in ("pdf", "png")
     )
     with Image.open(out / "figures" / f"{names[0]}.png") as picture:
         assert round(picture.info["dpi"][0]) == 300
     captions = (out / "captions.md").read_text()
-    assert captions.count("**Figure") == 6
+    assert captions.count("**Figure") == 8
     assert captions.count("**Table") == 2
     assert "vae_ld4_beta1: vae, 7,200 images of faces_50%.zip, training seed 0" in captions
+    assert "the 2 nearest to 9 images of" in captions
     rows = list(csv.reader((out / "tables/runs.csv").read_text().splitlines()))
     assert rows[0] == [
         "run",
@@ -111,6 +113,31 @@ def test_the_heat_map_has_every_value_in_its_place(study):
     assert found == {(0, 0): "30.00", (0, 1): "31.00", (1, 0): "20.00", (1, 1): "25.00"}
     assert drawing.grid_of(runs[:2]) is None  # one option varies
     plt.close(figure)
+
+
+def test_the_nearest_and_the_furthest_are_those_of_the_distances():
+    faces = np.arange(5, dtype=np.uint8)[:, None, None, None] * np.ones((8, 8, 3), np.uint8)
+    distances = np.array([[3, 4, 5], [1, 2, 9], [7, 8, 9], [2, 3, 4], [5, 5, 5.0]])
+    indices = np.array([[0, 1, 2]] * 5)
+    beside = drawing.Beside(faces, 100 + faces, indices, distances)
+    seen = {"a run": beside}
+    closest, furthest = drawing.closest(seen), drawing.furthest(seen)
+    names = [text.get_text() for text in closest.axes[0].get_yticklabels()]
+    assert names == ["a run, seed 1\n1.00 away", "a run, seed 3\n2.00 away"]
+    for figure, expected in (
+        (closest, [[1, 100, 101, 102], [3, 100, 101, 102]]),
+        (furthest, [[2, 4, 0, 3, 1]]),
+    ):
+        (picture,) = figure.axes[0].images
+        shown = np.asarray(picture.get_array())[..., 0]
+        side = len(shown) // len(expected)
+        assert shown[side // 2 :: side, side // 2 :: side].tolist() == expected
+        plt.close(figure)
+
+
+def test_the_best_run_stands_beside_the_photos(study):
+    runs, _ = collect([study])
+    assert drawing._best(runs).name == "vae_ld8_beta1"
 
 
 @pytest.mark.parametrize(
