@@ -13,8 +13,8 @@ class ExportConfig:
     model_path: str | None = field(default=None, metadata={"positional": True})
     """A generator (.h5 or .keras, or hf:owner/name[/file.h5][@revision])."""
     format: Format = "onnx"
-    """onnx, litert (a .tflite), tf_saved_model (a folder), safetensors (weights alone) or web (a
-    page that draws faces in a browser)."""
+    """onnx, litert (a .tflite), tf_saved_model (a folder), safetensors (weights alone), web (a
+    page that draws faces in a browser) or h5 (the model again, its weights as float16)."""
     output: str = "./exported"
     """Folder for the files; earlier ones there are kept under another name. For web, the page's."""
     parts: bool = False

@@ -2,5 +2,5 @@
 
 from typing import Literal, get_args
 
-Format = Literal["onnx", "litert", "tf_saved_model", "safetensors", "web"]
+Format = Literal["onnx", "litert", "tf_saved_model", "safetensors", "web", "h5"]
 FORMATS: tuple[Format, ...] = get_args(Format)

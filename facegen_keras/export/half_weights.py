@@ -1,16 +1,63 @@
-"""ONNX files of half the size: weights kept as float16, and computed with as float32."""
+"""Files of half the size: weights kept as float16, and computed with as float32."""
 
+import json
 import math
+import os
 from typing import TYPE_CHECKING
 
+import h5py
 import numpy as np
 
 from facegen_keras.errors import require
+from facegen_keras.export.model_file import METADATA
+from facegen_keras.files.h5_file import CHECKSUM, append_crc32, read_text, seal
 
 if TYPE_CHECKING:
     import onnx
 
 SMALLEST = 1024  # numbers; biases and the like would save nothing
+WEIGHTS = "model_weights"  # the group of an .h5 that Keras keeps them in
+
+
+def as_half(weights: np.ndarray) -> np.ndarray:
+    """Large float32 arrays as float16, others as they are. Those above 65,504 become infinite."""
+    if weights.dtype != np.float32 or weights.size < SMALLEST:
+        return weights
+    with np.errstate(over="ignore"):
+        return weights.astype("float16")
+
+
+def write_halves(source: str | os.PathLike, target: str | os.PathLike) -> None:
+    """Write an exported `.h5` again, its large weights as float16 and compressed.
+
+    Keras and this package open it as before: a weight becomes float32 again when it is read.
+    """
+    with h5py.File(source) as old, h5py.File(target, "w") as new:
+        for name in old:
+            if name == WEIGHTS:
+                _halve(old[name], new.create_group(name))
+            else:
+                old.copy(name, new)
+        for name, value in old.attrs.items():
+            if name not in (METADATA, CHECKSUM):
+                new.attrs[name] = value
+        metadata = json.loads(read_text(old, METADATA) or "{}")
+        new.attrs[METADATA] = json.dumps({**metadata, "weights_kept_as": "float16"})
+        seal(new)
+    append_crc32(target)
+
+
+def _halve(old: h5py.Group, new: h5py.Group) -> None:
+    """Copy a group with all that is in it, large arrays as float16."""
+    for name, value in old.attrs.items():
+        new.attrs[name] = value
+    for name, item in old.items():
+        if isinstance(item, h5py.Group):
+            _halve(item, new.create_group(name))
+            continue
+        kept = as_half(item[()])
+        packed = {"compression": "gzip", "shuffle": True} if kept.dtype == np.float16 else {}
+        new.create_dataset(name, data=kept, **packed)
 
 
 def with_half_weights(model: "onnx.ModelProto") -> "onnx.ModelProto":
@@ -26,9 +73,7 @@ def with_half_weights(model: "onnx.ModelProto") -> "onnx.ModelProto":
         if weight.data_type != onnx.TensorProto.FLOAT or math.prod(weight.dims) < SMALLEST:
             continue
         name, values = weight.name, onnx.numpy_helper.to_array(weight)
-        with np.errstate(over="ignore"):
-            half = values.astype("float16")
-        weight.CopyFrom(onnx.numpy_helper.from_array(half, f"{name}:half"))
+        weight.CopyFrom(onnx.numpy_helper.from_array(as_half(values), f"{name}:half"))
         casts.append(
             onnx.helper.make_node(
                 "Cast", [weight.name], [name], f"{name}:cast", to=onnx.TensorProto.FLOAT

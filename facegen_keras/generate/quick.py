@@ -19,6 +19,7 @@ from facegen_keras import startup
 from facegen_keras.export.model_file import ModelFile, read_description
 from facegen_keras.export.parts import MAIN_PARTS
 from facegen_keras.export.prior import read_prior
+from facegen_keras.files.limits import unpacked_limit
 from facegen_keras.generate.generator import Generator, SamplingOptions
 from facegen_keras.kernels import Handle, Kernels, Unavailable
 
@@ -108,12 +109,12 @@ def _read(path: Path) -> tuple[ModelFile, list[Step], tuple[int, int]]:
 
 
 def _array(dataset: h5py.Dataset, path: Path) -> np.ndarray:
-    """The numbers of a float32 data set that lies in the file itself, as large as it says."""
-    if dataset.dtype != np.float32 or dataset.external or dataset.is_virtual:
+    """The numbers of a data set that lies in the file itself, as float32."""
+    if dataset.dtype not in (np.float32, np.float16) or dataset.external or dataset.is_virtual:
         raise _Other
-    if dataset.nbytes > path.stat().st_size:
+    if dataset.nbytes > unpacked_limit(path.stat().st_size):
         raise _Other
-    numbers = np.asarray(dataset)
+    numbers = np.asarray(dataset, "float32")
     if not np.isfinite(numbers).all():
         raise _Other
     return numbers

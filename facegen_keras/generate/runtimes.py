@@ -15,7 +15,8 @@ from facegen_keras.errors import UserError
 from facegen_keras.export.earlier_exports import back_up
 from facegen_keras.export.formats import FORMATS, Format
 from facegen_keras.export.from_hub import local_model
-from facegen_keras.export.parts import MAIN_PARTS
+from facegen_keras.export.half_weights import as_half, write_halves
+from facegen_keras.export.parts import COMPANIONS, MAIN_PARTS, companion_path
 from facegen_keras.export.runtimes import write_litert, write_onnx, write_saved_model
 from facegen_keras.files.atomic import replacing
 from facegen_keras.files.safetensors_file import write_safetensors
@@ -24,10 +25,12 @@ from facegen_keras.generate.graphs import encoder_graph, generator_graph, styleg
 from facegen_keras.generate.loading import load_encoder, load_generator
 from facegen_keras.generate.stylegan2 import StyleGAN2Generator
 from facegen_keras.generate.web import write_page
+from facegen_keras.inference import latents
 from facegen_keras.models.stylegan2.official_names import official_settings, official_state
 from facegen_keras.version import __version__
 
 ENCODING = ("vae", "combined")  # families that have an encoder
+MOST_CHANGE = 0.5  # grey levels by which float16 weights may change an image
 # How names end, and what writes the file or folder: `(graph, path, metadata)`.
 GRAPH_FORMATS: dict[str, tuple[str, Callable[..., None]]] = {
     "onnx": (".onnx", write_onnx),
@@ -55,8 +58,10 @@ def export_model(
         output: Folder to write to; created if it is missing.
         format: "onnx", "litert" (`.tflite`), "tf_saved_model" (a folder) or "safetensors" (the
             weights alone; of a StyleGAN2 also under the official names). `generate.graphs` names
-            the inputs and outputs. "web": `output` becomes a web page that draws the faces, with
-            ONNX Runtime Web in it; other files there stay.
+            the inputs and outputs. "h5" is the model for this package again, with its encoder or
+            discriminator, in files of about half the size: weights are kept as float16. "web":
+            `output` becomes a web page that draws the faces, with ONNX Runtime Web in it; other
+            files there stay.
         parts: Write the parts as files of their own too: mapping and synthesis network of a
             StyleGAN2, encoder of a VAE or a combined model.
         runtime: For "web": a folder with the files of ONNX Runtime Web. None: from its npm package,
@@ -67,7 +72,8 @@ def export_model(
 
     Raises:
         UserError: The format is unknown, needs a package that is not installed or the TensorFlow
-            backend, or cannot hold this model; the model is no generator, or has no parts; ONNX
+            backend, or cannot hold this model; float16 would change an image by more than half a
+            grey level; the model is no generator, or has no parts; ONNX
             Runtime Web is not to be had; or something cannot be written.
     """
     if format not in FORMATS:
@@ -80,7 +86,8 @@ def export_model(
     generator = load_generator(path)
     if format == "web":
         return write_page(generator, Path(output), _texts(generator, "generator"), runtime)
-    files = (_weights if format == "safetensors" else _graphs)(path, generator, format, parts)
+    make = {"safetensors": _weights, "h5": _halves}.get(format, _graphs)
+    files = make(path, generator, format, parts)
     return [_put(Path(output) / name, write) for name, write in files.items()]
 
 
@@ -129,6 +136,26 @@ def _weights(path: Path, generator: Generator, format: str, parts: bool) -> File
         f"{stem}.safetensors": partial(write_safetensors, tensors=arrays, metadata=texts)
         for stem, (arrays, texts) in tensors.items()
     }
+
+
+def _halves(path: Path, generator: Generator, format: str, parts: bool) -> Files:
+    if parts:
+        raise UserError("parts: an encoder or discriminator is written beside it; leave it out")
+    if path.suffix != ".h5":
+        raise UserError(f"{path}: the format h5 makes an .h5 smaller; save the model as one first")
+    z = latents(range(16), generator.latent_dim)
+    before = generator.forward(z)
+    for weight in generator.model.weights:
+        weight.assign(as_half(ops.convert_to_numpy(weight.value)))
+    change = float(np.abs(generator.forward(z) - before).max()) * 127.5
+    if not change <= MOST_CHANGE:
+        raise UserError(
+            f"{path}: with weights of float16 its images change by up to {change:.2f} grey levels, "
+            f"and more than {MOST_CHANGE} is too much; keep it as it is"
+        )
+    beside = [companion_path(path, generator.family, part) for part in COMPANIONS]
+    files = [path, *(there for there in beside if there.exists())]
+    return {file.name: partial(write_halves, file) for file in files}
 
 
 def _encoder(path: Path, generator: Generator) -> keras.Model:

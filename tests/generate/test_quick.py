@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import facegen_keras as fg
+from facegen_keras.export.half_weights import write_halves
 from facegen_keras.generate.quick import open_quickly
 from facegen_keras.inference import latents
 
@@ -54,6 +55,9 @@ def drawn(folder, paths, environment, code=DRAW):
 @ON_LINUX
 def test_every_bit_of_the_shipped_models_is_that_of_keras(tmp_path, unmeasured):
     paths = [str(ROOT / "saved_models" / f"{name}.h5") for name in PLAIN]
+    halves = str(tmp_path / "dcgan_generator.h5")
+    write_halves(ROOT / "saved_models" / "dcgan_generator.h5", halves)
+    paths.append(halves)
     found = drawn(tmp_path, paths, unmeasured())
     assert set(found) == set(paths)
     for path in paths:
@@ -78,11 +82,11 @@ def test_anything_else_is_left_to_keras(tmp_path, unmeasured):
     def layer_setting(layer, **values):
         return lambda layers, file: layers[layer]["config"].update(values)
 
-    def of_halves(layers, file):
+    def of_doubles(layers, file):
         weights = file["model_weights/project/project"]
-        half = weights["kernel"][:].astype("float16")
+        doubled = weights["kernel"][:].astype("float64")
         del weights["kernel"]
-        weights["kernel"] = half
+        weights["kernel"] = doubled
 
     changes = {
         "nothing": lambda layers, file: None,
@@ -96,7 +100,7 @@ def test_anything_else_is_left_to_keras(tmp_path, unmeasured):
         "family": lambda layers, file: file.attrs.update(
             facegen_metadata=json.dumps({"family": "stylegan2", "part": "generator"})
         ),
-        "halves": of_halves,
+        "doubles": of_doubles,
     }
     paths = [changed(name, change) for name, change in changes.items()]
     (tmp_path / "damaged.h5").write_bytes(original.read_bytes()[:5000])

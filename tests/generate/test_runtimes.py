@@ -14,6 +14,7 @@ from facegen_keras.errors import UserError
 from facegen_keras.export.prior import write_prior
 from facegen_keras.export.write import save_generator, write_model
 from facegen_keras.generate.loading import load_encoder, load_generator
+from facegen_keras.generate.reconstruction import reconstruct
 from facegen_keras.generate.runtimes import export_model, weights_by_name
 from facegen_keras.inference import latents
 from facegen_keras.mixture import fit_mixture
@@ -21,6 +22,7 @@ from facegen_keras.models import stylegan2
 from facegen_keras.models.stylegan2.import_nvidia import import_nvidia
 
 REFERENCE = Path(__file__).parent.parent / "fixtures" / "stylegan2_reference.npz"
+SHIPPED = Path(__file__).parent.parent.parent / "saved_models"
 GRAPHS = ("onnx", "litert", "tf_saved_model")
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
 
@@ -245,3 +247,32 @@ def test_an_operation_that_a_format_lacks(
     z = keras.Input((6,))
     write_model(keras.Model(z, tiny_generator()(layer(z))), tmp_path / "x.h5", {})
     refused(f"cannot hold this model .it has no operation {operation}", tmp_path / "x.h5", format)
+
+
+@pytest.mark.parametrize("name", ["dcgan_generator.h5", "vae_decoder.h5"])
+def test_an_h5_of_half_the_size_draws_the_same_faces(name, tmp_path):
+    source = SHIPPED / name
+    written = export_model(source, tmp_path, "h5")
+    names = [name, "vae_encoder.h5"] if name.startswith("vae") else [name]
+    assert [path.name for path in written] == names
+    for path in written:
+        assert path.stat().st_size < 0.55 * (SHIPPED / path.name).stat().st_size
+    before, after = load_generator(source), load_generator(written[0])
+    z = latents(range(20, 84), before.latent_dim)  # not those that the export looks at
+    assert np.abs(after.forward(z) - before.forward(z)).max() * 127.5 <= 0.5
+    assert after.metadata == {**before.metadata, "weights_kept_as": "float16"}
+    if len(written) == 2:
+        faces = before.sample(range(4))
+        codes = [reconstruct(g, load_encoder(g.path), faces).astype(int) for g in (before, after)]
+        assert np.abs(codes[0] - codes[1]).max() <= 1
+
+
+def test_halves_that_would_change_a_face_are_refused(tmp_path, saved_vae, tiny_family):
+    with pytest.raises(UserError, match=r"by up to \d\.\d\d grey levels, and more than 0.5 is too"):
+        export_model(SHIPPED / "stylegan2_generator.h5", tmp_path / "out", "h5")
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(UserError, match="parts: an encoder or discriminator is written beside"):
+        export_model(saved_vae, tmp_path / "out", "h5", parts=True)
+    other = save_generator(tiny_family("dcgan"), tmp_path / "a.keras")
+    with pytest.raises(UserError, match=r"a\.keras: the format h5 makes an .h5 smaller"):
+        export_model(other, tmp_path / "out", "h5")
