@@ -13,7 +13,7 @@ import numpy as np
 
 from facegen_keras.data.pixels import PixelFile
 from facegen_keras.errors import UserError
-from facegen_keras.files.limits import open_member, read_npy_header
+from facegen_keras.files.limits import open_archive, open_member, read_npy_header
 
 EXPECTED = "uint8 images of shape (n, height, width, 3) are needed"
 PIECE_BYTES = 32 * 2**20  # of an array that are in memory at a time
@@ -62,7 +62,7 @@ class ArraySource:
         with contextlib.ExitStack() as cleanup:
             file: IO[bytes] | None = None
             if self.path is not None:
-                archive = cleanup.enter_context(zipfile.ZipFile(self.path))
+                archive = cleanup.enter_context(open_archive(self.path))
                 file = cleanup.enter_context(open_member(archive, self.member))
                 read_npy_header(file)
             for start in range(0, count, rows):
@@ -108,7 +108,7 @@ def open_npz(path: Path, name: str) -> ArraySource:
     """Open the one image array of a `.npz`; other arrays in it, such as labels, are passed over."""
     fitting, seen = {}, []
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_archive(path) as archive:
             for member in archive.namelist():
                 with open_member(archive, member) as file:
                     shape, fortran_order, dtype = read_npy_header(file)

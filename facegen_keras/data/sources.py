@@ -19,6 +19,7 @@ from typing import Protocol
 from facegen_keras.data.decode import Settings
 from facegen_keras.data.worker import Item, Task, ZipSpan
 from facegen_keras.errors import UserError
+from facegen_keras.files.limits import open_archive
 from facegen_keras.files.own_pictures import NOT_A_FACE, is_own_name
 from facegen_keras.files.places import HUB_PREFIX
 
@@ -239,7 +240,7 @@ def open_zip(path: Path, name: str | None = None) -> Source:
     """List a zip by its central directory; folders inside it may be nested."""
     name = name or str(path)
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_archive(path) as archive:
             members = archive.infolist()
     except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
         raise UserError(

@@ -17,7 +17,13 @@ import h5py
 
 from facegen_keras.errors import UserError, check_path, reason_of
 from facegen_keras.files.h5_file import DAMAGE, check_crc32, check_sizes, is_intact, read_text
-from facegen_keras.files.limits import MOST_TEXT, open_member, read_member, unpacked_limit
+from facegen_keras.files.limits import (
+    MOST_TEXT,
+    open_archive,
+    open_member,
+    read_member,
+    unpacked_limit,
+)
 from facegen_keras.registration import FAMILIES
 
 METADATA = (
@@ -191,7 +197,7 @@ def _read_keras(path: Path) -> tuple[ModelFile, bool]:
     """As `_read_h5`, of a `.keras`, whose zip has a checksum of every member."""
     most = unpacked_limit(path.stat().st_size)
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_archive(path) as archive:
             names = archive.namelist()
             if not {"config.json", "model.weights.h5"} <= set(names):
                 raise UserError(f"{path}: a zip archive without a Keras model")

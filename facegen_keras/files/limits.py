@@ -6,10 +6,11 @@ below these bounds, and what they refuse is told as damage. Only the standard li
 
 import io
 import math
+import os
 import struct
 import warnings
 import zipfile
-from typing import IO
+from typing import IO, BinaryIO
 
 import numpy as np
 
@@ -19,12 +20,51 @@ PLAIN_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the others unpack 
 LONGEST_HEADER = 10_000  # bytes of a .npy header, as in NumPy
 MOST_TEXT = 16 * 2**20  # bytes of JSON; read, they become up to 25 times as many
 SMALL = 64 * 2**20  # bytes that any file may unpack to
+MOST_LISTED = 64 * 2**20  # bytes of a zip's list of members: Python takes ten times as many
+ZIP_END = struct.Struct("<4s4H2LH")  # the record behind that list: its size is field 5
+ZIP64_END = struct.Struct("<4sQ2H2L4Q")  # the same where a number needs 64 bits: field 8
+ZIP64_LOCATOR = 20  # bytes between both
 MOST_GROWTH = 4  # times its own size that a larger file may unpack to: weights hardly shrink
 
 
 def unpacked_limit(size: int) -> int:
     """Bytes that a file of `size` bytes may unpack to."""
     return max(SMALL, MOST_GROWTH * size)
+
+
+def open_archive(path: str | os.PathLike) -> zipfile.ZipFile:
+    """Open a zip, unless its list of members alone would fill the memory.
+
+    Raises:
+        zipfile.BadZipFile: It would, or the file is no zip.
+        OSError: It cannot be read.
+    """
+    with open(path, "rb") as file:
+        listed = _listed_bytes(file)
+    if listed > MOST_LISTED:
+        raise zipfile.BadZipFile(
+            f"its list of files has {listed:,} bytes, more than {MOST_LISTED:,}; unpack it"
+        )
+    return zipfile.ZipFile(path)
+
+
+def _listed_bytes(file: BinaryIO) -> int:
+    """The size of a zip's list of members, as its end says it; 0 where there is no such end."""
+    size = file.seek(0, os.SEEK_END)
+    start = max(0, size - ZIP_END.size - 2**16)  # a comment may follow
+    file.seek(start)
+    tail = file.read()
+    at = len(tail) - ZIP_END.size
+    if at < 0 or tail[at : at + 4] != b"PK\5\6" or tail[-2:] != b"\0\0":
+        at = tail.rfind(b"PK\5\6")
+    if at < 0 or len(tail) < at + ZIP_END.size:
+        return 0
+    listed = ZIP_END.unpack_from(tail, at)[5]
+    file.seek(max(0, start + at - ZIP64_LOCATOR - ZIP64_END.size))
+    larger = file.read(ZIP64_END.size)
+    if larger.startswith(b"PK\6\6") and len(larger) == ZIP64_END.size:
+        listed = max(listed if listed < 2**32 - 1 else 0, ZIP64_END.unpack(larger)[8])
+    return listed
 
 
 def read_member(archive: zipfile.ZipFile, name: str, most: int) -> bytes:

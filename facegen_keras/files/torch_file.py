@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, ClassVar, Protocol
 import numpy as np
 
 from facegen_keras.errors import UserError
+from facegen_keras.files.limits import open_archive
 
 # Limits far above what intact files need, which keep a small hostile file from filling the memory.
 MOST_AXES = 8
@@ -242,7 +243,7 @@ class TensorReader(pickle._Unpickler):
 
 
 def _read_zip(path: Path) -> object:
-    with zipfile.ZipFile(path) as archive:
+    with open_archive(path) as archive:
         members = archive.infolist()
         if any(member.compress_type != zipfile.ZIP_STORED for member in members):
             raise pickle.UnpicklingError("it is compressed, as torch.save never does")

@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import json
-import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 
 from facegen_keras.errors import UserError, check_path, printable
 from facegen_keras.files.atomic import replacing
-from facegen_keras.files.limits import check_npz, unpacked_limit
+from facegen_keras.files.limits import check_npz, open_archive, unpacked_limit
 from facegen_keras.files.places import cache_folder
 from facegen_keras.metrics.extractor import FeatureExtractor
 from facegen_keras.metrics.sources import Images
@@ -154,7 +153,7 @@ class Statistics:
         if not path.is_file():
             raise UserError(f"{path}: no such file; expected an .npz with mu and sigma")
         try:
-            with zipfile.ZipFile(path) as archive:
+            with open_archive(path) as archive:
                 check_npz(archive, unpacked_limit(path.stat().st_size))
             with np.load(path, allow_pickle=False) as data:
                 if "mu" not in data or "sigma" not in data:

@@ -10,7 +10,6 @@ import io
 import math
 import pickle
 import re
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from facegen_keras.errors import UserError
-from facegen_keras.files.limits import check_npz, unpacked_limit
+from facegen_keras.files.limits import check_npz, open_archive, unpacked_limit
 from facegen_keras.files.safetensors_file import read_safetensors
 from facegen_keras.files.torch_file import (
     LazyStorage,
@@ -95,7 +94,7 @@ def _by_network(path: Path, state: State) -> dict[str, State]:
 
 def _read_npz(path: Path) -> State:
     try:
-        with zipfile.ZipFile(path) as members:
+        with open_archive(path) as members:
             check_npz(members, unpacked_limit(path.stat().st_size))
         with np.load(path, allow_pickle=False) as archive:
             # Other arrays, such as latents or images to compare with, belong to no network.
