@@ -51,13 +51,15 @@ def test_a_list_that_would_fill_the_memory_is_refused(tmp_path, capsys):
             limits.open_archive(path)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the memory is read from /proc")
 def test_a_million_members_take_less_than_a_gigabyte(tmp_path):
     """The longest list that is read, of the shortest names."""
     code = (
-        "import resource, sys\n"
+        "import re, sys\n"
         "from facegen_keras.files import limits\n"
         "archive = limits.open_archive(sys.argv[1])\n"
-        "print(len(archive.infolist()), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+        "most = re.search(r'VmHWM:\\s*(\\d+)', open('/proc/self/status').read())[1]\n"
+        "print(len(archive.infolist()), most)\n"
     )
     members = limits.MOST_LISTED // (46 + 4)
     record = b"PK\1\2" + bytes(24) + (4).to_bytes(2, "little") + bytes(16)
@@ -71,4 +73,4 @@ def test_a_million_members_take_less_than_a_gigabyte(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     count, kilobytes = map(int, done.stdout.split())
     assert count == members, done.stderr
-    assert kilobytes < 1e6
+    assert kilobytes < 1e6, kilobytes
