@@ -15,6 +15,16 @@ import time
 from collections.abc import Callable
 
 Measure = Callable[[], float]
+COMPILED = "BENCHMARK_COMPILED"  # in the environment of the workers
+
+
+def compiled(function: Callable) -> Callable:
+    """A PyTorch function or module, compiled by `torch.compile` where `--compile` asks for it."""
+    if not os.environ.get(COMPILED):
+        return function
+    import torch
+
+    return torch.compile(function)
 
 
 def main(
@@ -34,6 +44,7 @@ def main(
     parser.add_argument("--steps", type=int, default=steps)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
+    parser.add_argument("--compile", action="store_true", help="PyTorch with torch.compile")
     parser.add_argument("--worker", choices=list(sides), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
@@ -56,12 +67,14 @@ def _work(measure: Measure) -> None:
 
 def _alternate(names: list[str], options: argparse.Namespace) -> None:
     workers = {}
+    environment = {**os.environ, COMPILED: "1"} if options.compile else None
     for name in names:  # one after the other: warming up is not measured, but takes memory
         command = [sys.executable, sys.argv[0], "--worker", name]
         command += ["--batch", str(options.batch), "--steps", str(options.steps)]
         command += ["--precision", options.precision]
         worker = subprocess.Popen(
             command,
+            env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -74,6 +87,7 @@ def _alternate(names: list[str], options: argparse.Namespace) -> None:
     ours, theirs = names
     print(
         f"batch {options.batch}, {options.precision}, {options.steps} steps a round, "
+        f"PyTorch {'compiled' if options.compile else 'as it is'}, "
         f"{os.cpu_count()} cores"
     )
     images = options.batch * options.steps

@@ -16,7 +16,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.alternate import Measure, main
+from benchmarks.alternate import Measure, compiled, main
 
 
 def photos(count: int) -> np.ndarray:
@@ -68,6 +68,7 @@ def pytorch(batch: int, steps: int, precision: str) -> Measure:
     adam = {"lr": 2e-4, "betas": (0.5, 0.999)}
     optimizer_g = torch.optim.Adam(generator.parameters(), **adam)
     optimizer_d = torch.optim.Adam(discriminator.parameters(), **adam)
+    generator, discriminator = compiled(generator), compiled(discriminator)
     criterion = nn.BCELoss()  # in float32, as autocast demands
 
     def judge(x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

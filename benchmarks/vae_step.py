@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.alternate import Measure, main
+from benchmarks.alternate import Measure, compiled, main
 from benchmarks.dcgan_step import photos
 
 
@@ -58,6 +58,7 @@ def pytorch(batch: int, steps: int, precision: str) -> Measure:
     )
     model = nn.Sequential(encoder, decoder).to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(model.parameters(), lr=2e-4)
+    encoder, decoder = compiled(encoder), compiled(decoder)
     images = torch.from_numpy(photos(batch * steps))
 
     low = torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bfloat16")

@@ -32,11 +32,18 @@ LONGEST = ("test_it_runs_from_a_clean_kernel", "test_killed_", "test_training_st
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks for groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest first, and what shares the processes of `on_backend` into one worker."""
-    items.sort(key=lambda item: not item.name.startswith(LONGEST))
+    """Put what shares the processes of `on_backend` into one worker, and what takes long first:
+    single tests, then groups that one worker runs, then all others.
+    """
     for item in items:
         if "on_backend" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group("backends"))
+    items.sort(
+        key=lambda item: (
+            not item.name.startswith(LONGEST),
+            item.get_closest_marker("xdist_group") is None,
+        )
+    )
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
