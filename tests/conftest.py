@@ -50,7 +50,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--long",
         action="store_true",
-        help="more cases of what tests/cluster trains and tests/faults damages",
+        help="more of what tests/cluster trains, tests/faults damages, and notebooks solve",
     )
 
 

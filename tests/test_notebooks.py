@@ -6,6 +6,7 @@ Each is executed in a copy of the repository's folders, so that a test changes n
 import os
 import re
 import shutil
+import textwrap
 import time
 from pathlib import Path
 
@@ -69,6 +70,14 @@ def fill_in(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
     return blanks
 
 
+def solutions(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    """The code of the exercises' solutions, as cells."""
+    texts = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    (exercises,) = (text for text in texts if re.search("^## Exercises$", text, re.MULTILINE))
+    code = SOLUTION.findall(exercises.partition("## Exercises")[2])
+    return [nbformat.v4.new_code_cell(textwrap.dedent(block)) for block in code]
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_it_is_a_page_to_read(path):
     notebook = read(path)
@@ -111,7 +120,8 @@ def test_it_is_committed_as_it_ran(path):
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_it_runs_from_a_clean_kernel_without_a_network(path, tmp_path, monkeypatch):
+def test_it_runs_from_a_clean_kernel_without_a_network(path, tmp_path, monkeypatch, request):
+    """With `--long` the code of the exercises' solutions too."""
     for folder in ("configs", "dataset"):
         (tmp_path / folder).symlink_to(ROOT / folder)
     shipped = shutil.ignore_patterns("my_*")
@@ -125,6 +135,8 @@ def test_it_runs_from_a_clean_kernel_without_a_network(path, tmp_path, monkeypat
         monkeypatch.delenv(name, raising=False)
     notebook = read(path)
     blanks = fill_in(notebook)
+    if request.config.getoption("--long"):
+        notebook.cells += solutions(notebook)
     client = NotebookClient(
         notebook,
         timeout=BUSY * SECONDS,
