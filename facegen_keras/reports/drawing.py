@@ -62,12 +62,7 @@ def drawings(runs: Sequence[Run], report: Report, photos: Photos | None) -> Iter
             None leaves both out.
     """
     drawn = {run.name: load_generator(run.model) for run in runs if run.model}
-    models = "; ".join(
-        f"{run.name}: {run.family}, {run.images_seen:,} images of {run.config.data_path}, training "
-        f"seed {run.config.seed}"
-        for run in runs
-        if run.model
-    )
+    models = _models([run for run in runs if run.model])
     if drawn:
         seeds = f"seeds {SEEDS[0]} to {SEEDS[-1]}, not chosen"
         yield Drawing("samples", f"Samples of the same {seeds}. {models}.", lambda: samples(drawn))
@@ -78,8 +73,8 @@ def drawings(runs: Sequence[Run], report: Report, photos: Photos | None) -> Iter
     if photos is not None and chosen:
         largest = max(generator.resolution for generator, _ in chosen)
         caption = (
-            f"Photos of {photos(largest).source} (the first {len(SEEDS)}) and their "
-            "reconstructions; some of them may be of the training."
+            f"The first {len(SEEDS)} images of {photos(largest).source} and their "
+            "reconstructions; the training may have seen some of them."
         )
         yield Drawing("reconstructions", caption, partial(reconstructions, chosen, photos))
     if photos is not None and drawn:
@@ -111,6 +106,18 @@ def drawings(runs: Sequence[Run], report: Report, photos: Photos | None) -> Iter
             "The numbers of the evaluation; bars are 95 % intervals over the choice of images."
         )
         yield Drawing("evaluation", caption, lambda: figures.model_comparison(report))
+
+
+def _models(runs: Sequence[Run]) -> str:
+    """What the runs are, those of one kind together."""
+    kinds: dict[str, list[str]] = {}
+    for run in runs:
+        kind = (
+            f"{run.family}, {run.images_seen:,} images of {run.config.data_path}, training seed "
+            f"{run.config.seed}"
+        )
+        kinds.setdefault(kind, []).append(run.name)
+    return "; ".join(f"{', '.join(names)}: {kind}" for kind, names in kinds.items())
 
 
 def samples(generators: dict[str, Generator]) -> Figure:
@@ -242,13 +249,14 @@ def grid_of(runs: Sequence[Run]) -> Drawing | None:
     rows = sorted({getattr(run.config, down) for run in runs})
     if len(columns) < 2 or len(rows) < 2:
         return None
-    caption = f"Smallest {key} of the {runs[0].family} runs by {across} and {down}."
+    label = key.upper() if key in ("fid", "fd") else key.replace("_", " ")
+    names = across.replace("_", " "), down.replace("_", " ")
+    caption = f"Smallest {label} of the {runs[0].family} runs by {names[0]} and {names[1]}."
     values = np.full((len(rows), len(columns)), np.nan)
     for run in runs:  # of two runs of one place, such as two seeds, the better
         place = rows.index(getattr(run.config, down)), columns.index(getattr(run.config, across))
         if run.best is not None:
             values[place] = np.nanmin([values[place], run.best])
-    title = f"smallest {key.replace('_', ' ')}"
-    names = across.replace("_", " "), down.replace("_", " ")
+    title = f"smallest {label}"
     draw = partial(heat_map, values, columns, rows, *names, title)
     return Drawing(f"heat_map_{runs[0].family}", caption, draw, width=0.5)

@@ -145,15 +145,23 @@ def _methods(runs: Sequence[Run]) -> list[str]:
                 f" The reconstruction loss was {_values(of_it, 'reconstruction')}, the weight β of "
                 f"the Kullback-Leibler divergence {_values(of_it, 'beta')}."
             )
-        seen = ", ".join(f"{run.images_seen:,}" for run in of_it)
-        text += f" Images seen: {seen}. Seed: {_values(of_it, 'seed')}."
+        seen = sorted({run.images_seen for run in of_it})
+        text += f" Images seen: {_either([f'{count:,}' for count in seen])}."
+        text += f" Training seed: {_values(of_it, 'seed')}."
         paragraphs.append(text)
     return paragraphs
 
 
 def _values(runs: Sequence[Run], name: str) -> str:
-    found = dict.fromkeys(str(getattr(run.config, name)) for run in runs)
-    return " or ".join(found)
+    found = {getattr(run.config, name) for run in runs}
+    numbers = sorted(value for value in found if isinstance(value, int | float))
+    return _either([*map(str, numbers), *sorted(str(v) for v in found if v not in numbers)])
+
+
+def _either(values: Sequence[str]) -> str:
+    """`32, 64 or 128`."""
+    *first, last = values
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def _skeleton(

@@ -73,7 +73,9 @@ def test_everything_that_a_report_needs(study, measured, tmp_path, capsys):
     captions = (out / "captions.md").read_text()
     assert captions.count("**Figure") == 8
     assert captions.count("**Table") == 2
-    assert "vae_ld4_beta1: vae, 7,200 images of faces_50%.zip, training seed 0" in captions
+    what = ": vae, 7,200 images of faces_50%.zip, training seed 0."
+    assert f"vae_ld4_beta1, vae_ld4_beta2, vae_ld8_beta1, vae_ld8_beta2{what}" in captions
+    assert "The latent had 4 or 8 dimensions" in (out / "report.tex").read_text()
     assert "the 2 nearest to 9 images of" in captions
     rows = list(csv.reader((out / "tables/runs.csv").read_text().splitlines()))
     assert rows[0] == [
