@@ -31,7 +31,7 @@ COMMAND = re.compile(
 FLAG = re.compile(r"(?<![\w-])--([a-z]\w*)")
 ONLY_WITH_A_RUN = "--resume"  # its flags are read together with the run's own file
 # Of the parser, of git, of pytest, of two benchmarks, of Slurm and of XLA.
-ELSEWHERE = {"config", "help", "version", "depth", "long", "minutes", "features"}
+ELSEWHERE = {"family", "config", "help", "version", "depth", "long", "minutes", "features"}
 ELSEWHERE |= {"gpus", "nodes", "ntasks", "signal", "time", "xla_backend_optimization_level"}
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 FILE = re.compile(

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from facegen_keras.errors import UserError
 from facegen_keras.figures.theme import count_images, figure_of, new_axes, panels, styled
 
+MOST_INSIDE = 6  # lines named in the axes; more are named below
 LOSSES = ("val_loss", "loss", "generator_loss")  # by which a run is told from another, in turn
 PENALTIES = ("r1", "path_penalty")  # parts of a loss whose keys do not say so
 FLAT = 100  # times the smallest loss: what is larger would flatten it
@@ -167,7 +168,8 @@ def over_training(runs: Mapping[str, tuple[Sequence[dict], Sequence[float]]], ke
         runs: The lines of a log, and the hours at the end of each, by the name of the run.
         key: The number; lines without it are left out.
     """
-    figure, ((left, right),) = panels(1, 2, 7.5, 3.2, sharey=True)
+    below = len(runs) > MOST_INSIDE
+    figure, ((left, right),) = panels(1, 2, 7.5, 3.2 + below * 0.1 * len(runs), sharey=True)
     for name, (log, hours) in runs.items():
         lines = [(x, hour) for x, hour in zip(log, hours, strict=True) if x.get(key) is not None]
         _draw_line(left, [(x["images_seen"], x[key]) for x, _ in lines], name)
@@ -176,5 +178,9 @@ def over_training(runs: Mapping[str, tuple[Sequence[dict], Sequence[float]]], ke
     right.set_xlabel("hours of training")
     right.locator_params(axis="x", nbins=4)
     left.set_ylabel(key.upper() if key in ("fid", "fd") else key.replace("_", " "))
-    left.legend()
+    if below:
+        handles = left.get_legend_handles_labels()
+        figure.legend(*handles, loc="outside lower center", ncols=3, fontsize=7)
+    else:
+        left.legend()
     return figure

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 INTERVAL = 1.96  # standard errors to each side: 95 % of a normal distribution
 APART = 0.07  # fraction of the axis between two numbers below it
 REACH = 3.5  # standard deviations of a density that are drawn
-ENDINGS = (".h5", ".keras", ".zip")  # of files that are measured
 # Of the table of one model: where its label, value, interval and direction stand.
 COLUMNS = ((0, "left"), (0.57, "right"), (0.59, "left"), (0.76, "left"))
 # What no value can exceed: an interval ends there.
@@ -209,7 +207,7 @@ def model_comparison(report: Report, keys: Sequence[str] | None = None) -> Figur
     keys = list(keys or report.keys)
     if unknown := [key for key in keys if key not in report.keys]:
         raise UserError(f"{', '.join(unknown)} was not measured; there are {report.keys}")
-    names = [_without_folder(evaluation.name) for evaluation in report.evaluations]
+    names = report.short_names
     if len(names) == 1:
         return _numbers_of_one(report, keys, names[0])
     columns = min(PANELS, len(keys))
@@ -264,12 +262,6 @@ def _draw_number(
 
     digits = number_text(value, error)
     ax.annotate(digits, (value, row), (0, 7), ha="center", fontsize=8, textcoords="offset points")
-
-
-def _without_folder(name: str) -> str:
-    """The stem of a model's or archive's path; any other name as it is."""
-    path = Path(name)
-    return path.stem if path.suffix in ENDINGS else path.name or name
 
 
 @styled

@@ -11,6 +11,7 @@ from typing import Any
 from facegen_keras.files.atomic import replacing
 from facegen_keras.files.json_values import as_json
 
+ENDINGS = (".h5", ".keras", ".zip")  # of files that are measured
 # Keys of a record that describe the number itself; all others are its protocol.
 NUMBER_FIELDS = ("model", "metric", "label", "name", "value", "error", "protocol")
 HIGHER_IS_BETTER = ("is", "precision", "recall", "density", "coverage")
@@ -162,6 +163,20 @@ class Report:
     def keys(self) -> list[str]:
         """Keys of the numbers, in the order of their first appearance."""
         return list(dict.fromkeys(key for e in self.evaluations for key in e.numbers))
+
+    @property
+    def short_names(self) -> list[str]:
+        """The names of the evaluations, paths without folders and endings.
+
+        Where two would be the same, as those of the best models of several runs are, the names of
+        their folders; where these are the same too, the whole paths.
+        """
+        names = [evaluation.name for evaluation in self.evaluations]
+        paths = [Path(name) for name in names]
+        stems = [path.stem if path.suffix in ENDINGS else path.name or str(path) for path in paths]
+        folders = [path.parent.name or stem for path, stem in zip(paths, stems, strict=True)]
+        distinct = (short for short in (stems, folders) if len(set(short)) == len(short))
+        return next(distinct, names)
 
     def label(self, key: str) -> str:
         """The printed name of the number under a key."""

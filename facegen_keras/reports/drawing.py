@@ -21,7 +21,7 @@ from facegen_keras.metrics.efficientnet_lite import EfficientNetLite0Features
 from facegen_keras.metrics.precision_recall import nearest
 from facegen_keras.metrics.result import Report
 from facegen_keras.reports.sources import Run
-from facegen_keras.reports.tables import differing
+from facegen_keras.reports.tables import differing, judged_label
 
 SEEDS = range(8)  # of the samples: the first, not chosen
 FRAMES = 8
@@ -95,7 +95,9 @@ def drawings(runs: Sequence[Run], report: Report, photos: Photos | None) -> Iter
     measured = [run for run in runs if run.judged_by in ("fid", "fd")]
     if measured:
         label = measured[0].judged_by or ""
-        caption = f"{label.upper()} in training, over the images seen and over the hours."
+        caption = (
+            f"{judged_label(measured[0])} in training, over the images seen and over the hours."
+        )
         yield Drawing("distance", caption, partial(over_training, _logs(measured), label))
     for family in dict.fromkeys(run.family for run in runs):
         grid = grid_of([run for run in runs if run.family == family])
@@ -244,14 +246,17 @@ def grid_of(runs: Sequence[Run]) -> Drawing | None:
     key = runs[0].judged_by
     if len(varied) < 2 or key is None or any(run.judged_by != key for run in runs):
         return None
-    across, down = varied[:2]
+    # The one with more values across: a page is wider than a figure is high.
+    across, down = sorted(varied[:2], key=lambda n: -len({getattr(r.config, n) for r in runs}))
     columns = sorted({getattr(run.config, across) for run in runs})
     rows = sorted({getattr(run.config, down) for run in runs})
     if len(columns) < 2 or len(rows) < 2:
         return None
-    label = key.upper() if key in ("fid", "fd") else key.replace("_", " ")
+    label = judged_label(runs[0])
     names = across.replace("_", " "), down.replace("_", " ")
     caption = f"Smallest {label} of the {runs[0].family} runs by {names[0]} and {names[1]}."
+    if len(runs) > len({tuple(getattr(run.config, n) for n in varied[:2]) for run in runs}):
+        caption += " Of several runs of one cell the best is shown."
     values = np.full((len(rows), len(columns)), np.nan)
     for run in runs:  # of two runs of one place, such as two seeds, the better
         place = rows.index(getattr(run.config, down)), columns.index(getattr(run.config, across))

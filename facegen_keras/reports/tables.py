@@ -74,25 +74,38 @@ def latex(text: str) -> str:
     return "".join(SPECIAL.get(c, LETTERS.get(c, c)) for c in text)
 
 
-def runs_table(runs: Sequence[Run]) -> Table:
-    """What was trained: a line per run, with the options that differ between them."""
+def runs_tables(runs: Sequence[Run]) -> list[Table]:
+    """What was trained: a table per family, with the options that differ within it."""
+    families = dict.fromkeys(run.family for run in runs)
+    return [
+        _runs_table(family, [run for run in runs if run.family == family]) for family in families
+    ]
+
+
+def _runs_table(family: str, runs: Sequence[Run]) -> Table:
     options = differing(runs)
     judged = any(run.best is not None for run in runs)
-    head = ["run", "family", *options, "images seen", "hours", "seed"]
+    head = ["run", *options, "images seen", "hours", "seed"]
     rows = []
     for run in runs:
-        cells = [run.name, run.family]
+        cells = [run.name]
         cells += [_word(getattr(run.config, name)) for name in options]
         cells += [f"{run.images_seen:,}", f"{run.hours[-1]:.2g}", str(run.config.seed)]
         if judged:
             best = run.best
-            cells.append(f"{run.judged_by} {number_text(best)}" if best is not None else "–")
+            cells.append(f"{judged_label(run)} {number_text(best)}" if best is not None else "–")
         rows.append(cells)
-    caption = "The trainings. Hours are of training alone, at the speed in the log."
+    caption = f"The {family} trainings. Hours are of training alone, at the speed in the log."
     if judged:
         head.append("best")
         caption += " Best is the smallest value that the log has."
-    return Table("runs", caption, head, rows)
+    return Table(f"runs_{family}", caption, head, rows)
+
+
+def judged_label(run: Run) -> str:
+    """The printed name of the number that a run is judged by."""
+    key = run.judged_by or ""
+    return key.upper() if key in ("fid", "fd") else key.replace("_", " ")
 
 
 def differing(runs: Sequence[Run]) -> list[str]:
@@ -108,8 +121,8 @@ def evaluation_table(report: Report) -> Table:
     """What was measured: a line per model, a column per number, with 95 % intervals."""
     keys = report.keys
     rows = []
-    for evaluation in report.evaluations:
-        cells = [Path(evaluation.name).stem]
+    for name, evaluation in zip(report.short_names, report.evaluations, strict=True):
+        cells = [name]
         for key in keys:
             number = evaluation.numbers.get(key)
             if number is None:

@@ -16,7 +16,7 @@ from facegen_keras.files.hashes import sha256_of
 from facegen_keras.metrics.result import Report
 from facegen_keras.reports.drawing import Drawing, Photos, drawings
 from facegen_keras.reports.sources import Run, collect
-from facegen_keras.reports.tables import Table, evaluation_table, latex, runs_table
+from facegen_keras.reports.tables import Table, evaluation_table, latex, runs_tables
 from facegen_keras.version import __version__
 
 PHOTOS = 1000  # of a data set, in which the nearest are looked for
@@ -62,7 +62,7 @@ def report(
         figures.save(drawing.draw(), name, folder=folder / "figures")
         captions.append((name, drawing))
     _remove_others(folder / "figures", {name for name, _ in captions})
-    tables = [runs_table(runs)] if runs else []
+    tables = runs_tables(runs)
     tables += [evaluation_table(evaluations)] if evaluations.evaluations else []
     for table in tables:
         table.save(folder / "tables")

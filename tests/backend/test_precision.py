@@ -7,15 +7,18 @@ from facegen_keras.backend import precision
 from facegen_keras.models.vae import VAEOptions
 
 AMX = "processor : 0\nflags : fpu amx_tile amx_bf16\n"
-PLAIN = "processor : 0\nflags : fpu avx512_bf16\nbugs : amx_bf16\n"
+AVX512 = "processor : 0\nflags : fpu avx512_bf16\n"
+PLAIN = "processor : 0\nflags : fpu avx512f\nbugs : amx_bf16\n"
+NEITHER = "the processor has neither amx_bf16 nor avx512_bf16"
 
 
 @pytest.mark.parametrize(
     ("name", "accelerator", "cpu", "chosen", "reason"),
     [
         ("tensorflow", None, AMX, "bfloat16", "the processor has amx_bf16"),
-        ("torch", None, PLAIN, "float32", "the processor has no amx_bf16"),
-        ("torch", None, None, "float32", "the processor has no amx_bf16"),
+        ("tensorflow", None, AVX512, "bfloat16", "the processor has avx512_bf16"),
+        ("torch", None, PLAIN, "float32", NEITHER),
+        ("torch", None, None, "float32", NEITHER),
         ("jax", None, AMX, "float32", "jax is not known to use bfloat16 on a CPU"),
         ("jax", True, PLAIN, "bfloat16", "the accelerator computes in it"),
         ("tensorflow", False, AMX, "float32", "the accelerator does not compute in bfloat16"),

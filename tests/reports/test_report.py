@@ -13,6 +13,7 @@ from PIL import Image
 import facegen_keras as fg
 from facegen_keras.cli import main
 from facegen_keras.errors import UserError
+from facegen_keras.figures.curves import over_training
 from facegen_keras.metrics.result import Evaluation, Number, Report
 from facegen_keras.reports import drawing, tables
 from facegen_keras.reports.sources import collect
@@ -73,14 +74,14 @@ def test_everything_that_a_report_needs(study, measured, tmp_path, capsys):
     captions = (out / "captions.md").read_text()
     assert captions.count("**Figure") == 8
     assert captions.count("**Table") == 2
+    assert "The vae trainings." in captions
     what = ": vae, 7,200 images of faces_50%.zip, training seed 0."
     assert f"vae_ld4_beta1, vae_ld4_beta2, vae_ld8_beta1, vae_ld8_beta2{what}" in captions
     assert "The latent had 4 or 8 dimensions" in (out / "report.tex").read_text()
     assert "the 2 nearest to 9 images of" in captions
-    rows = list(csv.reader((out / "tables/runs.csv").read_text().splitlines()))
+    rows = list(csv.reader((out / "tables/runs_vae.csv").read_text().splitlines()))
     assert rows[0] == [
         "run",
-        "family",
         "latent_dim",
         "beta",
         "images seen",
@@ -88,7 +89,7 @@ def test_everything_that_a_report_needs(study, measured, tmp_path, capsys):
         "seed",
         "best",
     ]
-    assert rows[1] == ["vae_ld4_beta1", "vae", "4", "1", "7,200", "0.2", "0", "val_loss 30.00"]
+    assert rows[1] == ["vae_ld4_beta1", "4", "1", "7,200", "0.2", "0", "val loss 30.00"]
     assert "a & 40.0 $\\pm$ 1" in (out / "tables/evaluation.tex").read_text()
     record = json.loads((out / "provenance.json").read_text())
     assert [len(record[name]) for name in ("runs", "evaluations")] == [4, 2]
@@ -177,6 +178,29 @@ def test_versions_do_not_part_what_was_measured_alike(tmp_path):
     path = tmp_path / "evaluation.json"
     Report([one, other]).to_json(path)
     assert len(collect([path])[1].evaluations) == 2
+
+
+def test_the_best_models_of_several_runs_are_named_after_their_runs():
+    def names(*paths):
+        return Report([evaluation(path) for path in paths]).short_names
+
+    assert names("models/a.h5", "faces.zip", "x") == ["a", "faces", "x"]
+    assert names("s/ld64_beta0.5/best.h5", "s/ld64_beta0.7/best.h5") == [
+        "ld64_beta0.5",
+        "ld64_beta0.7",
+    ]
+    assert names("a/run/best.h5", "b/run/best.h5") == ["a/run/best.h5", "b/run/best.h5"]
+
+
+def test_many_lines_are_named_below_their_axes():
+    log = [{"images_seen": 10 * k, "fd": 3.0 / k} for k in (1, 2)]
+    for count, below in ((2, False), (9, True)):
+        figure = over_training({f"run {k}": (log, [0.1, 0.2]) for k in range(count)}, "fd")
+        assert bool(figure.legends) == below
+        assert bool(figure.axes[0].get_legend()) != below
+        legend = figure.legends[0] if below else figure.axes[0].get_legend()
+        assert [text.get_text() for text in legend.get_texts()][-1] == f"run {count - 1}"
+        plt.close(figure)
 
 
 def test_a_second_report_leaves_no_figure_of_the_first(study, measured, tmp_path, capsys):
