@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from facegen_keras import losses
+from facegen_keras import losses, models
 from facegen_keras.errors import UserError
 from facegen_keras.export.prior import write_prior
 from facegen_keras.export.write import save_generator, write_model
@@ -249,19 +249,23 @@ def test_an_operation_that_a_format_lacks(
     refused(f"cannot hold this model .it has no operation {operation}", tmp_path / "x.h5", format)
 
 
-@pytest.mark.parametrize("name", ["dcgan_generator.h5", "vae_decoder.h5"])
-def test_an_h5_of_half_the_size_draws_the_same_faces(name, tmp_path):
-    source = SHIPPED / name
-    written = export_model(source, tmp_path, "h5")
-    names = [name, "vae_encoder.h5"] if name.startswith("vae") else [name]
+@pytest.mark.parametrize("family", ["dcgan", "vae"])
+def test_an_h5_of_half_the_size_draws_the_same_faces(family, tmp_path):
+    made = {"vae": models.VAE, "dcgan": models.DCGAN}[family](
+        resolution=32, latent_dim=16, base_channels=16
+    )
+    source = save_generator(made, tmp_path / f"{family}_{made.main_part}.h5", run="first")
+    written = export_model(source, tmp_path / "halves", "h5")
+    names = [source.name, "vae_encoder.h5"] if family == "vae" else [source.name]
     assert [path.name for path in written] == names
     for path in written:
-        assert path.stat().st_size < 0.55 * (SHIPPED / path.name).stat().st_size
+        assert path.stat().st_size < 0.6 * (tmp_path / path.name).stat().st_size
     before, after = load_generator(source), load_generator(written[0])
     z = latents(range(20, 84), before.latent_dim)  # not those that the export looks at
-    assert np.abs(after.forward(z) - before.forward(z)).max() * 127.5 <= 0.5
+    change = np.abs(after.forward(z) - before.forward(z)).max()
+    assert 0 < change * 127.5 <= 0.5
     assert after.metadata == {**before.metadata, "weights_kept_as": "float16"}
-    if len(written) == 2:
+    if family == "vae":
         faces = before.sample(range(4))
         codes = [reconstruct(g, load_encoder(g.path), faces).astype(int) for g in (before, after)]
         assert np.abs(codes[0] - codes[1]).max() <= 1

@@ -1,4 +1,7 @@
-"""A hub on 127.0.0.1: the part of the Hugging Face Hub's protocol that models need."""
+"""A hub on 127.0.0.1: the part of the Hugging Face Hub's protocol that models and data sets need.
+
+A data set `owner/name` is kept as the repository `datasets/owner/name`.
+"""
 
 import base64
 import hashlib
@@ -8,7 +11,7 @@ import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
@@ -112,7 +115,14 @@ class Handler(BaseHTTPRequestHandler):
         if self.command in ("GET", "HEAD"):
             if path.startswith("/api/models/"):
                 return self.info(path.removeprefix("/api/models/"))
+            if path.startswith("/api/datasets/") and "/tree/" in path:
+                return self.tree(*path.removeprefix("/api/").split("/tree/"))
+            if path.startswith("/api/datasets/"):
+                return self.info(path.removeprefix("/api/"))
             return self.file(path)
+        if path.startswith("/api/datasets/") and "/paths-info/" in path:
+            name, revision = path.removeprefix("/api/").split("/paths-info/")
+            return self.entries(name, revision, parse_qs(body.decode()).get("paths", []))
         return self.write(path, body)
 
     do_GET = do_HEAD = do_POST = do_PUT = answer
@@ -125,11 +135,40 @@ class Handler(BaseHTTPRequestHandler):
             about = {"id": name, "private": repository.private, "sha": commit, "siblings": files}
             self.send(200, {**about, "tags": [], "downloads": 0, "likes": 0})
 
+    def tree(self, name: str, place: str) -> None:
+        """What is in a folder of a data set; if asked for, also what is in its folders."""
+        revision, _, folder = place.partition("/")
+        if there := self.found(name, revision):
+            repository, commit = there
+            start = f"{folder}/" if folder else ""
+            files = [p for p in repository.commits[commit] if p.startswith(start)]
+            inside = [path.removeprefix(start) for path in files]
+            paths = [f"{start}{path.partition('/')[0]}" for path in inside]
+            if "recursive=true" in self.path.lower():
+                paths += [f"{start}{path}" for path in inside]
+            self.entries(name, revision, list(dict.fromkeys(paths)))
+
+    def entries(self, name: str, revision: str, paths: list[str]) -> None:
+        """Files and folders of a data set as the hub describes them; those that exist."""
+        if not (there := self.found(name, revision)):
+            return
+        repository, commit = there
+        files, found = repository.commits[commit], []
+        for path in paths:
+            if path in files:
+                digest = hashlib.sha1(files[path]).hexdigest()
+                size = len(files[path])
+                found.append({"type": "file", "path": path, "oid": digest, "size": size})
+            elif any(file.startswith(f"{path}/") for file in files):
+                found.append({"type": "directory", "path": path, "oid": "0" * 40})
+        self.send(200, found)
+
     def file(self, path: str) -> None:
         if "/resolve/" not in path:
             return self.refuse(404, "NotFound")
-        _, owner, name, _, revision, file = path.split("/", 5)
-        there = self.found(f"{owner}/{name}", revision)
+        name, _, place = path.removeprefix("/").partition("/resolve/")
+        revision, _, file = place.partition("/")
+        there = self.found(name, revision)
         if not there:
             return
         repository, commit = there
