@@ -18,6 +18,11 @@ PENALTIES = ("r1", "path_penalty")  # parts of a loss whose keys do not say so
 FLAT = 100  # times the smallest loss: what is larger would flatten it
 
 
+def printed_name(key: str) -> str:
+    """The name of a number in a log as a figure or a table has it: `FD`, `val loss`."""
+    return key.upper() if key in ("fid", "fd") else key.replace("_", " ")
+
+
 def read_log(source: str | os.PathLike | Iterable[dict]) -> list[dict]:
     """The lines of a run's `log.jsonl`.
 
@@ -177,7 +182,7 @@ def over_training(runs: Mapping[str, tuple[Sequence[dict], Sequence[float]]], ke
     count_images(left)
     right.set_xlabel("hours of training")
     right.locator_params(axis="x", nbins=4)
-    left.set_ylabel(key.upper() if key in ("fid", "fd") else key.replace("_", " "))
+    left.set_ylabel(printed_name(key))
     if below:
         handles = left.get_legend_handles_labels()
         figure.legend(*handles, loc="outside lower center", ncols=3, fontsize=7)

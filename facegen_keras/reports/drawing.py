@@ -1,5 +1,6 @@
 """The figures of a report: each with its name and its caption, in the order of the report."""
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
@@ -8,7 +9,8 @@ import numpy as np
 
 from facegen_keras import figures
 from facegen_keras.data.faces import Faces
-from facegen_keras.figures.curves import LOSSES, over_training
+from facegen_keras.errors import UserError
+from facegen_keras.figures.curves import LOSSES, over_training, printed_name
 from facegen_keras.figures.grids import of_one_size
 from facegen_keras.figures.heat_map import heat_map
 from facegen_keras.figures.theme import Figure
@@ -18,10 +20,11 @@ from facegen_keras.generate.loading import load_encoder, load_generator
 from facegen_keras.generate.reconstruction import reconstruct
 from facegen_keras.generate.stylegan2 import StyleGAN2Generator
 from facegen_keras.metrics.efficientnet_lite import EfficientNetLite0Features
+from facegen_keras.metrics.extractor import FeatureExtractor
 from facegen_keras.metrics.precision_recall import nearest
 from facegen_keras.metrics.result import Report
-from facegen_keras.reports.sources import Run
-from facegen_keras.reports.tables import differing, judged_label
+from facegen_keras.reports.sources import Run, by_family
+from facegen_keras.reports.tables import differing
 
 SEEDS = range(8)  # of the samples: the first, not chosen
 FRAMES = 8
@@ -83,26 +86,20 @@ def drawings(runs: Sequence[Run], report: Report, photos: Photos | None) -> Iter
     for name, generator in styles.items():
         caption = f"Truncation: seeds 0 to 3 of {name} at four values of ψ."
         yield Drawing(f"truncation_{name}", caption, partial(truncation, generator))
-    for family in dict.fromkeys(run.family for run in runs):
-        of_it = [run for run in runs if run.family == family]
+    for family, of_it in by_family(runs).items():
         key = next((k for k in LOSSES if all(_has(run, k) for run in of_it)), None)
         if key:
             caption = (
-                f"The {key.replace('_', ' ')} of the {family} runs, over the images seen and over "
+                f"The {printed_name(key)} of the {family} runs, over the images seen and over "
                 "the hours; losses of different families do not compare."
             )
             yield Drawing(f"losses_{family}", caption, partial(over_training, _logs(of_it), key))
     measured = [run for run in runs if run.judged_by in ("fid", "fd")]
     if measured:
-        label = measured[0].judged_by or ""
-        caption = (
-            f"{judged_label(measured[0])} in training, over the images seen and over the hours."
-        )
-        yield Drawing("distance", caption, partial(over_training, _logs(measured), label))
-    for family in dict.fromkeys(run.family for run in runs):
-        grid = grid_of([run for run in runs if run.family == family])
-        if grid:
-            yield grid
+        key = measured[0].judged_by or ""
+        caption = f"{printed_name(key)} in training, over the images seen and over the hours."
+        yield Drawing("distance", caption, partial(over_training, _logs(measured), key))
+    yield from filter(None, map(grid_of, by_family(runs).values()))
     if report.evaluations:
         caption = (
             "The numbers of the evaluation; bars are 95 % intervals over the choice of images."
@@ -165,13 +162,20 @@ class Beside:
 def _beside_photos(
     runs: Sequence[Run], drawn: dict[str, Generator], photos: Photos
 ) -> Iterator[Drawing]:
-    """The best run of each family beside the photos: what is nearest, and what is furthest."""
-    families = dict.fromkeys(run.family for run in runs)
-    chosen = [_best([run for run in runs if run.family == family]) for family in families]
-    found = cache(lambda: {run.name: _compared(drawn[run.name], photos) for run in chosen})
-    some = photos(drawn[chosen[0].name].resolution)
+    """The best run of each family beside the photos: what is nearest, and what is furthest.
+
+    Left out, with a word, where the network that judges is not installed.
+    """
+    best = {run.name: drawn[run.name] for run in map(_best, by_family(runs).values())}
+    some = photos(next(iter(best.values())).resolution)
     if len(some) < NEAREST:
         return
+    try:
+        extractor = EfficientNetLite0Features()
+    except UserError as error:
+        print(f"without the nearest photos and the failures: {error}", file=sys.stderr)
+        return
+    found = cache(lambda: _compared(best, photos, extractor))
     seeds = f"seeds {JUDGED[0]} to {JUDGED[-1]}"
     what = f"Of {len(JUDGED)} samples ({seeds}) of the best run of each family"
     how = f"{len(some):,} images of {some.source}, by EfficientNet-Lite0 features of whole images"
@@ -191,11 +195,16 @@ def _best(runs: Sequence[Run]) -> Run:
     return min(runs, key=lambda run: run.best if run.best is not None else np.inf)
 
 
-def _compared(generator: Generator, photos: Photos) -> Beside:
-    extractor = EfficientNetLite0Features()
-    samples, some = generator.sample(JUDGED), photos(generator.resolution)
-    indices, distances = nearest(extractor(samples), extractor(some), NEAREST)
-    return Beside(samples, some, indices, distances)
+def _compared(
+    generators: dict[str, Generator], photos: Photos, extractor: FeatureExtractor
+) -> dict[str, Beside]:
+    of_photos = cache(lambda resolution: extractor(photos(resolution)))
+    found = {}
+    for name, generator in generators.items():
+        samples, side = generator.sample(JUDGED), generator.resolution
+        indices, distances = nearest(extractor(samples), of_photos(side), NEAREST)
+        found[name] = Beside(samples, photos(side), indices, distances)
+    return found
 
 
 def closest(found: dict[str, Beside]) -> Figure:
@@ -252,7 +261,7 @@ def grid_of(runs: Sequence[Run]) -> Drawing | None:
     rows = sorted({getattr(run.config, down) for run in runs})
     if len(columns) < 2 or len(rows) < 2:
         return None
-    label = judged_label(runs[0])
+    label = printed_name(key)
     names = across.replace("_", " "), down.replace("_", " ")
     caption = f"Smallest {label} of the {runs[0].family} runs by {names[0]} and {names[1]}."
     if len(runs) > len({tuple(getattr(run.config, n) for n in varied[:2]) for run in runs}):

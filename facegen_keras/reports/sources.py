@@ -73,6 +73,14 @@ class Run:
         return min(v for x in self.log if (v := x.get(name)) is not None) if name else None
 
 
+def by_family(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """The runs of each model family, families in the order of their first run."""
+    found: dict[str, list[Run]] = {}
+    for run in runs:
+        found.setdefault(run.family, []).append(run)
+    return found
+
+
 def collect(sources: Sequence[str]) -> tuple[list[Run], Report]:
     """The runs and evaluations of some folders and files, each once, in the order given.
 

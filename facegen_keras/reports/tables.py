@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from facegen_keras.figures.curves import printed_name
 from facegen_keras.figures.distances import INTERVAL
 from facegen_keras.files.atomic import write_text
 from facegen_keras.metrics.result import Report, number_text, shortened
-from facegen_keras.reports.sources import Run
+from facegen_keras.reports.sources import Run, by_family
 
 MOST_OPTIONS = 6  # that a table of runs shows
 SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
@@ -76,10 +77,7 @@ def latex(text: str) -> str:
 
 def runs_tables(runs: Sequence[Run]) -> list[Table]:
     """What was trained: a table per family, with the options that differ within it."""
-    families = dict.fromkeys(run.family for run in runs)
-    return [
-        _runs_table(family, [run for run in runs if run.family == family]) for family in families
-    ]
+    return [_runs_table(family, of_it) for family, of_it in by_family(runs).items()]
 
 
 def _runs_table(family: str, runs: Sequence[Run]) -> Table:
@@ -93,19 +91,14 @@ def _runs_table(family: str, runs: Sequence[Run]) -> Table:
         cells += [f"{run.images_seen:,}", f"{run.hours[-1]:.2g}", str(run.config.seed)]
         if judged:
             best = run.best
-            cells.append(f"{judged_label(run)} {number_text(best)}" if best is not None else "–")
+            label = printed_name(run.judged_by or "")
+            cells.append(f"{label} {number_text(best)}" if best is not None else "–")
         rows.append(cells)
     caption = f"The {family} trainings. Hours are of training alone, at the speed in the log."
     if judged:
         head.append("best")
         caption += " Best is the smallest value that the log has."
     return Table(f"runs_{family}", caption, head, rows)
-
-
-def judged_label(run: Run) -> str:
-    """The printed name of the number that a run is judged by."""
-    key = run.judged_by or ""
-    return key.upper() if key in ("fid", "fd") else key.replace("_", " ")
 
 
 def differing(runs: Sequence[Run]) -> list[str]:

@@ -15,7 +15,7 @@ from facegen_keras.files.atomic import write_text
 from facegen_keras.files.hashes import sha256_of
 from facegen_keras.metrics.result import Report
 from facegen_keras.reports.drawing import Drawing, Photos, drawings
-from facegen_keras.reports.sources import Run, collect
+from facegen_keras.reports.sources import Run, by_family, collect
 from facegen_keras.reports.tables import Table, evaluation_table, latex, runs_tables
 from facegen_keras.version import __version__
 
@@ -130,8 +130,7 @@ def _provenance(sources: Sequence, runs: Sequence[Run], evaluations: Report) -> 
 def _methods(runs: Sequence[Run]) -> list[str]:
     """A paragraph for each family, filled from the configurations."""
     paragraphs = []
-    for family in dict.fromkeys(run.family for run in runs):
-        of_it = [run for run in runs if run.family == family]
+    for family, of_it in by_family(runs).items():
         config = of_it[0].config
         text = (
             f"We trained {PAPERS.get(family, family)} at {config.resolution}×{config.resolution} "

