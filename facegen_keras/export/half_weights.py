@@ -1,6 +1,5 @@
 """Files of half the size: weights kept as float16, and computed with as float32."""
 
-import json
 import math
 import os
 from typing import TYPE_CHECKING
@@ -9,8 +8,9 @@ import h5py
 import numpy as np
 
 from facegen_keras.errors import require
-from facegen_keras.export.model_file import METADATA
-from facegen_keras.files.h5_file import CHECKSUM, append_crc32, read_text, seal
+from facegen_keras.export.model_file import METADATA, read_model_file
+from facegen_keras.export.write import attach_metadata
+from facegen_keras.files.h5_file import copy_member, copy_without
 
 if TYPE_CHECKING:
     import onnx
@@ -32,19 +32,16 @@ def write_halves(source: str | os.PathLike, target: str | os.PathLike) -> None:
 
     Keras and this package open it as before: a weight becomes float32 again when it is read.
     """
-    with h5py.File(source) as old, h5py.File(target, "w") as new:
-        for name in old:
-            if name == WEIGHTS:
-                _halve(old[name], new.create_group(name))
-            else:
-                old.copy(name, new)
-        for name, value in old.attrs.items():
-            if name not in (METADATA, CHECKSUM):
-                new.attrs[name] = value
-        metadata = json.loads(read_text(old, METADATA) or "{}")
-        new.attrs[METADATA] = json.dumps({**metadata, "weights_kept_as": "float16"})
-        seal(new)
-    append_crc32(target)
+    metadata = {**read_model_file(source).metadata, "weights_kept_as": "float16"}
+    copy_without(METADATA, source, target, _copy_halved)
+    attach_metadata(target, metadata)
+
+
+def _copy_halved(old: h5py.File, name: str, new: h5py.File) -> None:
+    if name == WEIGHTS:
+        _halve(old[name], new.create_group(name))
+    else:
+        copy_member(old, name, new)
 
 
 def _halve(old: h5py.Group, new: h5py.Group) -> None:

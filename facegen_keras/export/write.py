@@ -136,13 +136,12 @@ def write_model(
     path = Path(path)
     if path.suffix not in SUFFIXES:
         raise UserError(f"{path}: a generator is saved as .h5 or .keras")
-    text = json.dumps(metadata, default=as_json)
     with replacing(path) as temporary:
         with _without_h5_warning():
             model.save(temporary)
         if prior is not None:
             attach_prior(temporary, prior)
-        _attach(temporary, text)
+        attach_metadata(temporary, metadata)
 
 
 def prior_metadata(prior: Mixture | None) -> dict:
@@ -161,7 +160,7 @@ def update_metadata(path: str | os.PathLike, **entries: object) -> None:
             copy_without(METADATA, path, temporary)
         else:
             shutil.copyfile(path, temporary)
-        _attach(temporary, json.dumps(metadata, default=as_json))
+        attach_metadata(temporary, metadata)
 
 
 def _describe(model: Exportable, run: str | None, metrics: list[dict] | None, licence: str) -> dict:
@@ -189,7 +188,9 @@ def _describe(model: Exportable, run: str | None, metrics: list[dict] | None, li
     }
 
 
-def _attach(path: Path, text: str) -> None:
+def attach_metadata(path: str | os.PathLike, metadata: dict) -> None:
+    """Write metadata into an exported file that has none, and seal it; not atomic."""
+    path, text = Path(path), json.dumps(metadata, default=as_json)
     if path.suffix == ".h5":
         with h5py.File(path, "r+") as file:
             file.attrs[METADATA] = text

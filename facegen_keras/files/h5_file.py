@@ -6,7 +6,7 @@ HDF5 itself notices little damage: most of a file of weights are numbers, and an
 import hashlib
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 import h5py
@@ -107,15 +107,31 @@ def checksum_of(file: h5py.File) -> str:
     return digest.hexdigest()
 
 
-def copy_without(attribute: str, source: str | os.PathLike, target: str | os.PathLike) -> None:
+def copy_member(old: h5py.File, name: str, new: h5py.File) -> None:
+    """Copy a group or an array of the root into another file."""
+    old.copy(name, new)
+
+
+def copy_without(
+    attribute: str,
+    source: str | os.PathLike,
+    target: str | os.PathLike,
+    copy: Callable[[h5py.File, str, h5py.File], None] = copy_member,
+) -> None:
     """Write the content of a file into a new one, without one attribute of the root.
 
     HDF5 leaves the bytes of a changed attribute in its file: what it said before could still be
     read there, and the file grows with each change. So an attribute is changed in such a copy.
+
+    Args:
+        attribute: What is left out; the checksum is too, which would be wrong.
+        source: The file.
+        target: The new file.
+        copy: What copies a member of the root; as it is, or changed.
     """
     with h5py.File(source) as old, h5py.File(target, "w") as new:
         for name in old:
-            old.copy(name, new)
+            copy(old, name, new)
         for name, value in old.attrs.items():
             if name not in (attribute, CHECKSUM):
                 new.attrs[name] = value

@@ -252,14 +252,14 @@ def test_an_operation_that_a_format_lacks(
 @pytest.mark.parametrize("family", ["dcgan", "vae"])
 def test_an_h5_of_half_the_size_draws_the_same_faces(family, tmp_path):
     made = {"vae": models.VAE, "dcgan": models.DCGAN}[family](
-        resolution=32, latent_dim=16, base_channels=16
+        resolution=32, latent_dim=16, base_channels=48
     )
     source = save_generator(made, tmp_path / f"{family}_{made.main_part}.h5", run="first")
     written = export_model(source, tmp_path / "halves", "h5")
     names = [source.name, "vae_encoder.h5"] if family == "vae" else [source.name]
     assert [path.name for path in written] == names
     for path in written:
-        assert path.stat().st_size < 0.6 * (tmp_path / path.name).stat().st_size
+        assert path.stat().st_size < 0.55 * (tmp_path / path.name).stat().st_size
     before, after = load_generator(source), load_generator(written[0])
     z = latents(range(20, 84), before.latent_dim)  # not those that the export looks at
     change = np.abs(after.forward(z) - before.forward(z)).max()
