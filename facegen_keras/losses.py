@@ -11,7 +11,7 @@ from keras import ops
 
 from facegen_keras.backend.types import Tensor
 
-GAN_LOSSES = ("non_saturating", "hinge")
+GAN_LOSSES = ("non_saturating", "hinge", "relativistic")
 RECONSTRUCTION_LOSSES = ("mse", "bce", "gaussian")
 PATH_EPSILON = 1e-8  # under a root whose gradient at zero would not be finite
 PROBABILITY_EPSILON = 1e-6  # keeps the logarithms of a saturated pixel finite in float32
@@ -31,7 +31,9 @@ def discriminator_loss(
 
     Args:
         name: `"non_saturating"`: the cross-entropy of Goodfellow et al. 2014, eq. 1; `"hinge"`:
-            Lim & Ye 2017, eq. 4, where label smoothing has no meaning and must be 0.
+            Lim & Ye 2017, eq. 4; `"relativistic"`: each photo against one generated image
+            (Jolicoeur-Martineau 2019, https://arxiv.org/abs/1807.00734, eq. 3). The last two know
+            no labels: their smoothing must be 0.
         real_logits: `(batch, 1)`, of photos.
         fake_logits: `(batch, 1)`, of generated images.
         label_smoothing: One-sided label smoothing: real labels are `1 - label_smoothing` (Salimans
@@ -39,14 +41,25 @@ def discriminator_loss(
     """
     if name == "hinge":
         return ops.mean(ops.relu(1.0 - real_logits)) + ops.mean(ops.relu(1.0 + fake_logits))
+    if name == "relativistic":
+        return ops.mean(ops.softplus(fake_logits - real_logits))
     real = ops.softplus(-real_logits) + label_smoothing * real_logits
     return ops.mean(real) + ops.mean(ops.softplus(fake_logits))
 
 
-def generator_loss(name: str, fake_logits: Tensor) -> Tensor:
-    """The loss of the generator, a scalar: -log D(G(z)), or -D(G(z)) for the hinge loss."""
+def generator_loss(name: str, fake_logits: Tensor, real_logits: Tensor | None = None) -> Tensor:
+    """The loss of the generator, a scalar: -log D(G(z)), or -D(G(z)) for the hinge loss.
+
+    Args:
+        name: As for `discriminator_loss`.
+        fake_logits: `(batch, 1)`, of generated images.
+        real_logits: `(batch, 1)`, of photos; only the relativistic loss needs them, since it asks
+            which of the two looks more real.
+    """
     if name == "hinge":
         return -ops.mean(fake_logits)
+    if name == "relativistic":
+        return ops.mean(ops.softplus(real_logits - fake_logits))
     return ops.mean(ops.softplus(-fake_logits))
 
 

@@ -99,6 +99,16 @@ def test_label_smoothing_is_cross_entropy_with_soft_labels():
     assert best < high
 
 
+def test_relativistic_compares_pairs():
+    real, fake = np.float32([[2.0], [0.0]]), np.float32([[-1.0], [3.0]])
+    d = float(losses.discriminator_loss("relativistic", real, fake))
+    assert d == pytest.approx(-np.log(special.expit([3.0, -3.0])).mean(), rel=1e-5)
+    g = float(losses.generator_loss("relativistic", fake, real))
+    assert g == pytest.approx(-np.log(special.expit([-3.0, 3.0])).mean(), rel=1e-5)
+    moved = float(losses.discriminator_loss("relativistic", real + 5, fake + 5))
+    assert moved == pytest.approx(d, rel=1e-5)  # only differences count
+
+
 def test_hinge_known_answers():
     real, fake = np.float32([[2.0], [0.5]]), np.float32([[-3.0], [0.5]])
     # Photos beyond 1 and fakes below -1 cost nothing; the others their distance.

@@ -28,6 +28,7 @@ from facegen_keras.engine.options import (
     arguments_section,
 )
 from facegen_keras.engine.trainer import Trainer
+from facegen_keras.engine.transfer import take_weights
 from facegen_keras.errors import UserError
 from facegen_keras.inference import images_per_pass, in_chunks, infer, latents, to_uint8
 from facegen_keras.mixture import Mixture
@@ -53,7 +54,7 @@ class FaceModel(Trainer):
         has_latent_statistics: Whether `latent_statistics` tells how photos use the latent.
         trained_with: Networks of others that take part in training, each a dict of `network`,
             `weights_sha256` and `pretrained_on`; recorded in exports, and `evaluate` refuses them.
-        has_transfer: Whether `start_from` takes the weights of a trained generator.
+        starts_from: The other families whose files `start_from` takes too.
     """
 
     family: ClassVar[str]
@@ -64,7 +65,7 @@ class FaceModel(Trainer):
     trained_with: tuple[dict[str, str], ...] = ()
     has_validation: ClassVar[bool] = False
     has_latent_statistics: ClassVar[bool] = False
-    has_transfer: ClassVar[bool] = False
+    starts_from: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, options: FaceModelOptions, more_losses: tuple[str, ...] = ()) -> None:
         in_half = options.precision == "float16"
@@ -157,15 +158,33 @@ class FaceModel(Trainer):
         raise UserError(f"{self.family}: has no latent statistics")
 
     def start_from(self, path: str | Path) -> list[str]:
-        """Take the weights of a trained generator, and of the discriminator beside it.
+        """Take the weights of an exported or imported generator, and of the encoder and the
+        discriminator where they stand beside it; layers of other shapes keep their random start.
+
+        Args:
+            path: The generator, .h5 or .keras, or `hf:owner/name[/file.h5][@revision]`.
 
         Returns:
-            The names of the layers that keep their random start.
+            The names of the layers that do, or `"the discriminator"` for all of its layers.
 
         Raises:
-            UserError: The family has no transfer, or the file does not fit.
+            UserError: A file cannot be read, is of another family, or none of its layers fits.
         """
-        raise UserError(f"{self.family}: cannot start from the weights of another model")
+        families = (self.family, *self.starts_from)
+        kept = take_weights(path, self.parts(), families, self.options.as_dict())
+        for average, network in self.averages():
+            average.set_weights(network.get_weights())
+        return kept
+
+    def parts(self) -> dict[str, keras.Model]:
+        """The networks in training by the names that `export_parts` has for them, the one that
+        generates first.
+        """
+        return self.networks()
+
+    def averages(self) -> list[tuple[keras.Model, keras.Model]]:
+        """Each averaged network with the one that it is the average of."""
+        return []
 
     def latent_prior(self) -> Mixture | None:
         """The mixture that latents of new faces are mapped to; None for N(0, I) itself."""

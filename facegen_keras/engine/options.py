@@ -147,7 +147,6 @@ class FaceModelOptions:
         family: The name of the family.
         adam: What its optimizers are made with; from its paper.
         has_validation: Whether it measures the losses of held-out photos.
-        has_transfer: Whether it can start from the weights of a trained generator.
 
     Raises:
         UserError: A value is out of its range; names option, value and range.
@@ -156,7 +155,6 @@ class FaceModelOptions:
     family: ClassVar[str]
     adam: ClassVar[AdamOptions]
     has_validation: ClassVar[bool] = False
-    has_transfer: ClassVar[bool] = False
 
     resolution: int = option(64, "Height and width of the images: 32, 64, 128 ... pixels")
     latent_dim: int = option(128, "Length of the latent z", whole(1))

@@ -96,14 +96,13 @@ def discriminator_path(path: str | os.PathLike) -> Path:
     return companion_path(path, "stylegan2", "discriminator")
 
 
-def load_discriminator(generator_path: str | os.PathLike) -> keras.Model:
-    """Open the discriminator beside a generator.
+def load_companion(generator_path: str | os.PathLike, family: str, part: str) -> keras.Model:
+    """Open the `"encoder"` or `"discriminator"` beside a generator of a family.
 
     Raises:
         UserError: It is missing, damaged or unsafe, or was exported from another model.
     """
-    path = discriminator_path(generator_path)
-    file = read_model_file(path)
+    file = read_model_file(companion_path(generator_path, family, part))
     check_same_export(read_model_file(generator_path), file)
     return open_model(file)
 

@@ -46,11 +46,11 @@ def save_generator(
 ) -> Path:
     """Write the generator of a trained model, and what else it exports beside it.
 
-    The generator (a VAE's decoder) goes to `path`; an encoder, or the discriminator of a StyleGAN2,
-    to the same name with `_generator` or `_decoder` replaced (see `companion_path`). Each file
-    appears whole or not at all. A file that stood there stays beside it (see `back_up`),
-    unless it is an earlier export of the same run; an encoder or discriminator that this model
-    does not replace gives up its place too, since it belongs to another generator.
+    The generator (a VAE's decoder) goes to `path`; an encoder or a discriminator to the same name
+    with `_generator` or `_decoder` replaced (see `companion_path`). Each file appears whole or not
+    at all. A file that stood there stays beside it (see `back_up`), unless it is an earlier export
+    of the same run; an encoder or discriminator that this model does not replace gives up its place
+    too, since it belongs to another generator.
 
     Args:
         model: A `FaceModel`; its `main_part` goes to `path`.

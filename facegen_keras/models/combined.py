@@ -12,8 +12,6 @@ import keras
 from keras import ops
 
 from facegen_keras import losses
-from facegen_keras.augment import diff_augment
-from facegen_keras.augment_policy import parse_policy
 from facegen_keras.backend.types import Losses, Tensor
 from facegen_keras.engine import autodiff
 from facegen_keras.engine.average import untrained_copy, update_average
@@ -21,6 +19,7 @@ from facegen_keras.engine.distribution import split
 from facegen_keras.engine.face_model import FaceModel
 from facegen_keras.engine.options import takes
 from facegen_keras.layers import Sampling
+from facegen_keras.models.augmentation import Augmentation
 from facegen_keras.models.dcgan import build_discriminator, build_generator
 from facegen_keras.models.options.combined import CombinedOptions
 from facegen_keras.models.vae import build_encoder
@@ -34,6 +33,7 @@ class Combined(FaceModel):
     """
 
     family = "combined"
+    starts_from = ("dcgan",)
     options: CombinedOptions
     adam = CombinedOptions.adam
     batch_parts = (2, "this family encodes one half of a batch and samples the other")
@@ -48,8 +48,9 @@ class Combined(FaceModel):
 
     @takes(CombinedOptions)
     def __init__(self, options: CombinedOptions) -> None:
-        super().__init__(options)
-        self.augmentations = parse_policy(options.augment)
+        adapts = options.ada_target is not None
+        super().__init__(options, more_losses=("augment_probability",) if adapts else ())
+        self.augmentation = Augmentation(self)
         self.encoder = self._build_encoder(self.layer_dtype)
         self.generator = self._build_generator(self.layer_dtype)
         self.discriminator = build_discriminator(
@@ -94,16 +95,13 @@ class Combined(FaceModel):
         )
         self.apply_gradients("discriminator", grads)
         target = ops.stop_gradient(split(features[:encoded]))
-        to_latents = self._update_generator(fakes, target, batch, pull_to_generator, report)
+        to_latents = self._update_generator(fakes, images, target, pull_to_generator, report)
         _, report["kl_loss"], to_statistics = autodiff.input_gradient(
             lambda statistics: self._encoder_loss(statistics, noise, to_latents[:encoded]),
             statistics,
         )
         self.apply_gradients("encoder", pull_to_encoder(to_statistics))
-        for average, network in (
-            (self.generator_ema, self.generator),
-            (self.encoder_ema, self.encoder),
-        ):
+        for average, network in self.averages():
             update_average(
                 average,
                 network,
@@ -112,26 +110,28 @@ class Combined(FaceModel):
                 self.options.ema_half_life,
                 self.options.ema_rampup,
             )
+        self.augmentation.follow(report, batch)
         return report
 
     def _update_generator(
-        self, fakes: Tensor, target: Tensor, batch: int, pull_to_generator: Any, report: Losses
+        self, fakes: Tensor, images: Tensor, target: Tensor, pull_to_generator: Any, report: Losses
     ) -> Tensor:
         """Train the generator on adversarial and feature loss, adding both to the report.
 
         Args:
             fakes: Reconstructions, then samples.
+            images: The photos of the batch, as many.
             target: The discriminator's features of the photos that were reconstructed.
-            batch: Number of fakes.
             pull_to_generator: From the gradient of the fakes to those of weights and latents.
             report: Losses by name.
 
         Returns:
             The gradient of the encoder's (scaled) feature loss with respect to all latents.
         """
+        batch = images.shape[0]
         encoded = (batch + 1) // 2
         _, report["generator_loss"], adversarial = autodiff.input_gradient(
-            self._adversarial_loss, fakes
+            lambda fakes: self._adversarial_loss(fakes, images), fakes
         )
         _, report["feature_loss"], similarity = autodiff.input_gradient(
             lambda reconstructions: self._feature_loss(reconstructions, target),
@@ -163,9 +163,12 @@ class Combined(FaceModel):
         }
         return self.scaled("discriminator", loss), (report, features)
 
-    def _adversarial_loss(self, fakes: Tensor) -> tuple[Tensor, Tensor]:
+    def _adversarial_loss(self, fakes: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
         logits, _ = self._judge(fakes)
-        loss = losses.generator_loss(self.options.loss, logits)
+        photos = None
+        if self.options.loss == "relativistic":
+            photos = ops.stop_gradient(self._judge(images)[0])
+        loss = losses.generator_loss(self.options.loss, logits, photos)
         return self.scaled("generator", loss), loss
 
     def _feature_loss(self, reconstructions: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
@@ -185,8 +188,7 @@ class Combined(FaceModel):
 
     def _judge(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Logits `(batch, 1)` and features `(batch, side, side, channels)` of the discriminator."""
-        augmented = diff_augment(images, self.augmentations, self.seed_generator)
-        logits, features = self.discriminator(augmented, training=True)
+        logits, features = self.discriminator(self.augmentation(images), training=True)
         return logits, features
 
     def networks(self) -> dict[str, keras.Model]:
@@ -200,12 +202,30 @@ class Combined(FaceModel):
     def sampling_network(self) -> keras.Model:
         return self.generator_ema
 
+    def parts(self) -> dict[str, keras.Model]:
+        return {
+            "generator": self.generator,
+            "encoder": self.encoder,
+            "discriminator": self.discriminator,
+        }
+
+    def averages(self) -> list[tuple[keras.Model, keras.Model]]:
+        return [(self.generator_ema, self.generator), (self.encoder_ema, self.encoder)]
+
     def export_parts(self) -> dict[str, keras.Model]:
+        """The averaged generator and encoder, and the discriminator, for transfer."""
+        options = self.options
         return {
             "generator": untrained_copy(
                 lambda: self._build_generator("float32"), self.generator_ema
             ),
             "encoder": untrained_copy(lambda: self._build_encoder("float32"), self.encoder_ema),
+            "discriminator": untrained_copy(
+                lambda: build_discriminator(
+                    options.resolution, options.base_channels, options.spectral_norm
+                ),
+                self.discriminator,
+            ),
         }
 
     def _build_generator(self, dtype: str) -> keras.Model:

@@ -12,14 +12,13 @@ import keras
 from keras import layers, ops
 
 from facegen_keras import losses
-from facegen_keras.augment import diff_augment
-from facegen_keras.augment_policy import parse_policy
 from facegen_keras.backend.types import Losses, Tensor
 from facegen_keras.engine import autodiff
 from facegen_keras.engine.average import untrained_copy, update_average
 from facegen_keras.engine.face_model import FaceModel
 from facegen_keras.engine.options import takes
 from facegen_keras.layers import BatchNormalization
+from facegen_keras.models.augmentation import Augmentation
 from facegen_keras.models.options.dcgan import DCGANOptions
 from facegen_keras.models.widths import channel_widths
 
@@ -80,7 +79,8 @@ def build_discriminator(
     def normalized_weights(layer: layers.Layer) -> layers.Layer:
         if not spectral_norm:
             return layer
-        return layers.SpectralNormalization(layer, dtype=layer.dtype_policy)
+        name = f"{layer.name}_spectral"  # Keras's own would be another one in the next model
+        return layers.SpectralNormalization(layer, name=name, dtype=layer.dtype_policy)
 
     image = keras.Input((resolution, resolution, 3), name="image")
     x, outputs = image, []
@@ -109,9 +109,15 @@ def build_discriminator(
 
 @dataclass(frozen=True)
 class Phase:
-    """What a step of the DCGAN does besides the adversarial losses."""
+    """What a step of the DCGAN does besides the adversarial losses.
+
+    Attributes:
+        r1: Penalize the slope of the discriminator at photos.
+        r2: And at generated images.
+    """
 
     r1: bool = False
+    r2: bool = False
 
 
 @keras.saving.register_keras_serializable(package="facegen_keras")
@@ -123,6 +129,7 @@ class DCGAN(FaceModel):
     """
 
     family = "dcgan"
+    starts_from = ("combined",)
     options: DCGANOptions
     adam = DCGANOptions.adam
     loss_names = (
@@ -132,12 +139,13 @@ class DCGAN(FaceModel):
         "real_accuracy",
         "fake_accuracy",
     )
-    phases = (Phase(), Phase(r1=True))
 
     @takes(DCGANOptions)
     def __init__(self, options: DCGANOptions) -> None:
-        super().__init__(options)
-        self.augmentations = parse_policy(options.augment)
+        more = ["r2"] if options.r2_gamma else []
+        more += ["augment_probability"] if options.ada_target is not None else []
+        super().__init__(options, more_losses=tuple(more))
+        self.augmentation = Augmentation(self)
         self.generator = self._build_generator(self.layer_dtype)
         self.discriminator = build_discriminator(
             options.resolution, options.base_channels, options.spectral_norm, self.layer_dtype
@@ -159,7 +167,7 @@ class DCGAN(FaceModel):
         )
         self.apply_gradients("discriminator", grads)
         _, report["generator_loss"], fake_gradient = autodiff.input_gradient(
-            self._generator_loss, fakes
+            lambda fakes: self._generator_loss(fakes, images), fakes
         )
         self.apply_gradients("generator", pull_to_generator(fake_gradient))
         update_average(
@@ -170,15 +178,18 @@ class DCGAN(FaceModel):
             self.options.ema_half_life,
             self.options.ema_rampup,
         )
+        self.augmentation.follow(report, images.shape[0])
         return report
 
     def _discriminator_loss(
         self, images: Tensor, fakes: Tensor, phase: Phase
     ) -> tuple[Tensor, Losses]:
-        """The loss on photos and fakes, with R1 where it is due, and what the log reports."""
+        """The loss on photos and fakes, with the penalties that are due, and what the log
+        reports.
+        """
         options = self.options
-        real_logits, r1 = self._judge_photos(images, with_r1=phase.r1)
-        fake_logits = self._judge(fakes)
+        real_logits, r1 = self._judge_and_penalize(images, phase.r1)
+        fake_logits, r2 = self._judge_and_penalize(fakes, phase.r2)
         loss = losses.discriminator_loss(
             options.loss, real_logits, fake_logits, options.label_smoothing
         )
@@ -187,23 +198,28 @@ class DCGAN(FaceModel):
             "real_accuracy": losses.share_above_zero(real_logits),
             "fake_accuracy": losses.share_above_zero(-fake_logits),
         }
-        if phase.r1:
-            report["r1"] = r1
-            loss = loss + 0.5 * options.r1_gamma * options.r1_interval * r1
+        for due, name, penalty, gamma in (
+            (phase.r1, "r1", r1, options.r1_gamma),
+            (phase.r2, "r2", r2, options.r2_gamma),
+        ):
+            if due:
+                report[name] = penalty
+                loss = loss + 0.5 * gamma * options.r1_interval * penalty
         return self.scaled("discriminator", loss), report
 
-    def _generator_loss(self, fakes: Tensor) -> tuple[Tensor, Tensor]:
-        loss = losses.generator_loss(self.options.loss, self._judge(fakes))
+    def _generator_loss(self, fakes: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
+        name = self.options.loss
+        photos = ops.stop_gradient(self._judge(images)) if name == "relativistic" else None
+        loss = losses.generator_loss(name, self._judge(fakes), photos)
         return self.scaled("generator", loss), loss
 
     def _judge(self, images: Tensor) -> Tensor:
         """Logits `(batch, 1)` of augmented images."""
-        augmented = diff_augment(images, self.augmentations, self.seed_generator)
-        return self.discriminator(augmented, training=True)
+        return self.discriminator(self.augmentation(images), training=True)
 
-    def _judge_photos(self, images: Tensor, with_r1: bool) -> tuple[Tensor, Tensor]:
-        """Logits `(batch, 1)` of photos and, if asked, their mean R1 penalty."""
-        if not with_r1:
+    def _judge_and_penalize(self, images: Tensor, penalize: bool) -> tuple[Tensor, Tensor]:
+        """Logits `(batch, 1)` of images and, if asked, the mean of the penalty R1 at them."""
+        if not penalize:
             return self._judge(images), 0.0
 
         def summed_logits(images: Tensor) -> tuple[Tensor, Tensor]:
@@ -213,9 +229,14 @@ class DCGAN(FaceModel):
         _, logits, gradient = autodiff.input_gradient(summed_logits, images, differentiable=True)
         return logits, ops.mean(losses.r1_penalty(gradient))
 
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """A plain step, and one with the penalties where there are any."""
+        penalized = Phase(self.options.r1_gamma > 0, self.options.r2_gamma > 0)
+        return (Phase(),) if penalized == Phase() else (Phase(), penalized)
+
     def phase_of(self, step: int) -> Phase:
-        options = self.options
-        return Phase(r1=options.r1_gamma > 0 and step % options.r1_interval == 0)
+        return self.phases[-1 if step % self.options.r1_interval == 0 else 0]
 
     def networks(self) -> dict[str, keras.Model]:
         return {"generator": self.generator, "discriminator": self.discriminator}
@@ -224,11 +245,22 @@ class DCGAN(FaceModel):
     def sampling_network(self) -> keras.Model:
         return self.generator_ema
 
+    def averages(self) -> list[tuple[keras.Model, keras.Model]]:
+        return [(self.generator_ema, self.generator)]
+
     def export_parts(self) -> dict[str, keras.Model]:
+        """The averaged generator, and the discriminator, for transfer."""
+        options = self.options
         return {
             "generator": untrained_copy(
                 lambda: self._build_generator("float32"), self.generator_ema
-            )
+            ),
+            "discriminator": untrained_copy(
+                lambda: build_discriminator(
+                    options.resolution, options.base_channels, options.spectral_norm
+                ),
+                self.discriminator,
+            ),
         }
 
     def _build_generator(self, dtype: str) -> keras.Model:

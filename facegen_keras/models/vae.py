@@ -232,6 +232,9 @@ class VAE(FaceModel):
     def networks(self) -> dict[str, keras.Model]:
         return {"autoencoder": self.autoencoder}
 
+    def parts(self) -> dict[str, keras.Model]:
+        return {"decoder": self.decoder, "encoder": self.encoder}
+
     @property
     def sampling_network(self) -> keras.Model:
         return self.decoder

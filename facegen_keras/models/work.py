@@ -125,14 +125,18 @@ def _vae(options: Any) -> Work:
 
 
 def _dcgan(options: Any) -> Work:
-    # The discriminator sees photos and fakes, and the fakes again for the generator.
-    return _work((_decoder(options), 3), (_encoder(options, 1), 8))
+    # The discriminator sees photos and fakes, and the fakes again for the generator. A penalty on a
+    # gradient takes six passes instead of three; the relativistic loss judges the photos again.
+    penalties = (options.r1_gamma > 0) + (options.r2_gamma > 0)
+    passes = 8 + 3 * penalties / options.r1_interval + (options.loss == "relativistic")
+    return _work((_decoder(options), 3), (_encoder(options, 1), passes))
 
 
 def _combined(options: Any) -> Work:
     # Half of a batch is encoded, and drawn again; the other half is drawn from the prior.
     encoder = _encoder(options, 2 * options.latent_dim)
-    return _work((encoder, 1.5), (_decoder(options), 4), (_encoder(options, 1), 10))
+    passes = 10 + (options.loss == "relativistic")
+    return _work((encoder, 1.5), (_decoder(options), 4), (_encoder(options, 1), passes))
 
 
 def _stylegan2(options: Any) -> Work:

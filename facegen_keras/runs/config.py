@@ -39,7 +39,6 @@ OF_ONE_CALL = (
     "devices",
     "cluster",
 )  # given anew each time, never part of a record
-_NEEDED = {"validation_split": "has_validation", "init_from": "has_transfer"}  # of the family
 
 
 @dataclass
@@ -131,7 +130,7 @@ class TrainConfig(_FamilyOptions, _Training):
 
     init_from: str | None = None
     """Start from the weights of this generator, trained here, imported, or of the Hugging Face Hub
-    as hf:owner/name[/file.h5][@revision] (stylegan2)."""
+    as hf:owner/name[/file.h5][@revision]; networks beside it are taken too."""
 
     save_interval: int = 50
     """Epochs between grids, exports and checkpoints."""
@@ -255,10 +254,9 @@ class TrainConfig(_FamilyOptions, _Training):
         for name, _, _ in _FAMILY_FIELDS:
             if name not in own and getattr(self, name) is not None:
                 self._refuse(name, families_with(name))
-        for name, capability in _NEEDED.items():
-            having = [f for f, options in OPTIONS.items() if getattr(options, capability)]
-            if getattr(self, name) and self.model not in having:
-                self._refuse(name, having)
+        having = [f for f, options in OPTIONS.items() if options.has_validation]
+        if self.validation_split and self.model not in having:
+            self._refuse("validation_split", having)
         names = sorted(f.name for f in dataclasses.fields(self.options_type))
         return {n: getattr(self, n) for n in names if getattr(self, n) is not None}
 

@@ -82,10 +82,10 @@ def test_spectral_normalization_replaces_batch_normalization():
     assert "SpectralNormalization" not in names
 
 
-@pytest.mark.parametrize("loss", ["non_saturating", "hinge"])
+@pytest.mark.parametrize("loss", losses.GAN_LOSSES)
 def test_both_players_descend_on_their_loss(photos, loss):
     """The shared forward and the pulled-back gradient against the plain way."""
-    smoothing = 0.0 if loss == "hinge" else 0.1
+    smoothing = 0.1 if loss == "non_saturating" else 0.0
     model = dcgan(loss=loss, label_smoothing=smoothing)
     plain = dcgan(loss=loss, label_smoothing=smoothing)  # the same weights
     before = {name: weights(network) for name, network in model.networks().items()}
@@ -118,8 +118,9 @@ def test_both_players_descend_on_their_loss(photos, loss):
         variable.assign(value)
 
     def generator_loss():
-        logits = plain.discriminator(plain.generator(Z, training=True), training=True)
-        return losses.generator_loss(loss, logits), None
+        real = plain.discriminator(photos, training=True)
+        fake = plain.discriminator(plain.generator(Z, training=True), training=True)
+        return losses.generator_loss(loss, fake, real), None
 
     value, _, grads = autodiff.gradients(generator_loss, plain.generator.trainable_variables)
     assert float(report["generator_loss"]) == pytest.approx(float(value), rel=1e-3)
@@ -154,10 +155,41 @@ def test_r1_is_added_with_half_gamma_times_the_interval(photos):
     assert rise**2 / 5 == pytest.approx(per_photo, rel=0.05)
 
 
+def test_r2_is_the_same_penalty_at_generated_images(photos):
+    def step(phase, **options):
+        model = dcgan(rate=1e-3, r1_interval=4, spectral_norm=True, **options)
+        before = weights(model.discriminator)
+        report = model.update(photos, phase)
+        return np.concatenate([m.ravel() for m in moves(model.discriminator, before)]), report
+
+    plain, _ = step(Phase())
+    at_photos, _ = step(Phase(r1=True), r1_gamma=10.0)
+    at_fakes, report = step(Phase(r2=True), r2_gamma=10.0)
+    both, _ = step(Phase(r1=True, r2=True), r1_gamma=10.0, r2_gamma=10.0)
+    from_fakes = at_fakes - plain
+    assert np.abs(from_fakes).max() > 1e-6
+    np.testing.assert_allclose(
+        both - at_photos, from_fakes, atol=0.02 * np.abs(at_photos - plain).max()
+    )
+
+    model = dcgan(rate=1e-3, spectral_norm=True)
+    fakes = model.generator(Z, training=True)
+    model.discriminator(photos, training=True)  # as in the step: it iterates the spectral norms
+    summed = lambda x: (ops.sum(model.discriminator(x, training=True)), None)  # noqa: E731
+    _, _, slope = autodiff.input_gradient(summed, fakes)
+    expected = float(ops.mean(losses.r1_penalty(slope)))
+    assert float(report["r2"]) == pytest.approx(expected, rel=1e-3)
+
+
 def test_phases():
     model = dcgan(r1_gamma=1.0, r1_interval=4)
     phases = [model.phase_of(step) for step in range(6)]
     assert [phase.r1 for phase in phases] == [True, False, False, False, True, False]
+    assert not any(phase.r2 for phase in phases)
+    both = dcgan(r1_gamma=1.0, r2_gamma=2.0)
+    assert both.phase_of(0) == Phase(r1=True, r2=True)
+    assert "r2" in both.loss_names
+    assert "r2" not in model.loss_names
     assert {dcgan().phase_of(step) for step in range(20)} == {Phase()}
 
 
@@ -185,13 +217,20 @@ def test_the_average_follows(photos):
         np.testing.assert_allclose(np.array(average.value), expected, rtol=1e-4, atol=1e-7)
 
 
-def test_everything_at_once_stays_finite(made_up):
+@pytest.mark.parametrize("loss", ["hinge", "relativistic"])
+def test_everything_at_once_stays_finite(made_up, loss):
     model = fg.DCGAN(
-        **SMALL, loss="hinge", spectral_norm=True, r1_gamma=1.0, augment="color,translation,cutout"
+        **SMALL,
+        loss=loss,
+        spectral_norm=True,
+        r1_gamma=1.0,
+        r2_gamma=1.0,
+        augment="color,translation,cutout",
+        ada_target=0.6,
     )
     model.compile()
     for step in range(2):
-        report = model.update(to_network_range(made_up(4, seed=step)), Phase(r1=True))
+        report = model.update(to_network_range(made_up(4, seed=step)), Phase(r1=True, r2=True))
         assert set(report) == set(model.loss_names)
         assert all(np.isfinite(float(loss)) for loss in report.values())
 
@@ -208,9 +247,12 @@ def test_the_loss_of_a_16_bit_discriminator_is_float32(photos, precision):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"loss": "wgan"}, "loss 'wgan': expected one of non_saturating, hinge"),
+        ({"loss": "wgan"}, "loss 'wgan': expected one of non_saturating, hinge, relativistic"),
         ({"label_smoothing": 0.5}, "label_smoothing 0.5: expected 0 up to, not with, 0.5"),
         ({"label_smoothing": 0.1, "loss": "hinge"}, "the hinge loss has no labels"),
+        ({"label_smoothing": 0.1, "loss": "relativistic"}, "the relativistic loss has no labels"),
+        ({"r2_gamma": -1}, "r2_gamma -1"),
+        ({"ada_target": 0.6}, "there are none; give augment"),
         ({"r1_gamma": -1}, "r1_gamma -1"),
         ({"r1_interval": 0}, "r1_interval 0"),
         ({"base_channels": 0}, "base_channels 0: expected a whole number from 1 on"),

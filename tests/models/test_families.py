@@ -159,9 +159,6 @@ def test_the_main_parts_are_those_that_files_are_named_after():
 def test_what_a_family_does_not_have_is_refused(family, has_validation, made_up):
     model = FAMILIES[family](**SMALL)
     assert model.has_validation == model.has_latent_statistics == has_validation
-    assert not model.has_transfer
-    with pytest.raises(UserError, match=f"{family}: cannot start from"):
-        model.start_from("x.h5")
     if has_validation:
         assert model.validate(made_up(2))["loss"] > 0
         assert model.latent_statistics(made_up(2))["active"].shape == (6,)

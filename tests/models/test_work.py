@@ -44,4 +44,11 @@ def test_regularizers_cost_what_they_do():
     whole = work_of("stylegan2", kind())
     assert 1.05 < whole.operations / plain.operations < 1.3
     assert (whole.weights, whole.activations) == (plain.weights, plain.activations)
+    kind = FAMILIES["dcgan"].options_type
+    plain = work_of("dcgan", kind())
+    assert work_of("dcgan", kind(r1_gamma=1.0)).operations > plain.operations
+    assert work_of("dcgan", kind(r1_gamma=1.0, r2_gamma=1.0, r1_interval=1)).operations > (
+        1.2 * plain.operations
+    )
+    assert 1.05 < work_of("dcgan", kind(loss="relativistic")).operations / plain.operations < 1.2
     assert Work(10, 1.0, 100).memory(2) == 10 * 4 * 4 + 18 * 200

@@ -72,5 +72,6 @@ def test_impossible_options_are_refused_before_anything_is_opened():
         TrainConfig(model="vae", latent_dim=0)
     with pytest.raises(UserError, match="the hinge loss has no labels"):
         TrainConfig(model="combined", loss="hinge", label_smoothing=0.1)
-    with pytest.raises(UserError, match="init_from: an option of stylegan2, not of dcgan"):
-        TrainConfig(model="dcgan", init_from="x.h5")
+    with pytest.raises(UserError, match="validation_split: an option of vae, not of dcgan"):
+        TrainConfig(model="dcgan", validation_split=0.1)
+    assert TrainConfig(model="dcgan", init_from="x.h5").resolved().init_from == "x.h5"

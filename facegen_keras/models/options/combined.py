@@ -12,7 +12,7 @@ from facegen_keras.engine.options import (
     whole,
 )
 from facegen_keras.errors import UserError
-from facegen_keras.models.options.dcgan import DCGANOptions, check_adversarial
+from facegen_keras.models.options.dcgan import DCGANOptions, check_augmentation, check_loss
 from facegen_keras.models.options.vae import VAEOptions
 
 
@@ -38,16 +38,19 @@ class CombinedOptions(FaceModelOptions):
         "half of the resolution",
         whole(4),
     )
-    loss: Literal["non_saturating", "hinge"] = shared(DCGANOptions, "loss")
+    loss: Literal["non_saturating", "hinge", "relativistic"] = shared(DCGANOptions, "loss")
     label_smoothing: float = shared(DCGANOptions, "label_smoothing")
     spectral_norm: bool = shared(DCGANOptions, "spectral_norm")
     augment: str = shared(DCGANOptions, "augment")
+    ada_target: float | None = shared(DCGANOptions, "ada_target")
+    ada_images: float = shared(DCGANOptions, "ada_images")
     ema_half_life: float = shared(DCGANOptions, "ema_half_life")
     ema_rampup: float = shared(DCGANOptions, "ema_rampup")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_adversarial(self.loss, self.label_smoothing, self.augment)
+        check_loss(self.loss, self.label_smoothing)
+        check_augmentation(self.augment, self.ada_target)
         sides = [2**k for k in range(2, self.resolution.bit_length() - 1)]
         if self.features_at not in sides:
             raise UserError(

@@ -3,12 +3,9 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from facegen_keras.augment_policy import parse_policy
 from facegen_keras.engine.options import (
     FRACTION,
-    POSITIVE,
     AdamOptions,
-    Allowed,
     FaceModelOptions,
     at_least,
     option,
@@ -16,7 +13,7 @@ from facegen_keras.engine.options import (
     whole,
 )
 from facegen_keras.errors import UserError
-from facegen_keras.models.options.dcgan import DCGANOptions
+from facegen_keras.models.options.dcgan import DCGANOptions, check_augmentation
 from facegen_keras.models.options.schedule import parse_schedule
 
 GAMMA_HEURISTIC = 0.0002  # times resolution² / batch; ADA paper, appendix C and official "auto"
@@ -30,7 +27,6 @@ class StyleGAN2Options(FaceModelOptions):
     family: ClassVar[str] = "stylegan2"
     # Official "stylegan2" and "paper1024"; β1 as in Karras et al. 2018, appendix A.1.
     adam: ClassVar[AdamOptions] = AdamOptions(learning_rate=0.002, beta_1=0.0)
-    has_transfer: ClassVar[bool] = True
 
     latent_dim: int = shared(FaceModelOptions, "latent_dim", 512)
     w_dim: int = option(512, "Length of the intermediate latent w", whole(1))
@@ -57,16 +53,8 @@ class StyleGAN2Options(FaceModelOptions):
         0.9, "Fraction of the images whose later layers take the style of a second latent", FRACTION
     )
     augment: str = shared(DCGANOptions, "augment")
-    ada_target: float | None = option(
-        None,
-        "Adapt the probability of augmenting to this mean sign of the logits of photos, such as "
-        "0.6 (ADA)",
-        Allowed(lambda value: -1 < value < 1, "between -1 and 1, such as 0.6"),
-        default_text="augment every image",
-    )
-    ada_images: float = option(
-        500_000, "Images in which that probability can go from 0 to 1", POSITIVE
-    )
+    ada_target: float | None = shared(DCGANOptions, "ada_target")
+    ada_images: float = shared(DCGANOptions, "ada_images")
     ema_half_life: float = shared(DCGANOptions, "ema_half_life")
     ema_rampup: float = shared(DCGANOptions, "ema_rampup")
     accumulate: int = option(
@@ -92,10 +80,5 @@ class StyleGAN2Options(FaceModelOptions):
         super().__post_init__()
         if self.channel_base < self.resolution:
             raise UserError(f"channel_base {self.channel_base}: expected at least resolution")
-        if self.ada_target is not None and not self.augment:
-            raise UserError(
-                "ada_target: adapts the strength of augmentations, and there are none; give "
-                'augment, such as "color,translation,cutout"'
-            )
-        parse_policy(self.augment)
+        check_augmentation(self.augment, self.ada_target)
         parse_schedule(self.progressive, self.resolution, self.progressive_fade)

@@ -3,6 +3,7 @@
 The functions below build the networks; `family` trains them.
 """
 
+from facegen_keras.engine.transfer import copy_weights
 from facegen_keras.models.stylegan2.networks import (
     MAPPING_LR,
     build_discriminator,
@@ -14,7 +15,6 @@ from facegen_keras.models.stylegan2.networks import (
     style_count,
 )
 from facegen_keras.models.stylegan2.official_names import load_official, official_networks
-from facegen_keras.models.stylegan2.transfer import copy_weights
 from facegen_keras.models.widths import channel_counts
 
 __all__ = [

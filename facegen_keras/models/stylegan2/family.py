@@ -23,7 +23,6 @@ from facegen_keras.models.stylegan2.progressive import shrink
 
 PATH_DECAY = 0.01  # of the moving average of path lengths; appendix B
 PATH_BATCH_SHRINK = 2  # the path length is measured on half a batch; appendix B
-ADA_INTERVAL = 4  # steps between adjustments of the strength; ADA paper, section 3.1
 
 
 @keras.saving.register_keras_serializable(package="facegen_keras")
@@ -86,9 +85,7 @@ class StyleGAN2(StyleGAN2Players):
             self.options.ema_half_life,
             self.options.ema_rampup,
         )
-        if self.options.ada_target is not None:
-            self._adapt_augmentation(2.0 * report["real_accuracy"] - 1.0, batch)
-        report["augment_probability"] = ops.convert_to_tensor(self.augment_probability)
+        self.augmentation.follow(report, batch)
         return report
 
     def _parts(self, images: Tensor) -> list[Tensor]:
@@ -181,23 +178,6 @@ class StyleGAN2(StyleGAN2Players):
 
         _, r1, grads = autodiff.gradients(penalty, self.stages.discriminators.trainable_variables)
         return grads, r1
-
-    def _adapt_augmentation(self, sign: Tensor, batch: int) -> None:
-        """The heuristic of the ADA paper, section 3.1: raise the strength while r_t > target.
-
-        Args:
-            sign: The mean sign of this step's logits of photos, r_t.
-            batch: Images a step.
-        """
-        options = self.options
-        total = self._sign_sum + sign
-        due = ops.equal((self._steps.value + 1) % ADA_INTERVAL, 0)
-        step = ops.sign(total / ADA_INTERVAL - options.ada_target) * (
-            batch * ADA_INTERVAL / options.ada_images
-        )
-        strength = ops.clip(self.augment_probability + step, 0.0, 1.0)
-        self._sign_sum.assign(ops.where(due, 0.0, total))
-        self.augment_probability.assign(ops.where(due, strength, self.augment_probability.value))
 
     # --- what is due, and with which optimizers ---
 

@@ -9,15 +9,18 @@ from pathlib import Path
 import keras
 from keras import ops
 
-from facegen_keras.augment import diff_augment
-from facegen_keras.augment_policy import parse_policy
 from facegen_keras.backend.types import Tensor
 from facegen_keras.engine.average import untrained_copy
 from facegen_keras.engine.distribution import split
 from facegen_keras.engine.face_model import FaceModel
 from facegen_keras.engine.options import takes
+from facegen_keras.engine.transfer import copy_weights
+from facegen_keras.errors import UserError
+from facegen_keras.export.read import discriminator_path
+from facegen_keras.models.augmentation import Augmentation
 from facegen_keras.models.options.schedule import parse_schedule
 from facegen_keras.models.options.stylegan2 import StyleGAN2Options
+from facegen_keras.models.stylegan2.freeze import freeze_first_layers
 from facegen_keras.models.stylegan2.networks import (
     build_discriminator,
     build_generator,
@@ -25,7 +28,6 @@ from facegen_keras.models.stylegan2.networks import (
     style_count,
 )
 from facegen_keras.models.stylegan2.progressive import build_stages, settle
-from facegen_keras.models.stylegan2.transfer import copy_weights, freeze_first_layers, take_weights
 from facegen_keras.models.widths import channel_counts
 
 W_AVG_DECAY = 0.998  # per step; official code of the stylegan3 repository
@@ -36,12 +38,10 @@ class StyleGAN2Players(FaceModel):
     """Generator, averaged generator and discriminator, at every resolution they are trained at."""
 
     options: StyleGAN2Options
-    has_transfer = StyleGAN2Options.has_transfer
 
     @takes(StyleGAN2Options)
     def __init__(self, options: StyleGAN2Options) -> None:
         super().__init__(options)
-        self.augmentations = parse_policy(options.augment)
         self.schedule = parse_schedule(
             options.progressive, options.resolution, options.progressive_fade
         )
@@ -71,10 +71,7 @@ class StyleGAN2Players(FaceModel):
         """The variables that training updates besides the weights."""
         scalar = {"shape": (), "initializer": "zeros", "trainable": False, "dtype": "float32"}
         self.path_mean = self.add_weight(name="path_mean", **scalar)
-        self.augment_probability = self.add_weight(name="augment_probability", **scalar)
-        self._sign_sum = self.add_weight(name="sign_sum", **scalar)
-        if self.options.ada_target is None:
-            self.augment_probability.assign(1.0)
+        self.augmentation = Augmentation(self, always_adds_variables=True)
 
     def _build_stages(self) -> None:
         """The networks of each resolution of progressive growing."""
@@ -122,10 +119,7 @@ class StyleGAN2Players(FaceModel):
 
     def _judge(self, images: Tensor, resolution: int) -> Tensor:
         """Logits `(batch, 1)` of augmented images."""
-        always = self.options.ada_target is None
-        probability = 1 if always else self.augment_probability.value
-        images = diff_augment(images, self.augmentations, self.seed_generator, probability)
-        return self.stages.critics[resolution](images, training=True)
+        return self.stages.critics[resolution](self.augmentation(images), training=True)
 
     # --- the networks of the contract ---
 
@@ -165,20 +159,19 @@ class StyleGAN2Players(FaceModel):
         return {"generator": generator, "discriminator": discriminator}
 
     def start_from(self, path: str | Path) -> list[str]:
-        """Take the weights of an exported or imported generator, and of its discriminator if there
-        is one beside it; layers of other shapes keep their random start.
-
-        Returns:
-            The names of the layers that do, or `"the discriminator"` for all of its layers.
-
-        Raises:
-            UserError: The file cannot be read, or no layer fits.
-        """
-        kept = take_weights(
-            path, self.generator, self.discriminator, self.options.freeze_discriminator > 0
-        )
-        self.generator_ema.set_weights(self.generator.get_weights())
+        kept = super().start_from(path)
+        if self.options.freeze_discriminator and "the discriminator" in kept:
+            raise UserError(
+                f"freeze_discriminator: {discriminator_path(path)} does not exist, and random "
+                "layers are not worth freezing"
+            )
         return kept
+
+    def parts(self) -> dict[str, keras.Model]:
+        return {"generator": self.generator, "discriminator": self.discriminator}
+
+    def averages(self) -> list[tuple[keras.Model, keras.Model]]:
+        return [(self.generator_ema, self.generator)]
 
     @property
     def _clamp(self) -> float | None:

@@ -46,7 +46,7 @@ def four_steps():
     state = {
         "path_mean": model.path_mean,
         "w_avg": model.generator.get_layer("truncation").w_avg,
-        "probability": model.augment_probability,
+        "probability": model.augmentation.probability,
     }
     state = {name: float(np.abs(ops.convert_to_numpy(v)).sum()) for name, v in state.items()}
     average = np.abs(ops.convert_to_numpy(model(np.zeros((2, 8), "float32")))).mean()

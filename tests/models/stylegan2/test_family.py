@@ -227,12 +227,13 @@ def test_r1_weighs_as_the_heuristic_says(tiny_stylegan2, monkeypatch):
 
 def test_the_strength_of_augmentation_follows_the_signs(tiny_stylegan2):
     model = tiny_stylegan2(augment="color", ada_target=0.6, ada_images=100)
-    assert float(value(model.augment_probability)) == 0.0
+    assert float(value(model.augmentation.probability)) == 0.0
     history = []
     for step in range(12):
         model._steps.assign(step)
-        model._adapt_augmentation(ops.convert_to_tensor(1.0 if step < 8 else -1.0), 4)
-        history.append(round(float(value(model.augment_probability)), 4))
+        right = ops.convert_to_tensor(1.0 if step < 8 else 0.0)
+        model.augmentation.follow({"real_accuracy": right}, 4)
+        history.append(round(float(value(model.augmentation.probability)), 4))
     assert history == [0, 0, 0, 0.16, 0.16, 0.16, 0.16, 0.32, 0.32, 0.32, 0.32, 0.16]
 
 
@@ -273,7 +274,7 @@ def test_resume_is_exact(tiny_stylegan2, tmp_path, eager):
     for a, b in zip(whole.variables, second.variables, strict=True):
         np.testing.assert_array_equal(value(a), value(b), err_msg=a.path)
     # The fourth step is the first that adjusts the strength, by the signs of both halves.
-    assert float(value(second._sign_sum)) == 0
+    assert float(value(second.augmentation._sign_sum)) == 0
     assert second.steps == 4
 
 

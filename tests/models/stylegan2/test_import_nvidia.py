@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from facegen_keras.errors import UserError
-from facegen_keras.export.read import discriminator_path, load_discriminator
+from facegen_keras.export.read import discriminator_path, load_companion
 from facegen_keras.export.write import update_metadata
 from facegen_keras.files.h5_file import seal
 from facegen_keras.models.stylegan2 import import_nvidia as official
@@ -27,18 +27,18 @@ def test_a_discriminator_of_another_export_is_refused(stylegan2_reference, tmp_p
         source, **{name: x for name, x in stylegan2_reference.items() if name[:2] in ("G/", "D/")}
     )
     target = import_nvidia(source, tmp_path / "official_generator.h5")
-    assert load_discriminator(target).output_shape == (None, 1)
+    assert load_companion(target, "stylegan2", "discriminator").output_shape == (None, 1)
     update_metadata(target, export="a")
     update_metadata(discriminator_path(target), export="b")
     with pytest.raises(UserError, match=r"discriminator.*: exported from another model than"):
-        load_discriminator(target)
+        load_companion(target, "stylegan2", "discriminator")
     update_metadata(discriminator_path(target), export="a")
     with h5py.File(discriminator_path(target), "r+") as file:
         layers = file["model_weights"]
         del layers[next(name for name in layers if len(layers[name]))]
         seal(file)
     with pytest.raises(UserError, match=r"discriminator\.h5: Keras cannot open it \("):
-        load_discriminator(target)
+        load_companion(target, "stylegan2", "discriminator")
 
 
 @pytest.mark.parametrize(

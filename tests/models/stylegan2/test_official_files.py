@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from facegen_keras.errors import UserError
-from facegen_keras.export.read import discriminator_path, load_discriminator
+from facegen_keras.export.read import discriminator_path, load_companion
 from facegen_keras.models.stylegan2 import official_files
 from facegen_keras.models.stylegan2.import_nvidia import import_nvidia
 
@@ -121,7 +121,8 @@ def test_a_pickle_written_by_torch(stub, stylegan2_reference, same_images, tmp_p
     synthesis = generator.network("const")
     assert synthesis.get_layer("b8_conv1").clamp == 256.0
     assert discriminator_path(target).name == "official_discriminator.h5"
-    logits = np.asarray(load_discriminator(target)(stylegan2_reference["real"]))
+    judge = load_companion(target, "stylegan2", "discriminator")
+    logits = np.asarray(judge(stylegan2_reference["real"]))
     np.testing.assert_allclose(logits, stylegan2_reference["logits_real"], rtol=1e-4, atol=1e-5)
 
 

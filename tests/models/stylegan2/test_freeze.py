@@ -1,4 +1,4 @@
-"""A StyleGAN2 that starts from another one's file."""
+"""A StyleGAN2 that starts from another one's file, some layers frozen."""
 
 import numpy as np
 import pytest
@@ -12,16 +12,10 @@ def value(tensor):
     return ops.convert_to_numpy(tensor)
 
 
-def test_transfer_takes_what_fits(tiny_stylegan2, tmp_path):
+def test_frozen_layers_are_those_of_the_file(tiny_stylegan2, tmp_path):
     source = tiny_stylegan2()
     path = save_generator(source, tmp_path / "stylegan2_generator.h5")
-    target = tiny_stylegan2(seed=5)
-    for variable in target.generator.variables:
-        variable.assign(ops.zeros_like(variable.value))
-    assert target.start_from(path) == []
-    z = np.ones((1, 8), "float32")
-    np.testing.assert_array_equal(value(target(z)), value(source(z)))
-    with pytest.raises(UserError, match="none of its layers fits"):
+    with pytest.raises(UserError, match=r"channel_max 4 there and 2 here"):
         tiny_stylegan2(channel_max=2).start_from(path)
     trained = {v.path: value(v) for v in source.discriminator.variables}
     frozen = tiny_stylegan2(seed=6, freeze_discriminator=1)
