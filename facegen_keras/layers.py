@@ -9,6 +9,8 @@ from keras import ops
 from facegen_keras import backend, losses
 from facegen_keras.backend.types import Tensor
 
+NORM_EPSILON = 1e-12  # under the root of a squared norm, whose gradient at zero would not be finite
+
 register = keras.saving.register_keras_serializable(package="facegen_keras")
 
 
@@ -47,6 +49,73 @@ class BatchNormalization(keras.layers.BatchNormalization):
             and not self.synchronized
             and not getattr(self, "renorm", False)  # an option of Keras 3.14
         )
+
+
+class _SpectralNorm:
+    """Divides the kernel of a layer by its largest singular value, estimated as in algorithm 1 of
+    Miyato et al. 2018, https://arxiv.org/abs/1802.05957.
+
+    Gradients pass through the division, on every backend. `keras.layers.SpectralNormalization`
+    overwrites the kernel instead, so that they do so on JAX only, and PyTorch cannot train it.
+    """
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        super().build(input_shape)  # type: ignore[misc]
+        self.vector_u = self.add_weight(  # type: ignore[attr-defined]
+            name="vector_u",
+            shape=(1, self.kernel.shape[-1]),  # type: ignore[attr-defined]
+            initializer="random_normal",
+            trainable=False,
+            autocast=False,  # it is float32 in 16-bit layers too
+        )
+
+    def save_own_variables(self, store: dict) -> None:  # Conv2D's and Dense's leave out the vector
+        keras.layers.Layer.save_own_variables(self, store)
+
+    def load_own_variables(self, store: dict) -> None:
+        keras.layers.Layer.load_own_variables(self, store)
+
+    def _normalized_kernel(self, training: bool | None) -> Tensor:
+        """The kernel over the norm of u W', where u approaches the first singular vector: a step of
+        power iteration with each batch in training.
+        """
+        kernel = self.kernel  # type: ignore[attr-defined]
+        rows = ops.reshape(ops.cast(kernel, "float32"), (-1, kernel.shape[-1]))
+        u = _unit(self.vector_u.value)
+        if training:
+            fixed = ops.stop_gradient(rows)
+            u = _unit(ops.matmul(_unit(ops.matmul(u, ops.transpose(fixed))), fixed))
+            self.vector_u.assign(u)
+        largest = _norm(ops.matmul(u, ops.transpose(rows)))
+        return kernel / ops.cast(largest, kernel.dtype)
+
+
+@register
+class SpectralConv2D(_SpectralNorm, keras.layers.Conv2D):
+    """Keras's Conv2D with spectral normalization, for inputs `(batch, height, width, channels)`."""
+
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
+        """Convolve; in training also improve the estimate of the largest singular value."""
+        outputs = self.convolution_op(inputs, self._normalized_kernel(training))
+        return self.activation(outputs + self.bias if self.use_bias else outputs)
+
+
+@register
+class SpectralDense(_SpectralNorm, keras.layers.Dense):
+    """Keras's Dense with spectral normalization."""
+
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
+        """Multiply; in training also improve the estimate of the largest singular value."""
+        outputs = ops.matmul(inputs, self._normalized_kernel(training))
+        return self.activation(outputs + self.bias if self.use_bias else outputs)
+
+
+def _norm(x: Tensor) -> Tensor:
+    return ops.sqrt(ops.sum(ops.square(x)) + NORM_EPSILON)
+
+
+def _unit(x: Tensor) -> Tensor:
+    return x / _norm(x)
 
 
 @register

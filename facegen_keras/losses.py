@@ -32,7 +32,7 @@ def discriminator_loss(
     Args:
         name: `"non_saturating"`: the cross-entropy of Goodfellow et al. 2014, eq. 1; `"hinge"`:
             Lim & Ye 2017, eq. 4; `"relativistic"`: each photo against one generated image
-            (Jolicoeur-Martineau 2019, https://arxiv.org/abs/1807.00734, eq. 3). The last two know
+            (RSGAN of Jolicoeur-Martineau 2019, https://arxiv.org/abs/1807.00734). The last two know
             no labels: their smoothing must be 0.
         real_logits: `(batch, 1)`, of photos.
         fake_logits: `(batch, 1)`, of generated images.
@@ -48,7 +48,8 @@ def discriminator_loss(
 
 
 def generator_loss(name: str, fake_logits: Tensor, real_logits: Tensor | None = None) -> Tensor:
-    """The loss of the generator, a scalar: -log D(G(z)), or -D(G(z)) for the hinge loss.
+    """The loss of the generator, a scalar: -log D(G(z)), -D(G(z)) for the hinge loss, or for the
+    relativistic one minus the logarithm of the probability that the sample is the realer one.
 
     Args:
         name: As for `discriminator_loss`.
@@ -138,7 +139,8 @@ def gaussian_error(squared_error: Tensor, pixels: int) -> Tensor:
 
 
 def r1_penalty(gradient: Tensor) -> Tensor:
-    """Squared norm of the discriminator's gradient at photos, `(batch,)`.
+    """Squared norm of the discriminator's gradient at images, `(batch,)`: R1 where they are photos,
+    R2 where they are generated.
 
     The caller multiplies it by gamma / 2 (Mescheder et al. 2018, eq. 9). There is no root: its
     gradient at zero would not be finite.
@@ -161,6 +163,26 @@ def path_lengths(gradient: Tensor) -> Tensor:
     """
     squares = ops.mean(ops.sum(ops.square(gradient), axis=2), axis=1)
     return ops.sqrt(squares + PATH_EPSILON)
+
+
+def accuracies(name: str, real_logits: Tensor, fake_logits: Tensor) -> dict[str, Tensor]:
+    """How often the discriminator is right, `real_accuracy` and `fake_accuracy`, each 0 to 1.
+
+    The relativistic loss gives the sign of a single logit no meaning. There both are the share of
+    the pairs in which the photo has the higher one.
+
+    Args:
+        name: As for `discriminator_loss`.
+        real_logits: `(batch, 1)`, of photos.
+        fake_logits: `(batch, 1)`, of generated images.
+    """
+    if name == "relativistic":
+        share = share_above_zero(real_logits - fake_logits)
+        return {"real_accuracy": share, "fake_accuracy": share}
+    return {
+        "real_accuracy": share_above_zero(real_logits),
+        "fake_accuracy": share_above_zero(-fake_logits),
+    }
 
 
 def share_above_zero(logits: Tensor) -> Tensor:

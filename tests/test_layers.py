@@ -7,7 +7,7 @@ from keras import ops
 
 from facegen_keras import backend, losses
 from facegen_keras.engine import autodiff
-from facegen_keras.layers import BatchNormalization, Sampling
+from facegen_keras.layers import BatchNormalization, Sampling, SpectralConv2D, SpectralDense
 
 RNG = np.random.RandomState(0)
 X = (RNG.randn(6, 5, 7, 4) * [1, 3, 0.5, 10] + [0, 2, -4, 50]).astype("float32")
@@ -170,3 +170,53 @@ def test_sampling_and_kl_bound_the_same_log_variance():
     drawn, kl = numbers([Sampling()(statistics, noise), losses.kl_divergence(statistics)])
     np.testing.assert_allclose(drawn[0], 1 + 2 * np.exp(10.0), rtol=1e-6)
     np.testing.assert_allclose(kl[0], (np.exp(20.0) - 20) / 2, rtol=1e-6)
+
+
+def spectral(kind, shape):
+    keras.utils.set_random_seed(4)
+    layer = kind(6, name="x") if kind is SpectralDense else kind(6, 3, 2, "same", name="x")
+    layer.build(shape)
+    return layer
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape"), [(SpectralDense, (5, 7)), (SpectralConv2D, (5, 8, 8, 4))]
+)
+def test_the_largest_singular_value_becomes_one(kind, shape):
+    layer, x = spectral(kind, shape), RNG.randn(*shape).astype("float32")
+    kernel = ops.convert_to_numpy(layer.kernel.value)
+    for _ in range(60):
+        layer(x, training=True)
+    np.testing.assert_array_equal(ops.convert_to_numpy(layer.kernel.value), kernel)
+    values = np.linalg.svd(kernel.reshape(-1, 6), compute_uv=False)
+    plain = keras.layers.Dense(6) if kind is SpectralDense else keras.layers.Conv2D(6, 3, 2, "same")
+    plain.build(shape)
+    plain.set_weights([kernel / values[0], ops.convert_to_numpy(layer.bias.value)])
+    for training in (True, False):
+        y = ops.convert_to_numpy(layer(x, training=training))
+        np.testing.assert_allclose(y, ops.convert_to_numpy(plain(x)), atol=1e-5)
+    again = kind.from_config(layer.get_config())
+    assert again.get_config() == layer.get_config()
+
+
+def test_the_gradient_passes_through_the_singular_value():
+    """Miyato et al. 2018, eq. 12: (G - (G . W/s) u v') / s for the gradient G at W/s."""
+    layer, x = spectral(SpectralDense, (5, 7)), RNG.randn(5, 7).astype("float32")
+    weight = RNG.randn(5, 6).astype("float32")
+    for _ in range(60):
+        layer(x, training=True)
+    _, _, grads = autodiff.gradients(
+        lambda: (ops.sum(layer(x, training=True) * weight), None), layer.trainable_variables
+    )
+    kernel = ops.convert_to_numpy(layer.kernel.value)
+    left, values, right = np.linalg.svd(kernel)
+    plain = x.T @ weight
+    share = (plain * kernel / values[0]).sum()
+    expected = (plain - share * np.outer(left[:, 0], right[0])) / values[0]
+    np.testing.assert_allclose(numbers(grads)[0], expected, atol=1e-4)
+
+
+def test_spectral_layers_keep_their_vector_in_float32():
+    layer = SpectralConv2D(6, 3, dtype="mixed_bfloat16")
+    y = layer(np.zeros((2, 8, 8, 3), "float32"), training=True)
+    assert (y.dtype, layer.vector_u.dtype) == ("bfloat16", "float32")

@@ -107,6 +107,10 @@ def test_relativistic_compares_pairs():
     assert g == pytest.approx(-np.log(special.expit([-3.0, 3.0])).mean(), rel=1e-5)
     moved = float(losses.discriminator_loss("relativistic", real + 5, fake + 5))
     assert moved == pytest.approx(d, rel=1e-5)  # only differences count
+    right = losses.accuracies("relativistic", real + 5, fake + 5)
+    assert [float(share) for share in right.values()] == [0.5, 0.5]
+    right = losses.accuracies("hinge", real, fake)
+    assert (float(right["real_accuracy"]), float(right["fake_accuracy"])) == (0.5, 0.5)
 
 
 def test_hinge_known_answers():

@@ -11,9 +11,14 @@ from facegen_keras.export.model_file import ModelFile
 from facegen_keras.export.parts import companion_path
 from facegen_keras.export.read import load_companion, read_generator
 
-CONVOLUTION_DIMENSIONS = 4  # height, width, input and output channels
 # Options that decide the shapes of the weights, for the message on a file that does not fit.
-SHAPING = ("base_channels", "channel_base", "channel_max", "latent_dim", "w_dim", "spectral_norm")
+SHAPING = (
+    "resolution", "base_channels", "channel_base", "channel_max", "latent_dim", "w_dim",
+    "mapping_layers", "spectral_norm",
+)  # fmt: skip
+CONVOLUTION_DIMENSIONS = 4  # height, width, input and output channels
+COLOURS = 3
+Pairs = list[tuple[keras.layers.Layer, keras.layers.Layer]]
 
 
 def take_weights(
@@ -28,53 +33,48 @@ def take_weights(
     Args:
         path: The generator, .h5 or .keras, or `hf:owner/name[/file.h5][@revision]`.
         networks: By the names of the parts: first what generates, then what may stand beside it.
-        families: Those whose files fit; a file that names no family is tried.
+        families: Those whose files fit, the model's own first; a file that names none is tried.
         options: Of the model, to be compared with those in the file.
 
     Returns:
         The names of the layers that keep their initial weights, or `"the discriminator"` for all
-        layers of a network that has no file.
+        layers of a network that has no file, or whose file has none that fits.
 
     Raises:
-        UserError: A file cannot be read, is of another family, or none of its layers fits.
+        UserError: A file cannot be read, is of another family, or no convolution of the generator
+            but that of the image fits. Nothing has been copied.
     """
     path = local_model(path)
     source, file, family = read_generator(path)
-    if family not in (*families, "unknown"):
+    family = families[0] if family == "unknown" else family
+    if family not in families:
         raise UserError(f"{path}: holds a {family} model; expected {' or '.join(families)}")
     (_, generator), *companions = networks.items()
-    kept = _copy_some(source, generator, file, options)
+    pairs, kept = _fitting(source, generator)
+    if not _has_convolution(pairs):
+        raise UserError(_misfit(file, options))
     for part, network in companions:
-        beside = companion_path(path, family, part)
-        if beside.exists():
-            kept += _copy_some(load_companion(path, family, part), network, file, options)
+        some: Pairs = []
+        if companion_path(path, family, part).exists():
+            some, others = _fitting(load_companion(path, family, part), network)
+        if _has_convolution(some):
+            pairs, kept = pairs + some, kept + others
         else:
             kept.append(f"the {part}")
+    _copy(pairs)
     return kept
 
 
-def _copy_some(
-    source: keras.Model, target: keras.Model, file: ModelFile, options: Mapping[str, object]
-) -> list[str]:
-    """`copy_weights`, and refuse a source of which no convolution fits."""
-    kept = copy_weights(source, target)
-    convolutions = {
-        name
-        for name, layer in _layers(target)
-        if any(len(v.shape) == CONVOLUTION_DIMENSIONS for v in layer.weights)
-    }
-    if convolutions <= set(kept):
-        theirs = file.metadata.get("config") or {}
-        differing = [
-            f"{name} {theirs[name]} there and {options[name]} here"
-            for name in SHAPING
-            if name in theirs and name in options and theirs[name] != options[name]
-        ]
-        raise UserError(
-            f"{file.path}: none of the layers of its {target.name} fits this model"
-            + (f" ({', '.join(differing)})" if differing else "; give the options of its training")
-        )
-    return kept
+def _misfit(file: ModelFile, options: Mapping[str, object]) -> str:
+    """That no layer fits, and the options that differ."""
+    theirs = file.metadata.get("config") or {}
+    differing = [
+        f"{name} {theirs[name]} there and {options[name]} here"
+        for name in SHAPING
+        if name in theirs and name in options and theirs[name] != options[name]
+    ]
+    why = f" ({', '.join(differing)})" if differing else ""
+    return f"{file.path}: its layers do not fit this model{why}; give the options of its training"
 
 
 def copy_weights(source: keras.Model, target: keras.Model) -> list[str]:
@@ -84,16 +84,43 @@ def copy_weights(source: keras.Model, target: keras.Model) -> list[str]:
         The names of the layers of `target`, such as `synthesis/b64_conv0`, that keep their own
         weights.
     """
+    pairs, kept = _fitting(source, target)
+    _copy(pairs)
+    return kept
+
+
+def _fitting(source: keras.Model, target: keras.Model) -> tuple[Pairs, list[str]]:
+    """The layers of both that agree in name and shapes; names of those of `target` that do not."""
+    pairs: Pairs = []
     kept = []
     there = dict(_layers(source))
     for name, layer in _layers(target):
         twin = there.get(name)
-        shapes = [tuple(v.shape) for v in layer.weights]
-        if twin is not None and shapes == [tuple(v.shape) for v in twin.weights]:
-            layer.set_weights(twin.get_weights())
+        if twin is not None and _shapes(layer) == _shapes(twin):
+            pairs.append((twin, layer))
         else:
             kept.append(name)
-    return kept
+    return pairs, kept
+
+
+def _shapes(layer: keras.layers.Layer) -> list[tuple[int, ...]]:
+    return [tuple(variable.shape) for variable in layer.weights]
+
+
+def _has_convolution(pairs: Pairs) -> bool:
+    """Whether one of them does more than to make, or read, the colours of an image."""
+    kernels = [
+        shape
+        for layer, _ in pairs
+        for shape in _shapes(layer)
+        if len(shape) == CONVOLUTION_DIMENSIONS
+    ]
+    return any(COLOURS not in shape[2:] for shape in kernels)
+
+
+def _copy(pairs: Pairs) -> None:
+    for source, target in pairs:
+        target.set_weights(source.get_weights())
 
 
 def _layers(model: keras.Model, prefix: str = "") -> Iterator[tuple[str, keras.layers.Layer]]:

@@ -14,7 +14,7 @@ from facegen_keras.figures.theme import count_images, figure_of, new_axes, panel
 
 MOST_INSIDE = 6  # lines named in the axes; more are named below
 LOSSES = ("val_loss", "loss", "generator_loss")  # by which a run is told from another, in turn
-PENALTIES = ("r1", "path_penalty")  # parts of a loss whose keys do not say so
+PENALTIES = ("r1", "r2", "path_penalty")  # parts of a loss whose keys do not say so
 FLAT = 100  # times the smallest loss: what is larger would flatten it
 
 
@@ -61,8 +61,8 @@ def loss_curves(
 
     Args:
         source: A run folder, a `log.jsonl`, or its lines as dicts (`History.history` transposed).
-        names: Keys to draw; by default every one that ends in "loss", and the penalties `r1` and
-            `path_penalty`, unless they were never due, which leaves zeros.
+        names: Keys to draw; by default every one that ends in "loss", and the penalties `r1`,
+            `r2` and `path_penalty`, unless they were never due, which leaves zeros.
         against: Key of the horizontal axis; where it is missing, the number of the line.
         ax: Where to draw.
 

@@ -22,7 +22,8 @@ class Augmentation:
 
     Args:
         model: Gets the variables of this as its own, so that checkpoints have them.
-        always_adds_variables: Also where nothing adapts.
+        always_adds_variables: Also where nothing adapts: the checkpoints and the log of StyleGAN2
+            have always had them.
 
     Attributes:
         adapts: Whether the probability follows the discriminator.

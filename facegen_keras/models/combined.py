@@ -152,14 +152,14 @@ class Combined(FaceModel):
     ) -> tuple[Tensor, tuple[Losses, Tensor]]:
         """The loss on photos and fakes; what the log reports, and the features of the photos."""
         real_logits, features = self._judge(images)
+        real_logits = self._mismatched(real_logits)
         fake_logits, _ = self._judge(fakes)
         loss = losses.discriminator_loss(
             self.options.loss, real_logits, fake_logits, self.options.label_smoothing
         )
         report = {
             "discriminator_loss": loss,
-            "real_accuracy": losses.share_above_zero(real_logits),
-            "fake_accuracy": losses.share_above_zero(-fake_logits),
+            **losses.accuracies(self.options.loss, real_logits, fake_logits),
         }
         return self.scaled("discriminator", loss), (report, features)
 
@@ -167,9 +167,15 @@ class Combined(FaceModel):
         logits, _ = self._judge(fakes)
         photos = None
         if self.options.loss == "relativistic":
-            photos = ops.stop_gradient(self._judge(images)[0])
+            photos = ops.stop_gradient(self._mismatched(self._judge(images)[0]))
         loss = losses.generator_loss(self.options.loss, logits, photos)
         return self.scaled("generator", loss), loss
+
+    def _mismatched(self, logits: Tensor) -> Tensor:
+        """The logits of the photos in an order in which none meets its own reconstruction: the
+        relativistic loss compares a photo with a fake that has nothing to do with it.
+        """
+        return ops.roll(logits, (logits.shape[0] + 1) // 2, axis=0)
 
     def _feature_loss(self, reconstructions: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Half the squared distance of the features: a Gaussian's -log p(features|z)."""

@@ -17,7 +17,7 @@ from facegen_keras.engine import autodiff
 from facegen_keras.engine.average import untrained_copy, update_average
 from facegen_keras.engine.face_model import FaceModel
 from facegen_keras.engine.options import takes
-from facegen_keras.layers import BatchNormalization
+from facegen_keras.layers import BatchNormalization, SpectralConv2D, SpectralDense
 from facegen_keras.models.augmentation import Augmentation
 from facegen_keras.models.options.dcgan import DCGANOptions
 from facegen_keras.models.widths import channel_widths
@@ -76,22 +76,16 @@ def build_discriminator(
     """
     options = {"kernel_initializer": _initializer(), "dtype": dtype}
 
-    def normalized_weights(layer: layers.Layer) -> layers.Layer:
-        if not spectral_norm:
-            return layer
-        name = f"{layer.name}_spectral"  # Keras's own would be another one in the next model
-        return layers.SpectralNormalization(layer, name=name, dtype=layer.dtype_policy)
-
+    convolution = SpectralConv2D if spectral_norm else layers.Conv2D
+    dense = SpectralDense if spectral_norm else layers.Dense
     image = keras.Input((resolution, resolution, 3), name="image")
     x, outputs = image, []
     for k, width in enumerate(channel_widths(resolution, base_channels)):
         size = resolution // 2 ** (k + 1)
         name = f"{size}x{size}"
         batch_norm = k > 0 and not spectral_norm  # section 3: not on the first layer
-        x = normalized_weights(
-            layers.Conv2D(
-                width, KERNEL, 2, "same", use_bias=not batch_norm, name=f"{name}_down", **options
-            )
+        x = convolution(
+            width, KERNEL, 2, "same", use_bias=not batch_norm, name=f"{name}_down", **options
         )(x)
         if batch_norm:
             x = BatchNormalization(
@@ -101,9 +95,7 @@ def build_discriminator(
         if size == features_at:
             outputs.append(layers.Activation("linear", name="features", dtype="float32")(x))
     x = layers.Flatten(name="flatten", dtype=dtype)(x)
-    logit = normalized_weights(
-        layers.Dense(1, name="logit", kernel_initializer=_initializer(), dtype="float32")
-    )(x)
+    logit = dense(1, name="logit", kernel_initializer=_initializer(), dtype="float32")(x)
     return keras.Model(image, [logit, *outputs] if outputs else logit, name="discriminator")
 
 
@@ -195,8 +187,7 @@ class DCGAN(FaceModel):
         )
         report = {
             "discriminator_loss": loss,
-            "real_accuracy": losses.share_above_zero(real_logits),
-            "fake_accuracy": losses.share_above_zero(-fake_logits),
+            **losses.accuracies(options.loss, real_logits, fake_logits),
         }
         for due, name, penalty, gamma in (
             (phase.r1, "r1", r1, options.r1_gamma),
@@ -218,7 +209,7 @@ class DCGAN(FaceModel):
         return self.discriminator(self.augmentation(images), training=True)
 
     def _judge_and_penalize(self, images: Tensor, penalize: bool) -> tuple[Tensor, Tensor]:
-        """Logits `(batch, 1)` of images and, if asked, the mean of the penalty R1 at them."""
+        """Logits `(batch, 1)` of images and, if asked, the mean of the gradient penalty at them."""
         if not penalize:
             return self._judge(images), 0.0
 

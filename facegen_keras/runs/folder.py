@@ -114,7 +114,9 @@ def check_same_run(config: TrainConfig, folder: Path) -> dict[str, list]:
         UserError: An option that is not in `MAY_CHANGE` differs.
     """
     path = folder / "config.yaml"
-    before, now = dataclasses.asdict(load_config(path)), dataclasses.asdict(config)
+    # What a record does not name, an earlier version trained with its default.
+    before = dataclasses.asdict(load_config(path).resolved())
+    now = dataclasses.asdict(config.resolved())
     advice = (
         "leave it out, or start a new run (in Python begin with "
         f"facegen_keras.runs.config.load_config({str(path)!r}))"

@@ -109,6 +109,20 @@ def test_a_changed_configuration_is_refused_by_name(configs, photos, tmp_path, c
     assert not (out / "beta2").exists()
 
 
+def test_a_run_of_an_earlier_version_lacks_the_options_that_came_later(
+    configs, photos, tmp_path, capsys
+):
+    out = tmp_path / "out"
+    assert sweep(configs[:1], photos, out, "--epochs", "1") == 0
+    record = out / "beta1/config.yaml"
+    lines = record.read_text().splitlines(keepends=True)
+    record.write_text("".join(line for line in lines if not line.startswith("kl_warmup")))
+    assert "kl_warmup" in "".join(lines)
+    capsys.readouterr()
+    assert sweep(configs[:1], photos, out, "--epochs", "1") == 0
+    assert "beta1: finished" in capsys.readouterr().out
+
+
 def test_families_that_share_no_loss_have_a_panel_each(configs, photos, tmp_path):
     dcgan = tmp_path / "gan.yaml"
     dcgan.write_text("model: dcgan\nresolution: 32\nbatch_size: 8\nbase_channels: 4\n")

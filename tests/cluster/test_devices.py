@@ -14,6 +14,8 @@ CASES = (
     "vae_gaussian",
     "vae_bfloat16",
     "dcgan_bfloat16",
+    "dcgan_relativistic",
+    "combined_relativistic",
     "stylegan2_lazy",
     "stylegan2_accumulate",
     "stylegan2_progressive",

@@ -28,7 +28,12 @@ CASES = {
     "vae_bfloat16": (fg.VAE, {**CONVOLUTIONAL, "precision": "bfloat16"}),
     "dcgan": (fg.DCGAN, {**CONVOLUTIONAL, "r1_gamma": 1.0, "r1_interval": 3, "augment": "color"}),
     "dcgan_bfloat16": (fg.DCGAN, {**CONVOLUTIONAL, "precision": "bfloat16"}),
+    "dcgan_relativistic": (
+        fg.DCGAN,
+        {**CONVOLUTIONAL, **ADAPTIVE, "loss": "relativistic", "r1_gamma": 1.0, "r2_gamma": 1.0},
+    ),
     "combined": (fg.Combined, CONVOLUTIONAL),
+    "combined_relativistic": (fg.Combined, {**CONVOLUTIONAL, **ADAPTIVE, "loss": "relativistic"}),
     # Every step with both regularizers, which is one phase to compile; below with all four phases.
     "stylegan2": (fg.StyleGAN2, {**STYLES, **ADAPTIVE, "r1_interval": 1, "path_interval": 1}),
     "stylegan2_lazy": (fg.StyleGAN2, {**STYLES, **ADAPTIVE}),

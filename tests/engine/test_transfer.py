@@ -84,12 +84,19 @@ def test_what_does_not_fit_is_refused(tmp_path):
     path = save_generator(made(fg.DCGAN, 1), tmp_path / "dcgan_generator.h5")
     with pytest.raises(UserError, match="holds a dcgan model; expected vae"):
         made(fg.VAE, 2).start_from(path)
-    with pytest.raises(UserError, match=r"of its generator fits .*base_channels 4 there and 5"):
+    with pytest.raises(UserError, match=r"do not fit this model \(base_channels 4 there and 5"):
         made(fg.DCGAN, 2, base_channels=5).start_from(path)
+    with pytest.raises(UserError, match="resolution 32 there and 64 here"):
+        made(fg.DCGAN, 2, resolution=64).start_from(path)  # only its to_rgb would fit
     spectral = made(fg.DCGAN, 2, spectral_norm=True)
-    with pytest.raises(UserError, match="spectral_norm False there and True here"):
-        spectral.start_from(path)
+    assert spectral.start_from(path) == ["the discriminator"]
     (tmp_path / "dcgan_discriminator.h5").unlink()
     assert spectral.start_from(path) == ["the discriminator"]
     longer = made(fg.DCGAN, 2, latent_dim=7)
     assert longer.start_from(path) == ["project", "the discriminator"]
+    before = arrays(longer.generator)
+    other = save_generator(made(fg.DCGAN, 3), tmp_path / "other_generator.h5")
+    (tmp_path / "other_discriminator.h5").write_bytes(b"damaged")
+    with pytest.raises(UserError, match="other_discriminator"):
+        longer.start_from(other)
+    assert all(map(np.array_equal, before, arrays(longer.generator)))  # nothing was copied

@@ -168,7 +168,7 @@ def test_every_command_reads_them(hub, exported, faces_zip, tmp_path, capsys):
     argv += ["--channel_base", "32", "--channel_max", "2", "--resolution", "32"]
     argv += ["--output_dir", out, "--saved_models_dir", out]
     assert main(argv) == 2  # after it was fetched
-    assert "holds a vae model, not stylegan2" in capsys.readouterr().err
+    assert "holds a vae model; expected stylegan2" in capsys.readouterr().err
 
 
 def test_the_package_may_be_missing(monkeypatch):

@@ -18,6 +18,11 @@ FAMILIES = {
     "vae": (fg.VAE, {"reconstruction": "bce", "kl_warmup": 8}),
     "dcgan": (fg.DCGAN, {"r1_gamma": 10.0, "r1_interval": 2, "label_smoothing": 0.1}),
     "combined": (fg.Combined, {}),
+    "dcgan_relativistic": (
+        fg.DCGAN,
+        {"loss": "relativistic", "spectral_norm": True, "r1_gamma": 1.0, "r2_gamma": 1.0},
+    ),
+    "combined_relativistic": (fg.Combined, {"loss": "relativistic", "spectral_norm": True}),
 }
 BATCH = 5  # odd: the combined model's halves differ
 

@@ -33,9 +33,10 @@ def weights(network):
     return [np.array(v.value) for v in network.trainable_variables]
 
 
-def test_every_network_descends_on_its_own_loss(made_up):
+@pytest.mark.parametrize("loss", ["non_saturating", "relativistic"])
+def test_every_network_descends_on_its_own_loss(made_up, loss):
     photos = to_network_range(made_up(BATCH))
-    model, plain = combined(), combined()
+    model, plain = combined(loss=loss), combined(loss=loss)
     before = {name: weights(network) for name, network in model.networks().items()}
     report = {name: float(value) for name, value in model.update(photos, "plain").items()}
     steps = {
@@ -45,6 +46,10 @@ def test_every_network_descends_on_its_own_loss(made_up):
 
     def judge(images):
         return plain.discriminator(images, training=True)
+
+    def others(logits):
+        """Beside reconstructions 0 to 2 and samples 3 and 4, photos that these do not come from."""
+        return ops.stack([logits[k] for k in (2, 3, 4, 0, 1)])
 
     def images_of():
         statistics = plain.encoder(photos[:ENCODED], training=True)
@@ -57,8 +62,7 @@ def test_every_network_descends_on_its_own_loss(made_up):
     fakes = images_of()[1]
 
     def discriminator_loss():
-        real, fake = judge(photos)[0], judge(fakes)[0]
-        return losses.discriminator_loss("non_saturating", real, fake), None
+        return losses.discriminator_loss(loss, others(judge(photos)[0]), judge(fakes)[0]), None
 
     value, _, expected = autodiff.gradients(
         discriminator_loss, plain.discriminator.trainable_variables
@@ -76,7 +80,7 @@ def test_every_network_descends_on_its_own_loss(made_up):
         kl = ops.mean(ops.sum(losses.kl_divergence(statistics), axis=1))
         features = judge(fakes[:ENCODED])[1]
         similarity = 0.5 * ops.mean(ops.sum(ops.square(features - target), axis=(1, 2, 3)))
-        adversarial = losses.generator_loss("non_saturating", judge(fakes)[0])
+        adversarial = losses.generator_loss(loss, judge(fakes)[0], others(judge(photos)[0]))
         return kl, similarity, adversarial
 
     # 2. The generator: fool the discriminator, and a little of the similarity.

@@ -33,9 +33,10 @@ def on_tensorflow(tmp_path_factory):
 @pytest.mark.xdist_group("backends")  # with those that compare with the same numbers
 def test_steps_do_what_the_options_say(on_tensorflow):
     _, results = on_tensorflow
-    assert list(results) == list(FAMILIES)
-    for family, result in results.items():
-        assert set(result["losses"]) == set(FAMILIES[family].loss_names)
+    assert set(results) >= set(FAMILIES)
+    for case, result in results.items():
+        more = {"r2"} if case == "dcgan_relativistic" else set()
+        assert set(result["losses"]) == {*FAMILIES[case.partition("_")[0]].loss_names, *more}
         assert result["steps"] == 2
         assert result["gone"] > 1e-5
         assert np.isfinite(list(result["losses"].values())).all()

@@ -16,6 +16,7 @@ from facegen_keras.engine.face_model import FaceModel
 from facegen_keras.engine.options import takes
 from facegen_keras.engine.transfer import copy_weights
 from facegen_keras.errors import UserError
+from facegen_keras.export.from_hub import local_model
 from facegen_keras.export.read import discriminator_path
 from facegen_keras.models.augmentation import Augmentation
 from facegen_keras.models.options.schedule import parse_schedule
@@ -159,13 +160,14 @@ class StyleGAN2Players(FaceModel):
         return {"generator": generator, "discriminator": discriminator}
 
     def start_from(self, path: str | Path) -> list[str]:
-        kept = super().start_from(path)
-        if self.options.freeze_discriminator and "the discriminator" in kept:
+        path = local_model(path)
+        beside = discriminator_path(path)
+        if self.options.freeze_discriminator and path.exists() and not beside.exists():
             raise UserError(
-                f"freeze_discriminator: {discriminator_path(path)} does not exist, and random "
-                "layers are not worth freezing"
+                f"freeze_discriminator: {beside} does not exist, and random layers are not worth "
+                "freezing"
             )
-        return kept
+        return super().start_from(path)
 
     def parts(self) -> dict[str, keras.Model]:
         return {"generator": self.generator, "discriminator": self.discriminator}
