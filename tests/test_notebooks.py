@@ -3,6 +3,8 @@
 Each is executed in a copy of the repository's folders, so that a test changes none of its files.
 """
 
+import ast
+import importlib.util
 import os
 import re
 import shutil
@@ -100,6 +102,18 @@ def test_it_is_a_page_to_read(path):
     assert re.search(r"^DATA_PATH = ", tagged[0].source, re.MULTILINE)
     for cell in code_cells(notebook):
         assert len(cell.source.splitlines()) <= CELL_LINES, cell.source
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_what_it_imports_exists(path):
+    """Told here in a second, and only after minutes where the notebook runs."""
+    for cell in code_cells(read(path)):
+        for node in ast.walk(ast.parse(cell.source)):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("facegen_keras"):
+                module = importlib.import_module(node.module)
+                for alias in node.names:
+                    submodule = f"{node.module}.{alias.name}"
+                    assert hasattr(module, alias.name) or importlib.util.find_spec(submodule)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -26,6 +26,7 @@ TIMELAPSE_SIDE = 512  # pixels; a film of full grids at 256x256 would be hundred
 TIMELAPSE_FILE = "timelapse.gif"
 TIMELAPSE = 8.0  # seconds that the film takes, within the limits of a frame
 TIMELAPSE_QUICKEST, TIMELAPSE_SLOWEST, TIMELAPSE_LAST = 0.05, 0.5, 2.0
+SHOWN = 128  # least side of a face in a notebook, in pixels, by whole multiples of its own
 FIRST_GRID = "fakes_init.png"
 
 
@@ -112,6 +113,9 @@ class ImageGrid(keras.callbacks.Callback):
 
             # Update this one output: clearing the cell would remove the progress bar as well.
             picture = Image.fromarray(tile(self.latest))
+            times = max(1, SHOWN // self.latest.shape[1])
+            size = [times * side for side in picture.size]
+            picture = picture.resize(size, Image.Resampling.NEAREST)
             said = {"image/png": {"alt": f"Faces of the same latents, {Path(name).stem}"}}
             if self._shown is None:
                 self._shown = display(picture, display_id=True, metadata=said)

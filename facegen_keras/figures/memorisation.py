@@ -93,7 +93,7 @@ def nearest_distances(
         ax.step([values[0], *values], [0, *percent], where="post", label=name)
     if threshold is not None:
         ax.axvline(threshold, color="0.4", linewidth=1, label="close: left of this line")
-    ax.set_xlabel("distance to the nearest training photo")
+    ax.set_xlabel("distance to the nearest image of the set")
     ax.set_ylabel("% of the images")
     ax.set_ylim(0, 102)
     ax.legend()

@@ -110,6 +110,7 @@ def test_a_notebook_shows_one_picture_that_changes(tmp_path, made_up, monkeypatc
         grid.on_train_begin()
         grid.on_epoch_end(0)
     assert [len(pictures) for pictures in outputs] == [2, 2]
+    assert outputs[0][0].size == (256, 256)  # 2 by 2 faces of 32 pixels, four times as large
 
 
 def test_a_resumed_or_unfinished_epoch_draws_nothing(tmp_path):
