@@ -114,6 +114,7 @@ class _Subject:
             content=content,
             count=self.count,
             metrics=config.wanted(),
+            repeats=config.repeats,
             seed=config.seed,
             options=dict(config.options()),
             extractor=extractor.fingerprint,
@@ -244,6 +245,7 @@ def _measure(config: EvaluateConfig, extractor: FeatureExtractor, subject: _Subj
             seed=config.seed,
             name=subject.name,
             options=SamplingOptions(**(config.options() if drawn else {})),
+            repeats=config.repeats,
         )
     others = [str(w.message) for w in caught if str(w.message) not in evaluation.warnings]
     for text in others:
@@ -282,7 +284,7 @@ def _check_memorisation(
     figures.save_png(figures.memorisation_overview(found), picture)
     return (
         f"{100 * found.close:.1f} % of {len(samples)} samples are closer to a photo than 99 % of "
-        "the held-out photos are (1 % by chance)"
+        f"the held-out photos are ({100 * found.by_chance:.1f} % by chance)"
     )
 
 

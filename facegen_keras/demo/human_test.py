@@ -102,12 +102,17 @@ class HumanResult:
     p_value: float
     seeds: list[int]
 
+    @property
+    def differs(self) -> bool:
+        """Whether guessing is unlikely to give such a score, by the exact test."""
+        return self.p_value < 1 - CONFIDENCE
+
     def __str__(self) -> str:
         told = (
             "the faces can be told from photos"
-            if self.low > 0.5
+            if self.differs and self.share > 0.5
             else "drawn faces are taken for photos more often than photos are"
-            if self.high < 0.5
+            if self.differs
             else "this does not differ from guessing; more pairs would say more"
         )
         return (

@@ -15,7 +15,7 @@ from PIL import Image
 from facegen_keras.data import load_faces
 from facegen_keras.demo.human_test import FEWEST_PAIRS, PAIRS, HumanTest, new_test
 from facegen_keras.demo.uploads import read_uploads
-from facegen_keras.errors import UserError
+from facegen_keras.errors import UserError, check_whole
 from facegen_keras.export.from_hub import local_model
 from facegen_keras.export.model_file import read_model_file
 from facegen_keras.export.parts import MAIN_PARTS, companion_path
@@ -123,6 +123,7 @@ class Studio:
             UserError: A value is out of range.
         """
         _check("count", count, 1, MOST_FACES)
+        check_whole("seed", seed, least=0)
         seeds = range(seed, seed + count)
         images = self.generator(name).sample(seeds, **self._options(name, psi))
         return tile(enlarged(images, SHOWN // 2 if count > 1 else 2 * SHOWN))
@@ -151,6 +152,8 @@ class Studio:
         """
         generator = self._stylegan2(name)
         _check("first", first, 0, last)
+        for seed in (rows, columns):
+            check_whole("seed", seed, least=0)
         left, top = (range(start, start + MIXED) for start in (rows, columns))
         matrix = style_mix(generator, left, top, range(first, last + 1), truncation_psi=psi)
         sheet = enlarged(matrix.reshape(-1, *matrix.shape[2:]), SHOWN // 2)
@@ -169,6 +172,7 @@ class Studio:
             UserError: The model has no w, or a value is out of range.
         """
         generator = self._stylegan2(name)
+        check_whole("seed", seed, least=0)
         if name not in self._directions:
             self._directions[name] = pca_directions(generator, DIRECTIONS)
         image = move_w(generator, self._directions[name], seed, amounts, psi)
@@ -181,6 +185,7 @@ class Studio:
             UserError: A value is out of range.
         """
         _check("frames", frames, stops, MOST_FRAMES)
+        check_whole("seed", seed, least=0)
         images = self.generator(name).interpolate(
             range(seed, seed + stops), frames, **self._options(name, psi)
         )

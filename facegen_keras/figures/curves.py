@@ -183,9 +183,9 @@ def over_training(runs: Mapping[str, tuple[Sequence[dict], Sequence[float]]], ke
     right.set_xlabel("hours of training")
     right.locator_params(axis="x", nbins=4)
     left.set_ylabel(printed_name(key))
+    names = left.get_lines(), list(runs)  # said, since a label that begins with _ is not shown
     if below:
-        handles = left.get_legend_handles_labels()
-        figure.legend(*handles, loc="outside lower center", ncols=3, fontsize=7)
+        figure.legend(*names, loc="outside lower center", ncols=3, fontsize=7)
     else:
-        left.legend()
+        left.legend(*names)
     return figure

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -30,8 +31,10 @@ if TYPE_CHECKING:
 INTERVAL = 1.96  # standard errors to each side: 95 % of a normal distribution
 APART = 0.07  # fraction of the axis between two numbers below it
 REACH = 3.5  # standard deviations of a density that are drawn
+WIDEST = 32  # letters in a line of a panel's title
 # Of the table of one model: where its label, value, interval and direction stand.
 COLUMNS = ((0, "left"), (0.57, "right"), (0.59, "left"), (0.76, "left"))
+FITTING = 42  # letters that fit into the first of these columns, at the least width
 # What no value can exceed: an interval ends there.
 RANGES = dict.fromkeys(("precision", "recall", "coverage"), (0.0, 1.0))
 RANGES |= dict.fromkeys(("fid", "fd", "density"), (0.0, np.inf))
@@ -219,7 +222,8 @@ def model_comparison(report: Report, keys: Sequence[str] | None = None) -> Figur
             if number := evaluation.numbers.get(key):
                 _draw_number(ax, row, number.value, number.error, RANGES.get(key))
         lower = next(e.numbers[key].lower_is_better for e in report.evaluations if key in e.numbers)
-        ax.set_title(f"{report.label(key)}\n{'lower' if lower else 'higher'} is better", fontsize=8)
+        label = textwrap.fill(report.label(key), WIDEST)
+        ax.set_title(f"{label}\n{'lower' if lower else 'higher'} is better", fontsize=8)
         ax.margins(x=0.25)
         ax.locator_params(axis="x", nbins=4)
         ax.grid(False, axis="y")
@@ -238,7 +242,8 @@ def _numbers_of_one(report: Report, keys: Sequence[str], name: str) -> Figure:
         bar = "" if not number.error else f"± {INTERVAL * number.error:.2g}"
         better = "lower is better" if number.lower_is_better else "higher is better"
         lines.append((number.label, str(number).partition(" ")[0], bar, better))
-    ax = new_axes(5.2, 0.6 + 0.28 * len(lines))
+    longest = max(len(line[0]) for line in lines)
+    ax = new_axes(5.2 * max(1.0, longest / FITTING), 0.6 + 0.28 * len(lines))
     hide_axes(ax)
     ax.set_xlim(0, 1)
     ax.set_ylim(len(lines) - 0.5, -0.5)

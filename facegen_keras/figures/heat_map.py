@@ -32,7 +32,7 @@ def heat_map(
     middle = (np.nanmin(values) + np.nanmax(values)) / 2
     for (row, column), value in np.ndenumerate(values):
         if np.isfinite(value):
-            ink = "white" if value < middle else "black"
+            ink = "white" if value <= middle else "black"
             ax.text(column, row, f"{value:.2f}", ha="center", va="center", color=ink)
     ax.set_xticks(range(len(columns)), [f"{value:g}" for value in columns])
     ax.set_yticks(range(len(rows)), [f"{value:g}" for value in rows])

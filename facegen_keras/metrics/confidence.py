@@ -20,6 +20,7 @@ from facegen_keras.metrics.precision_recall import precision_recall
 from facegen_keras.metrics.result import Number
 
 REPEATS = 40  # the error of a standard error is then 11 %
+FEWEST = 4  # images of which halves make sense
 
 
 def half_sample_error(
@@ -67,9 +68,10 @@ def half_samples(
         UserError: A set of fewer than four images, or fewer than two repeats.
     """
     smallest = min(map(len, sets), default=0)
-    if smallest < 4 or repeats < 2:
+    if smallest < FEWEST or repeats < 2:
         raise UserError(
-            f"{smallest} images and {repeats} halves for a standard error; give at least 4 and 2"
+            f"{smallest} images and {repeats} halves for a standard error; give at least {FEWEST} "
+            "and 2"
         )
     random = np.random.default_rng(seed)
     rows = []

@@ -9,14 +9,14 @@ import numpy as np
 from facegen_keras.errors import UserError
 from facegen_keras.generate.generator import Generator, SamplingOptions
 from facegen_keras.metric_names import COMPARED, PER_PHOTO, check_metrics
-from facegen_keras.metrics.confidence import with_errors
+from facegen_keras.metrics.confidence import FEWEST, with_errors
 from facegen_keras.metrics.extractor import FeatureExtractor
 from facegen_keras.metrics.feature_statistics import Moments, Statistics
 from facegen_keras.metrics.frechet import frechet_distance
 from facegen_keras.metrics.inception import InceptionFeatures
 from facegen_keras.metrics.inception_score import inception_score
 from facegen_keras.metrics.kernel import kernel_distance
-from facegen_keras.metrics.path_length import perceptual_path_length
+from facegen_keras.metrics.path_length import EPSILON, perceptual_path_length, spaces_of
 from facegen_keras.metrics.precision_recall import precision_recall
 from facegen_keras.metrics.protocol import (
     collapse_warnings,
@@ -79,6 +79,7 @@ def evaluate(
             `half_sample_error`); 0 leaves these errors out. KID always has its own.
         name: What the result is called; by default the model's path or family.
         options: Passed to `generator.sample`, such as `truncation_psi`; part of the protocol.
+            `ppl` walks without them.
         cache_dir: Where the features of the photos are kept; False keeps nothing.
         progress: Show progress bars.
 
@@ -99,6 +100,11 @@ def evaluate(
     if subject.prepared and subject.prepared.extractor.protocol != extractor.protocol:
         raise UserError("samples measured with another extractor than the photos: use one for both")
     repeats = repeats if {"fid", "pr"} & set(metrics) else 0
+    if repeats and (repeats < 2 or subject.count < FEWEST):
+        raise UserError(
+            f"repeats {repeats} with {subject.count} images: standard errors need at least 2 "
+            f"repeats and {FEWEST} images; 0 repeats for none"
+        )
     per_photo = bool(PER_PHOTO & set(metrics) or repeats)
     reference = None
     if COMPARED & set(metrics):
@@ -246,8 +252,11 @@ def _path_length(
     protocol: Mapping[str, object],
 ) -> dict[str, Number]:
     length = perceptual_path_length(model, extractor, walks, seed)
-    label = f"PPL ({extractor.name} distance)"
-    shared = {**protocol, "walks": walks}
+    space = spaces_of(model)[-1]
+    label = f"PPL in {space} ({extractor.name} distance)"
+    where = "anywhere" if space == "z" else "at the start"
+    # Of whole latents: truncation and noise are not options of a walk.
+    shared = {**protocol, "options": "", "walks": walks, "step": EPSILON, "position": where}
     return {"ppl": Number(label, float(length), length.error, protocol=shared)}
 
 

@@ -18,8 +18,8 @@ def inception_score(logits: np.ndarray, splits: int = 10) -> Estimate:
         splits: Number of splits that are scored one by one; 10 in the paper.
 
     Returns:
-        The mean over the splits, from 1 to the number of classes; `.error` is their standard
-        deviation, as it is usually printed.
+        The mean over the splits, from 1 to the number of classes; `.error` is its standard error.
+        (Papers print the standard deviation of the splits, which is √splits times as large.)
 
     Raises:
         UserError: Fewer images than splits.
@@ -37,4 +37,5 @@ def inception_score(logits: np.ndarray, splits: int = 10) -> Estimate:
         tiny = np.finfo(np.float64).tiny  # a class that never occurs adds 0, not 0 x infinity
         divergence = (np.exp(part) * (part - np.log(np.maximum(marginal, tiny)))).sum(1)
         scores.append(np.exp(divergence.mean()))
-    return Estimate(float(np.mean(scores)), float(np.std(scores)) if splits > 1 else None)
+    error = float(np.std(scores, ddof=1) / np.sqrt(splits)) if splits > 1 else None
+    return Estimate(float(np.mean(scores)), error)

@@ -31,7 +31,8 @@ def kernel_distance(
     Returns:
         The distance (it is unbiased, so it may be slightly negative) with its standard error in
         `.error`: that of all the images, from the spread of the subsets. More subsets make the
-        mean more precise but add no images.
+        mean more precise but add no images. Where one side has more images, the error is that of
+        two sides with the smaller number, so too large.
 
     Raises:
         UserError: The numbers of features differ, or there are too few images.

@@ -16,7 +16,7 @@ from facegen_keras.metrics.reference import Reference
 from facegen_keras.metrics.sources import ImageSet
 
 # A sample is called close when it is nearer to a training photo than all but this fraction of the
-# held-out photos are. The same fraction of the samples is close by chance.
+# held-out photos are.
 QUANTILE = 0.01
 
 
@@ -31,7 +31,7 @@ class Memorisation:
         distances: Their distances, `(samples, k)`.
         held_out: Distance from each held-out photo to its nearest training photo, `(photos,)`.
         threshold: The distance below which a sample is called close.
-        close: Fraction of the samples below it; about 0.01 by chance, more where photos are copied.
+        close: Fraction of the samples below it; `by_chance` if none is a copy.
         protocol: Extractor and numbers of images.
         samples: The generated images.
         training: The photos that `indices` refer to.
@@ -45,6 +45,14 @@ class Memorisation:
     protocol: dict[str, object] = field(default_factory=dict)
     samples: ImageSet | None = field(default=None, repr=False)
     training: ImageSet | None = field(default=None, repr=False)
+
+    @property
+    def by_chance(self) -> float:
+        """The fraction below the threshold that is expected of images which are as far from the
+        training photos as the held-out ones: 0.01 with many of these, more with few.
+        """
+        count = len(self.held_out)
+        return (1 + QUANTILE * (count - 1)) / (count + 1)
 
 
 def memorisation(

@@ -62,8 +62,11 @@ def perceptual_path_length(
         walk_distances(generator, extractor, num_samples, seed, epsilon, space, anywhere)
     )
     cut = int(len(values) * TRIM)
-    values = values[cut : len(values) - cut]
-    return Estimate(float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values))))
+    kept = values[cut : len(values) - cut]
+    # Of a trimmed mean: the walks that are left out count as the outermost that are kept (Tukey &
+    # McLaughlin 1963).
+    spread = np.clip(values, kept[0], kept[-1]).std(ddof=1) * len(values) / len(kept)
+    return Estimate(float(kept.mean()), float(spread / np.sqrt(len(values))))
 
 
 def walk_distances(
@@ -81,7 +84,7 @@ def walk_distances(
     can be compared walk by walk. The arguments and the errors are those of
     `perceptual_path_length`.
     """
-    spaces = _spaces(generator)
+    spaces = spaces_of(generator)
     space = space or spaces[-1]
     if space not in spaces:
         raise UserError(
@@ -156,14 +159,14 @@ def w_path_lengths(generator: Generator, num_samples: int = 128, seed: int = 0) 
     )
 
 
-def _spaces(generator: object) -> tuple[str, ...]:
+def spaces_of(generator: object) -> tuple[str, ...]:
     """The latent spaces of a `Generator`; any other callable has only z."""
     return getattr(generator, "spaces", ("z",))
 
 
 def _has_w(generator: object) -> TypeGuard[StyleGAN2Generator]:
     """Whether there is a w, which only a StyleGAN2 has."""
-    return "w" in _spaces(generator)
+    return "w" in spaces_of(generator)
 
 
 def _pairs_in_w(

@@ -33,6 +33,12 @@ def number_text(value: float, error: float | None = None) -> str:
     return text.removeprefix("-") if float(text) == 0 else text
 
 
+def error_text(error: float) -> str:
+    """A standard error, or a part of an interval, to one digit: 0.03, 4, 40."""
+    text = f"{error:.1g}"
+    return f"{float(text):.0f}" if "e+" in text else text
+
+
 @dataclass(frozen=True)
 class Number:
     """One measured value.
@@ -40,8 +46,7 @@ class Number:
     Attributes:
         label: Its name in print, such as `FID` or `FD (efficientnet-lite0)`.
         value: The value.
-        error: Its standard error (for the Inception Score the standard deviation over splits), or
-            None.
+        error: Its standard error, or None.
         lower_is_better: The direction.
         protocol: What a reader needs to compare it: extractor, sha256 of its weights, resize,
             numbers of images, fingerprint of the reference, seed, versions.
@@ -55,7 +60,7 @@ class Number:
 
     def __str__(self) -> str:
         digits = number_text(self.value, self.error)
-        return digits if not self.error else f"{digits} ± {self.error:.1g}"
+        return digits if not self.error else f"{digits} ± {error_text(self.error)}"
 
 
 @dataclass(frozen=True)
@@ -178,6 +183,16 @@ class Report:
         distinct = (short for short in (stems, folders) if len(set(short)) == len(short))
         return next(distinct, names)
 
+    @property
+    def protocol(self) -> tuple[dict[str, object], list[str]]:
+        """What all evaluations share of their protocols, and the names of what they do not."""
+        protocols = [evaluation.protocol for evaluation in self.evaluations]
+        names = dict.fromkeys(key for protocol in protocols for key in protocol)
+        first = protocols[0] if protocols else {}
+        same = [k for k in names if all(p.get(k) == first.get(k) for p in protocols)]
+        differing = [k for k in names if k not in same and k != "versions"]
+        return {key: first[key] for key in same if key in first}, differing
+
     def label(self, key: str) -> str:
         """The printed name of the number under a key."""
         return next(e.numbers[key].label for e in self.evaluations if key in e.numbers)
@@ -197,9 +212,12 @@ class Report:
             ).rstrip()
             for line in lines
         ]
-        shared = self.evaluations[0].protocol if self.evaluations else {}
-        facts = ", ".join(f"{k} {shortened(v)}" for k, v in shared.items() if k != "versions")
-        return "\n".join([*rows, f"protocol: {facts}"])
+        shared, differing = self.protocol
+        facts = [f"{k} {shortened(v)}" for k, v in shared.items() if k != "versions"]
+        facts_of_all = [f"protocol: {', '.join(facts)}"]
+        if differing:
+            facts_of_all.append(f"not the same for all: {', '.join(differing)}")
+        return "\n".join([*rows, *facts_of_all])
 
     def to_json(self, path: str | Path | None = None) -> str:
         """JSON text; also written to `path`."""

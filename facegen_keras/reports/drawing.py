@@ -1,5 +1,6 @@
 """The figures of a report: each with its name and its caption, in the order of the report."""
 
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -65,7 +66,7 @@ def drawings(runs: Sequence[Run], report: Report, photos: Photos | None) -> Iter
             None leaves both out.
     """
     drawn = {run.name: load_generator(run.model) for run in runs if run.model}
-    models = _models([run for run in runs if run.model])
+    models = _models([run for run in runs if run.model], drawn)
     if drawn:
         seeds = f"seeds {SEEDS[0]} to {SEEDS[-1]}, not chosen"
         yield Drawing("samples", f"Samples of the same {seeds}. {models}.", lambda: samples(drawn))
@@ -85,7 +86,7 @@ def drawings(runs: Sequence[Run], report: Report, photos: Photos | None) -> Iter
     styles = {n: g for n, g in drawn.items() if isinstance(g, StyleGAN2Generator)}
     for name, generator in styles.items():
         caption = f"Truncation: seeds 0 to 3 of {name} at four values of ψ."
-        yield Drawing(f"truncation_{name}", caption, partial(truncation, generator))
+        yield Drawing(f"truncation_{_file_name(name)}", caption, partial(truncation, generator))
     for family, of_it in by_family(runs).items():
         key = next((k for k in LOSSES if all(_has(run, k) for run in of_it)), None)
         if key:
@@ -101,18 +102,26 @@ def drawings(runs: Sequence[Run], report: Report, photos: Photos | None) -> Iter
         yield Drawing("distance", caption, partial(over_training, _logs(measured), key))
     yield from filter(None, map(grid_of, by_family(runs).values()))
     if report.evaluations:
-        caption = (
-            "The numbers of the evaluation; bars are 95 % intervals over the choice of images."
-        )
+        numbers = [n for e in report.evaluations for n in e.numbers.values()]
+        caption = "The numbers of the evaluation."
+        if any(number.error for number in numbers):
+            caption += " Bars are 95 % intervals over the choice of images (of PPL: of walks)."
         yield Drawing("evaluation", caption, lambda: figures.model_comparison(report))
 
 
-def _models(runs: Sequence[Run]) -> str:
-    """What the runs are, those of one kind together."""
+def _file_name(name: str) -> str:
+    """A run's name as a part of a file's, which LaTeX has to read too."""
+    return re.sub(r"[^A-Za-z0-9.-]+", "_", name)
+
+
+def _models(runs: Sequence[Run], drawn: dict[str, Generator]) -> str:
+    """What the drawn models are, those of one kind together."""
     kinds: dict[str, list[str]] = {}
     for run in runs:
+        # The best model of a run has not seen all of its images.
+        seen = drawn[run.name].metadata.get("images_seen", run.images_seen)
         kind = (
-            f"{run.family}, {run.images_seen:,} images of {run.config.data_path}, training seed "
+            f"{run.family}, {seen:,} images of {run.config.data_path}, training seed "
             f"{run.config.seed}"
         )
         kinds.setdefault(kind, []).append(run.name)
@@ -162,11 +171,13 @@ class Beside:
 def _beside_photos(
     runs: Sequence[Run], drawn: dict[str, Generator], photos: Photos
 ) -> Iterator[Drawing]:
-    """The best run of each family beside the photos: what is nearest, and what is furthest.
+    """The best run of each family, or the first, beside the photos: what is nearest and furthest.
 
     Left out, with a word, where the network that judges is not installed.
     """
-    best = {run.name: drawn[run.name] for run in map(_best, by_family(runs).values())}
+    families = by_family(runs).values()
+    best = {run.name: drawn[run.name] for run in map(_best, families)}
+    which = "best" if all(map(_are_judged, families)) else "first"
     some = photos(next(iter(best.values())).resolution)
     if len(some) < NEAREST:
         return
@@ -177,7 +188,7 @@ def _beside_photos(
         return
     found = cache(lambda: _compared(best, photos, extractor))
     seeds = f"seeds {JUDGED[0]} to {JUDGED[-1]}"
-    what = f"Of {len(JUDGED)} samples ({seeds}) of the best run of each family"
+    what = f"Of {len(JUDGED)} samples ({seeds}) of the {which} run of each family"
     how = f"{len(some):,} images of {some.source}, by EfficientNet-Lite0 features of whole images"
     caption = (
         f"{what}, the {CLOSEST} nearest to {how}, beside their {NEAREST} nearest. A copy would "
@@ -190,9 +201,20 @@ def _beside_photos(
 
 def _best(runs: Sequence[Run]) -> Run:
     """The run with the smallest number of the kind that all have; else the first."""
-    if runs[0].judged_by is None or any(run.judged_by != runs[0].judged_by for run in runs):
+    if not _are_judged(runs):
         return runs[0]
     return min(runs, key=lambda run: run.best if run.best is not None else np.inf)
+
+
+def _are_judged(runs: Sequence[Run]) -> bool:
+    """Whether the runs can be compared: one alone, or all by one number measured in one way."""
+    first = runs[0]
+    return len(runs) == 1 or all(
+        run.judged_by is not None
+        and run.judged_by == first.judged_by
+        and run.config.fid_images == first.config.fid_images
+        for run in runs
+    )
 
 
 def _compared(

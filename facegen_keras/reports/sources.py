@@ -1,8 +1,9 @@
 """What a report is made of: runs, the runs of a sweep, and evaluations that were written."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from facegen_keras.errors import UserError
@@ -14,6 +15,7 @@ from facegen_keras.runs.config import TrainConfig, load_config
 
 EVALUATION = f"{NAME}.json"
 EXPECTED = "expected the folder of a run or of a sweep, or an evaluation.json"
+OF_A_MODEL = ("versions", "prior", "resolution")  # parts of a protocol that may differ in a table
 LEAST = ("val_loss", "fid", "fd")  # what a run is judged by, the last that it has
 
 
@@ -27,6 +29,8 @@ class Run:
         log: Its epochs, as `log.jsonl` has them.
         sessions: The starts in `environment.json`.
         model: The exported network that draws faces: the best one where there is one.
+        name: What the report calls it: the name of its folder, with that of the folder around it
+            where two are the same.
     """
 
     folder: Path
@@ -34,11 +38,7 @@ class Run:
     log: list[dict]
     sessions: list[dict]
     model: Path | None
-
-    @property
-    def name(self) -> str:
-        """The run's name."""
-        return self.folder.name
+    name: str = ""
 
     @property
     def family(self) -> str:
@@ -89,7 +89,7 @@ def collect(sources: Sequence[str]) -> tuple[list[Run], Report]:
             measured in the same way.
     """
     runs: dict[Path, Run] = {}
-    evaluations: dict[str, Evaluation] = {}
+    evaluations: list[Evaluation] = []
     for source in map(Path, sources):
         folders = _run_folders(source)
         found = _evaluation_files(source)
@@ -98,10 +98,35 @@ def collect(sources: Sequence[str]) -> tuple[list[Run], Report]:
         for folder in folders:
             runs.setdefault(folder.resolve(), read_run(folder))
         for path in found:
-            evaluations |= {evaluation.name: evaluation for evaluation in read_evaluations(path)}
-    report = Report(list(evaluations.values()))
+            for evaluation in read_evaluations(path):
+                _add(evaluations, evaluation)
+    report = Report(evaluations)
     check_one_protocol(report)
-    return list(runs.values()), report
+    return _named(list(runs.values())), report
+
+
+def _named(runs: Sequence[Run]) -> list[Run]:
+    """The runs, those of one name with more of their paths."""
+    longer = [f"{run.folder.resolve().parent.name}_{run.name}" for run in runs]
+    counts = Counter(run.name for run in runs)
+    names = [n if counts[r.name] > 1 else r.name for r, n in zip(runs, longer, strict=True)]
+    if len(set(names)) < len(names):
+        names = [f"{number}_{name}" for number, name in enumerate(names, 1)]
+    return [replace(run, name=name) for run, name in zip(runs, names, strict=True)]
+
+
+def _add(evaluations: list[Evaluation], new: Evaluation) -> None:
+    """Add the numbers of one, to those of the same name that were measured in the same way."""
+    for place, old in enumerate(evaluations):
+        shared = old.numbers.keys() & new.numbers.keys()
+        if old.name == new.name and not any(
+            _unlike(old.numbers[key].protocol, new.numbers[key].protocol) for key in shared
+        ):
+            warnings = dict.fromkeys((*old.warnings, *new.warnings))
+            merged = replace(new, numbers=old.numbers | new.numbers, warnings=tuple(warnings))
+            evaluations[place] = merged
+            return
+    evaluations.append(new)
 
 
 def _run_folders(source: Path) -> list[Path]:
@@ -128,10 +153,13 @@ def read_run(folder: Path) -> Run:
     if not log:
         raise UserError(f"{folder}: no epoch of this run is complete; leave it out, or train on")
     environment = folder / "environment.json"
-    sessions = json.loads(environment.read_text("utf-8")) if environment.exists() else []
+    try:
+        sessions = json.loads(environment.read_text("utf-8")) if environment.exists() else []
+    except ValueError as error:
+        raise UserError(f"{environment}: damaged ({error}); delete it, it is a record") from None
     names = [f"{best}{config.model}_{part}.h5" for best in ("best_", "") for part in MAIN_PARTS]
     models = [folder / name for name in names if (folder / name).exists()]
-    return Run(folder, config, log, sessions, models[0] if models else None)
+    return Run(folder, config, log, sessions, models[0] if models else None, folder.name)
 
 
 def read_evaluations(path: Path) -> list[Evaluation]:
@@ -158,13 +186,18 @@ def check_one_protocol(report: Report) -> None:
             number = evaluation.numbers.get(key)
             if number is None:
                 continue
-            protocol = {k: v for k, v in number.protocol.items() if k != "versions"}
             if first is None:
-                first = evaluation.name, protocol
-            elif different := [k for k in protocol if protocol[k] != first[1].get(k)]:
+                first = evaluation.name, number.protocol
+            elif different := _unlike(first[1], number.protocol):
                 what = different[0]
                 raise UserError(
                     f"{number.label}: {first[0]} has {what} {first[1].get(what)}, "
-                    f"{evaluation.name} has {protocol[what]}; numbers of one table are measured "
-                    "in one way: evaluate them together, or make a report of each"
+                    f"{evaluation.name} has {number.protocol.get(what)}; numbers of one table are "
+                    "measured in one way: measure both with the same, or make a report of each"
                 )
+
+
+def _unlike(one: Mapping[str, object], other: Mapping[str, object]) -> list[str]:
+    """What differs between two protocols, apart from what belongs to a model."""
+    names = dict.fromkeys((*one, *other))
+    return [k for k in names if k not in OF_A_MODEL and one.get(k) != other.get(k)]

@@ -9,13 +9,14 @@ from pathlib import Path
 from facegen_keras.figures.curves import printed_name
 from facegen_keras.figures.distances import INTERVAL
 from facegen_keras.files.atomic import write_text
-from facegen_keras.metrics.result import Report, number_text, shortened
+from facegen_keras.metrics.result import Report, error_text, number_text, shortened
 from facegen_keras.reports.sources import Run, by_family
 
 MOST_OPTIONS = 6  # that a table of runs shows
 SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 SPECIAL |= {character: f"\\{character}" for character in "&%$#_{}"}
 LETTERS = {"β": r"$\beta$", "ψ": r"$\psi$", "±": r"$\pm$", "×": r"$\times$", "–": "--"}
+LAST_LATIN = 0x17F  # what `inputenc` and the T1 fonts know
 LETTERS |= {"↓": r"$\downarrow$", "↑": r"$\uparrow$", "−": "$-$"}
 
 
@@ -71,8 +72,10 @@ class Table:
 
 
 def latex(text: str) -> str:
-    """A text with LaTeX's own characters written so that they are printed."""
-    return "".join(SPECIAL.get(c, LETTERS.get(c, c)) for c in text)
+    """A text with LaTeX's own characters written so that they are printed, and a question mark for
+    those of alphabets that its standard fonts do not have.
+    """
+    return "".join(SPECIAL.get(c, LETTERS.get(c, c if ord(c) <= LAST_LATIN else "?")) for c in text)
 
 
 def runs_tables(runs: Sequence[Run]) -> list[Table]:
@@ -122,16 +125,21 @@ def evaluation_table(report: Report) -> Table:
                 cells.append("–")
                 continue
             text = number_text(number.value, number.error)
-            bar = f" ± {INTERVAL * number.error:.1g}" if number.error else ""
+            bar = f" ± {error_text(INTERVAL * number.error)}" if number.error else ""
             cells.append(text + bar)
         rows.append(cells)
-    protocol = report.evaluations[0].protocol
+    protocol, varied = report.protocol
     facts = ", ".join(
         f"{key.replace('_', ' ')} {shortened(value)}"
         for key, value in protocol.items()
         if isinstance(value, str | int | float) and value != ""
     )
-    caption = f"Measured by one protocol ({facts}); ± is a 95 % interval over the choice of images."
+    caption = f"The protocol: {facts}."
+    if varied:
+        names = ", ".join(name.replace("_", " ") for name in varied)
+        caption += f" Not the same for all: {names}."
+    if any(number.error for e in report.evaluations for number in e.numbers.values()):
+        caption += " ± is a 95 % interval over the choice of images (of PPL: of walks)."
     return Table("evaluation", caption, ["model", *(report.label(key) for key in keys)], rows)
 
 

@@ -131,10 +131,11 @@ def _methods(runs: Sequence[Run]) -> list[str]:
     """A paragraph for each family, filled from the configurations."""
     paragraphs = []
     for family, of_it in by_family(runs).items():
-        config = of_it[0].config
+        sides = sorted({run.config.resolution for run in of_it})
+        versions = sorted({version for run in of_it for version in _versions(run)}) or [__version__]
         text = (
-            f"We trained {PAPERS.get(family, family)} at {config.resolution}×{config.resolution} "
-            f"pixels with facegen_keras {__version__}. The latent had "
+            f"We trained {PAPERS.get(family, family)} at {_either([f'{n}×{n}' for n in sides])} "
+            f"pixels with facegen_keras {_either(versions)}. The latent had "
             f"{_values(of_it, 'latent_dim')} dimensions, the batch {_values(of_it, 'batch_size')} "
             f"images, and Adam a learning rate of {_values(of_it, 'learning_rate')} with β1 "
             f"{_values(of_it, 'beta_1')}."
@@ -149,6 +150,12 @@ def _methods(runs: Sequence[Run]) -> list[str]:
         text += f" Training seed: {_values(of_it, 'seed')}."
         paragraphs.append(text)
     return paragraphs
+
+
+def _versions(run: Run) -> set[str]:
+    """The versions of this package that trained a run, as far as they are recorded."""
+    found = (session.get("versions", {}).get("facegen-keras") for session in run.sessions)
+    return {str(version) for version in found if version}
 
 
 def _values(runs: Sequence[Run], name: str) -> str:
@@ -170,6 +177,7 @@ def _skeleton(
     lines = [
         r"\documentclass[11pt,a4paper]{article}",
         r"\usepackage[utf8]{inputenc}",
+        r"\usepackage[T1]{fontenc}",
         r"\usepackage[margin=25mm]{geometry}",
         r"\usepackage{graphicx,booktabs}",
         r"\title{Generative models of human faces}",

@@ -144,10 +144,20 @@ def test_path_length_needs_no_photos(place):
     assert list(read(place)[0]["numbers"]) == ["ppl"]
 
 
+def test_intervals_are_had_for_repeats(place):
+    flags = ["--data_path", "photos", "--num_images", "30", "--metrics", "fid", "pr"]
+    assert main(["evaluate", "--model_path", "g.h5", *flags, "--repeats", "3"]) == 0
+    numbers = read(place)[0]["numbers"]
+    assert all(numbers[key]["error"] is not None for key in ("fd", "precision", "recall"))
+    assert numbers["fd"]["protocol"]["error_from"] == "3 halves"
+
+
 def test_memorisation(place, capsys):
     flags = ["--data_path", "photos", "--num_images", "20", "--metrics", "fid", "--memorisation"]
     assert main(["evaluate", "--model_path", "g.h5", *flags]) == 0
-    assert "of 20 samples are closer to a photo" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "of 20 samples are closer to a photo" in out
+    assert "20.6 % by chance" in out  # only four photos are held out
     assert (place / "output" / "g_memorisation.png").stat().st_size > 1000
 
 
@@ -179,6 +189,8 @@ def test_photos_of_the_memorisation_check_are_measured_once(place, monkeypatch):
         (["--images", "photos", "--stats", "x", "--data_path", "photos"], "give one of them"),
         (["--images", "photos", "--stats", "x", "--metrics", "kid"], "enough for fid only"),
         (["--images", "photos", "--data_path", "photos", "--num_images", "1"], "expected 2 or"),
+        (["--images", "photos", "--data_path", "photos", "--repeats", "1"], "expected 0, or 2"),
+        (["--images", "photos", "--stats", "x", "--save_stats", "y"], "statistics of one set"),
     ],
 )
 def test_mistakes_are_one_line(place, capsys, flags, message):

@@ -45,6 +45,9 @@ def test_the_score_has_wilsons_interval():
     assert str(result) == f"{said}the faces can be told from photos."
     assert "does not differ from guessing" in str(score("m", 11, 20, []))
     assert "taken for photos more often" in str(score("m", 2, 20, []))
+    few = score("m", 5, 5, [])  # Wilson's interval is above half, the exact test is not certain
+    assert few.low > 0.5
+    assert "does not differ from guessing" in str(few)
 
 
 def test_a_result_is_written(test, tmp_path):

@@ -104,6 +104,8 @@ def test_a_test_uses_uploads_or_the_data_set(studio, photos, upload, models):
         (lambda s, p: s.faces("x", 0), "model 'x': expected one of stylegan2_generator, vae_dec"),
         (lambda s, p: s.faces(VAE, 0, 65), "count 65: expected 1 to 64"),
         (lambda s, p: s.faces(VAE, -1), "seed -1: expected a whole number"),
+        (lambda s, p: s.faces(VAE, None), "seed None: expected a whole number from 0 on"),
+        (lambda s, p: s.walk(VAE, None, 3, 24), "seed None: expected a whole number from 0 on"),
         (lambda s, p: s.walk(VAE, 0, 3, 241), "frames 241: expected 3 to 240"),
         (
             lambda s, p: s.mix(VAE, 0, 1, 0, 1),

@@ -34,6 +34,9 @@ def test_everything_at_once(generator, photos, tiny):
         assert number.protocol["num_images"] == number.protocol["num_reference"] == 40
         assert len(number.protocol["reference"]) == 64
         assert number.protocol["versions"]["keras"]
+    walked = result.numbers["ppl"]
+    assert walked.label == "PPL in z (tiny distance)"
+    assert (walked.protocol["options"], walked.protocol["position"]) == ("", "anywhere")
     assert result.name == "dcgan"
 
 

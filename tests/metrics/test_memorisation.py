@@ -5,6 +5,7 @@ import pytest
 
 from facegen_keras.errors import UserError
 from facegen_keras.metrics import Reference, memorisation
+from facegen_keras.metrics.memorisation import QUANTILE, Memorisation
 
 
 @pytest.fixture
@@ -29,6 +30,7 @@ def test_fresh_samples_are_not_suspicious(tiny, sets):
     found = memorisation(tiny, fresh, training, held_out)
     assert found.close <= 0.1
     assert np.median(found.distances[:, 0]) == pytest.approx(np.median(found.held_out), rel=0.2)
+    assert found.by_chance == pytest.approx((1 + 0.59) / 61)
     assert found.protocol["training"] == 60
     assert found.protocol["extractor"] == "tiny"
 
@@ -50,3 +52,16 @@ def test_refusals(tiny, sets):
         memorisation(tiny, fresh, training[:2], held_out)
     with pytest.raises(UserError, match="0 held-out"):
         memorisation(tiny, fresh, training, held_out[:0])
+
+
+def test_what_few_held_out_photos_call_close_by_chance():
+    """The share of fresh numbers below an interpolated quantile of few others."""
+    random = np.random.default_rng(0)
+    for count in (10, 50, 200):
+        below = [
+            (random.random(500) < np.quantile(random.random(count), QUANTILE)).mean()
+            for _ in range(2000)
+        ]
+        empty = np.empty((0, 3))
+        found = Memorisation(empty, empty, np.zeros(count), 0.0, 0.0)
+        assert np.mean(below) == pytest.approx(found.by_chance, rel=0.06)

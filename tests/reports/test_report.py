@@ -39,7 +39,7 @@ def study(tmp_path_factory, tiny_family):
             for k in (1, 2)
         ]  # fmt: skip
         (run / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-        fg.save_generator(tiny_family("vae"), run / "vae_decoder.h5")
+        fg.save_generator(tiny_family("vae", images_seen=7200), run / "vae_decoder.h5")
     return folder
 
 
@@ -194,6 +194,58 @@ def test_versions_do_not_part_what_was_measured_alike(tmp_path):
     assert len(collect([path])[1].evaluations) == 2
 
 
+def test_what_belongs_to_a_model_does_not_part_them_either(tmp_path):
+    one, other = evaluation("a"), evaluation("b", prior="mixture of 10", resolution=128)
+    path = tmp_path / "evaluation.json"
+    for order in ([one, other], [other, one]):
+        Report(order).to_json(path)
+        assert len(collect([path])[1].evaluations) == 2
+    Report([one, evaluation("b", options="truncation_psi=0.7")]).to_json(path)
+    with pytest.raises(UserError, match=r"a has options None, b has truncation_psi=0\.7"):
+        collect([path])
+
+
+def test_two_evaluations_of_one_model_are_one_row_or_are_refused(tmp_path):
+    one, other = (tmp_path / name / "evaluation.json" for name in ("one", "other"))
+    Report([evaluation("a")]).to_json(one)
+    length = {"ppl": Number("PPL", 1234.5, 35.0)}
+    Report([Evaluation("a", length, {"num_images": 100})]).to_json(other)
+    (row,) = collect([one, other])[1].evaluations
+    assert list(row.numbers) == ["fd", "ppl"]
+    assert str(row.numbers["ppl"]) == "1230 ± 40"
+    Report([evaluation("a", options="truncation_psi=0.7")]).to_json(other)
+    with pytest.raises(UserError, match="a has options None, a has truncation_psi"):
+        collect([one, other])
+
+
+def test_runs_of_one_name_are_told_apart(study, tmp_path):
+    for seed in (0, 1):
+        shutil.copytree(study / "vae_ld4_beta1", tmp_path / f"study{seed}" / "vae_ld4_beta1")
+    runs, _ = collect([tmp_path / "study0", tmp_path / "study1"])
+    assert [run.name for run in runs] == ["study0_vae_ld4_beta1", "study1_vae_ld4_beta1"]
+
+
+def test_a_protocol_that_differs_is_named():
+    report = Report([evaluation("a"), evaluation("b")])
+    report.evaluations[1].protocol["num_images"] = 7
+    assert report.table().splitlines()[-1] == "not the same for all: num_images"
+    caption = tables.evaluation_table(report).caption
+    assert "Not the same for all: num images." in caption
+    assert "95 % interval" in caption
+    bare = Evaluation("c", {"fd": Number("FD (x)", 40.0)}, {"num_images": 100})
+    assert "95 %" not in tables.evaluation_table(Report([bare])).caption
+
+
+def test_without_a_number_to_judge_by_the_first_run_is_called_the_first(study):
+    runs, _ = collect([study])
+    assert drawing._are_judged(runs)
+    for run in runs:
+        for line in run.log:
+            del line["val_loss"]
+    assert not drawing._are_judged(runs)
+    assert drawing._best(runs) is runs[0]
+
+
 def test_the_best_models_of_several_runs_are_named_after_their_runs():
     def names(*paths):
         return Report([evaluation(path) for path in paths]).short_names
@@ -215,6 +267,9 @@ def test_many_lines_are_named_below_their_axes():
         legend = figure.legends[0] if below else figure.axes[0].get_legend()
         assert [text.get_text() for text in legend.get_texts()][-1] == f"run {count - 1}"
         plt.close(figure)
+    figure = over_training({"_first": (log, [0.1, 0.2])}, "fd")
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["_first"]
+    plt.close(figure)
 
 
 def test_a_second_report_leaves_no_figure_of_the_first(study, measured, tmp_path, capsys):
