@@ -100,7 +100,8 @@ def save_faces(
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{family}_seed{seed:04d}.png" for seed in seeds]
     for image, path in zip(images, paths, strict=True):
-        Image.fromarray(image).save(path)
+        with replacing(path) as temporary:
+            Image.fromarray(image).save(temporary)
     return paths
 
 

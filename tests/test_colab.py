@@ -174,15 +174,20 @@ def test_the_drive_keeps_runs_and_models(tmp_path, monkeypatch):
     for machine in ("one", "two"):
         (tmp_path / machine / "saved_models").mkdir(parents=True)
         (tmp_path / machine / "saved_models" / "vae_decoder.h5").write_text("shipped")
+        (tmp_path / machine / "output" / "run").mkdir(parents=True)
+        (tmp_path / machine / "output" / "run" / "log.jsonl").write_text(machine)
         monkeypatch.chdir(tmp_path / machine)
         keep_on_drive(mount=drive)
         keep_on_drive(mount=drive)  # "Run all" again
         if machine == "one":
             Path("saved_models/my_vae_decoder.h5").write_text("mine")
-            Path("output/run").mkdir()
+            Path("saved_models/vae_decoder.h5").write_text("trained here, under its own name")
     assert Path("saved_models/my_vae_decoder.h5").read_text() == "mine"
-    assert Path("saved_models/vae_decoder.h5").read_text() == "shipped"
-    assert Path("output/run").is_dir()
+    assert Path("saved_models/vae_decoder.h5").read_text() == "trained here, under its own name"
+    assert Path("saved_models/vae_decoder_here.h5").read_text() == "shipped"
+    assert Path("output/run/log.jsonl").read_text() == "one"  # runs are not mixed
+    assert Path("output/run_here/log.jsonl").read_text() == "two"
+    assert sorted(path.name for path in Path("output").iterdir()) == ["run", "run_here"]
     assert mounted == [str(drive)] * 4
 
 

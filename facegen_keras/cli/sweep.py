@@ -13,6 +13,7 @@ from facegen_keras.cli.train import take_part
 from facegen_keras.engine import distribution
 from facegen_keras.errors import UserError
 from facegen_keras.figures.curves import compare_families
+from facegen_keras.files.atomic import replacing
 from facegen_keras.files.own_pictures import MARK
 from facegen_keras.runs.config import TrainConfig, load_config
 from facegen_keras.runs.folder import RESULT, check_same_run, settle_precision
@@ -87,10 +88,14 @@ def _compare(folders: Sequence[Path], output: Path) -> int:
             }
         )
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    with open(output / "sweep.csv", "w", newline="", encoding="utf-8") as file:
+    with (
+        replacing(output / "sweep.csv") as temporary,
+        open(temporary, "w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(rows)
-    compare_families(families).savefig(output / "sweep.png", metadata=MARK)
+    with replacing(output / "sweep.png") as temporary:
+        compare_families(families).savefig(temporary, metadata=MARK)
     print(f"{len(rows)} runs compared: {output / 'sweep.csv'}, {output / 'sweep.png'}")
     return 0

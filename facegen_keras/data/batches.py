@@ -42,7 +42,7 @@ class FaceBatches(keras.utils.PyDataset):
         skip_steps: int = 0,
         share: slice = order.WHOLE,
     ) -> None:
-        # One thread: reading 128 images takes about a millisecond, and `fit` prefetches anyway.
+        # One thread: reading 128 images from the cache takes about a millisecond.
         super().__init__(workers=1, use_multiprocessing=False)
         check_batch_size(batch_size, len(faces))
         if seed < 0:

@@ -199,7 +199,8 @@ def create_owned(folder: Path, suffix: str) -> io.FileIO:
         path = folder / f"building-{os.getpid()}-{secrets.token_hex(4)}{suffix}"
         file = open(path, "x+b", buffering=0)  # noqa: SIM115 - closed by the caller
         if CAN_LOCK:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            with contextlib.suppress(OSError):  # Lustre, NFS without locks: `sweep` has none either
+                fcntl.flock(file, fcntl.LOCK_EX)
         if path.exists():  # and was not swept between its creation and its lock
             return file
         file.close()

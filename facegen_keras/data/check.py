@@ -8,6 +8,7 @@ from facegen_keras.data.decode import Settings
 from facegen_keras.data.doctor import Diagnosis, examine
 from facegen_keras.data.faces import open_source, parse_crop
 from facegen_keras.errors import UserError, printable
+from facegen_keras.files.atomic import write_text
 from facegen_keras.files.places import check_output_dir
 from facegen_keras.resolution import check_resolution
 
@@ -51,7 +52,7 @@ def run_check(
     report, sheet = folder / "data_check.json", folder / "data_check.png"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        report.write_text(json.dumps(diagnosis.to_json(), indent=1) + "\n", encoding="utf-8")
+        write_text(report, json.dumps(diagnosis.to_json(), indent=1) + "\n")
         draw_contact_sheet(source, diagnosis, sheet)
     except OSError as error:
         raise UserError(

@@ -12,6 +12,7 @@ from facegen_keras.data.doctor import Diagnosis
 from facegen_keras.data.sources import Source
 from facegen_keras.data.worker import read_items
 from facegen_keras.errors import printable
+from facegen_keras.files.atomic import replacing
 from facegen_keras.files.own_pictures import marked
 
 SIDE = 64  # of a thumbnail, pixels
@@ -55,7 +56,8 @@ def draw_contact_sheet(source: Source | ArraySource, diagnosis: Diagnosis, path:
             for name, place in shown
         ]
         strips.append((f"{title}: {len(members):,}", tiles, True))
-    _paint(strips).save(path, pnginfo=marked())
+    with replacing(path) as temporary:
+        _paint(strips).save(temporary, pnginfo=marked())
 
 
 def _load(

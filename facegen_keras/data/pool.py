@@ -23,6 +23,7 @@ from facegen_keras.data.worker import Task, process
 from facegen_keras.errors import UserError
 
 CHUNK = 128  # images a task: enough to forget the cost of a task, few enough for a lively bar
+KILLED = -9  # the return code of a process that SIGKILL has ended
 ALONE_BELOW = 384  # images for which starting workers takes longer than decoding
 
 # Bare modules stand in for both packages: `facegen_keras.data` would import NumPy and Keras.
@@ -64,7 +65,7 @@ class _Worker:
         """Return the records of a task.
 
         Raises:
-            EOFError: The worker died over it.
+            EOFError: The worker died over it; with an argument if the system killed it.
             CancelledError: `stop` was called meanwhile.
             OSError: The worker could not write the pixels.
         """
@@ -73,7 +74,8 @@ class _Worker:
         if self._process is None:
             here = Path(__file__).parent
             self._process = subprocess.Popen(
-                [sys.executable, "-c", BOOTSTRAP, str(here.parent), str(here)],
+                # -P: a random.py in the current folder is not Python's.
+                [sys.executable, "-P", "-c", BOOTSTRAP, str(here.parent), str(here)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,  # libpng and libjpeg complain there about odd files
@@ -88,8 +90,11 @@ class _Worker:
         except (EOFError, BrokenPipeError, pickle.UnpicklingError):
             if self._stopped:
                 raise CancelledError from None
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(1)  # it may be still on its way out
+            killed = self._process.returncode == KILLED
             self.close()
-            raise EOFError from None
+            raise EOFError(*["killed"] if killed else []) from None
         if isinstance(answer, OSError):
             raise answer
         return answer
@@ -119,7 +124,9 @@ def _ask_safely(worker: _Worker, task: Task) -> list[Record]:
     """Like `ask`, but a file that takes the worker down is refused instead of ending the run."""
     try:
         return worker.ask(task)
-    except EOFError:
+    except EOFError as error:
+        if len(task.items) == 1 and error.args:  # for want of memory; not the fault of the image
+            return [Record("unreadable", "the system killed its decoder", passing=True)]
         if len(task.items) == 1:
             return [Record("unreadable", "the decoder crashed on it")]
     row_bytes = task.settings.resolution**2 * 3

@@ -28,6 +28,8 @@ EXTENSIONS = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp")
 # Files that are often found beside images and are not meant as images: listed, and no problem.
 COMPANY = ("readme", "license", "licence", "thumbs.db", "desktop.ini")
 NAMED = 5  # of what is there instead of a path
+MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"BM")  # with which JPEG, PNG, WebP and BMP begin
+MOST_MAGIC = 4  # bytes
 ARCHIVES = (".zip", ".npy", ".npz")
 AN_ARCHIVE = "an archive beside images; name it to read it"
 SET_ASIDE = "set aside"  # the problem of what nobody would take for an image
@@ -110,7 +112,7 @@ class Source:
 
 def _verdict(name: str) -> tuple[str, str]:
     """Why a relative name is no candidate: a problem and its detail; `("", "")` for a candidate."""
-    if name.startswith(".") or "/." in name:
+    if any(part.startswith(".") and part != "." for part in name.split("/")):
         return SET_ASIDE, "a hidden file"
     if f"/{name}".find(f"/{MACOS}/") >= 0:
         return SET_ASIDE, MACOS_NOTES
@@ -127,6 +129,17 @@ def _verdict(name: str) -> tuple[str, str]:
         return SET_ASIDE, "about the images, by its name"
     # A file without an extension may be anything; its content decides.
     return ("not an image", "by its extension") if extension else ("", "")
+
+
+def _may_be_an_image(path: Path) -> bool:
+    """By its extension, or where it has none by its first bytes."""
+    if path.suffix:
+        return True
+    try:
+        with open(path, "rb") as file:
+            return file.read(MOST_MAGIC).startswith(MAGIC)
+    except OSError:
+        return True  # decoding says what is wrong
 
 
 def open_folder(
@@ -148,8 +161,10 @@ def open_folder(
         else:
             found.append((relative, info.st_size, info.st_mtime_ns))
     archives = sorted(item for item, _, detail in ignored if detail == AN_ARCHIVE)
+    zips = [item for item in archives if item.lower().endswith(".zip")]
+    if zips and not any(_may_be_an_image(path / item) for item, _, _ in found):
+        found = []  # a list of checksums beside a zip
     if not found:
-        zips = [item for item in archives if item.lower().endswith(".zip")]
         if len(zips) == 1:
             return open_zip(path / zips[0])
         if zips:

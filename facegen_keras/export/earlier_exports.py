@@ -6,16 +6,16 @@ import shutil
 from pathlib import Path
 
 from facegen_keras.errors import UserError
-from facegen_keras.export.model_file import read_model_file
+from facegen_keras.export.model_file import SUFFIXES, read_model_file
 from facegen_keras.files.atomic import replacing
 
 
 def back_up(path: str | os.PathLike) -> Path | None:
     """Link the file at `path` to a second name, `<stem>.<run><suffix>`, before it is replaced.
 
-    The card beside it (`.md`) moves with it, and this is printed. The run's name comes from the
-    file's metadata, or else from its time. The file also stays at `path` until something else is
-    written there; a folder is renamed.
+    The card beside a model (`.md`) moves with it, and this is printed. The run's name comes from
+    the file's metadata, or else from its time. The file also stays at `path` until something else
+    is written there; a folder is renamed.
 
     Args:
         path: Where an export will be written.
@@ -45,7 +45,7 @@ def back_up(path: str | os.PathLike) -> Path | None:
             shutil.copy2(path, temporary)
     card = path.with_suffix(".md")
     with_card = ""
-    if card.is_file():  # it describes the model of before, not the next one
+    if path.suffix in SUFFIXES and card.is_file():  # of the model of before, not of the next
         os.replace(card, kept.with_suffix(".md"))
         with_card = f", with its card {kept.stem}.md"
     print(f"{path}: the model that was there is kept as {kept.name}{with_card}")

@@ -176,9 +176,13 @@ def _read_h5(path: Path) -> tuple[ModelFile, bool]:
             has_weights = "model_weights" in file
             intact = is_intact(file) is not False
     except OSError as error:
+        if "unable to lock" in str(error):
+            raise UserError(f"{path}: another program is writing it; close that first") from None
+        if error.errno:  # of the file system, not of its content
+            raise UserError(f"{path}: cannot be read ({os.strerror(error.errno)})") from None
         reason = "a truncated .h5 file" if "truncated" in str(error) else "not an HDF5 file"
         raise UserError(f"{path}: {reason}; copy or export it again") from None
-    except UserError:
+    except (UserError, MemoryError):
         raise
     except DAMAGE as error:
         raise UserError(
@@ -214,7 +218,7 @@ def _read_keras(path: Path) -> tuple[ModelFile, bool]:
             ):
                 numbers = check_sizes(file, most)
             intact = not _has_wrong_checksum(archive)
-    except UserError:
+    except (UserError, PermissionError, MemoryError):
         raise
     except (*DAMAGE, EOFError, zlib.error, zipfile.BadZipFile):
         raise UserError(f"{path}: not a readable .keras archive; export it again") from None

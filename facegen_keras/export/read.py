@@ -3,6 +3,7 @@
 import contextlib
 import math
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from facegen_keras.export.model_file import (
     read_model_file,
 )
 from facegen_keras.export.parts import MAIN_PARTS, companion_path
+
+_OPENING = threading.RLock()
 
 
 def check_same_export(generator: ModelFile, companion: ModelFile) -> None:
@@ -68,12 +71,20 @@ def open_model(file: ModelFile, force: bool = False) -> keras.Model:
 def _with_no_more_weights(numbers: int) -> Iterator[None]:
     """Refuse layers with more weights than a file has numbers, before Keras makes room for them.
 
-    A configuration of a few bytes can ask for any number.
+    A configuration of a few bytes can ask for any number. One thread at a time; what others build
+    meanwhile does not count.
     """
-    make, left = keras.layers.Layer.add_weight, numbers
+    with _OPENING:
+        yield from _counting(numbers)
+
+
+def _counting(numbers: int) -> Iterator[None]:
+    make, left, opening = keras.layers.Layer.add_weight, numbers, threading.get_ident()
 
     def add_weight(layer: Any, shape: Any = None, *args: Any, **kwargs: Any) -> Any:
         nonlocal left
+        if threading.get_ident() != opening:
+            return make(layer, shape, *args, **kwargs)
         left -= math.prod(shape or ())
         if left < 0:
             raise ValueError(f"it has more weights than the {numbers:,} numbers of the file")

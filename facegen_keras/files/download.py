@@ -2,7 +2,7 @@
 
 import http.client
 import os
-import tempfile
+import secrets
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -57,11 +57,10 @@ def _check(path: Path, sha256: str, name: str, advice: str) -> None:
 def _download(url: str, path: Path, sha256: str, instead: str, timeout: float = 30.0) -> None:
     """Download into a temporary file, check it, and only then give it its name."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    part = Path(name)
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         with (
-            os.fdopen(handle, "wb") as file,
+            open(part, "xb") as file,
             urllib.request.urlopen(url, timeout=timeout) as answer,
         ):
             size = int(answer.headers.get("Content-Length") or 0) or None

@@ -1,5 +1,7 @@
 """Google Drive, for notebooks on Colab: what a disconnect must not take."""
 
+import filecmp
+import itertools
 import shutil
 from pathlib import Path
 
@@ -12,9 +14,11 @@ KEPT = ("output", "saved_models")
 def keep_on_drive(folder: str = "MyDrive/facegen", mount: Path = MOUNT) -> None:
     """Mount the Drive, and make `output/` and `saved_models/` of this folder links into it.
 
-    What they hold is copied there first; files that are on the Drive alone stay. Repeating it
-    changes nothing. So runs go on after a disconnect, and a model that was trained on one machine
-    is found on the next.
+    What they hold is copied there first, and nothing on the Drive is replaced: a run or a model
+    that is there under the same name with other content stays, and the one of this machine is
+    copied under a second name, `<name>_here`. Repeating it changes nothing. So runs go on after a
+    disconnect, and a model that was trained on one machine is found on the next, where the clone
+    holds the shipped one again.
 
     Args:
         folder: On the Drive; made if it is missing.
@@ -35,6 +39,27 @@ def keep_on_drive(folder: str = "MyDrive/facegen", mount: Path = MOUNT) -> None:
         if here.is_symlink():
             continue
         here.mkdir(exist_ok=True)
-        shutil.copytree(here, there, dirs_exist_ok=True)
+        there.mkdir(parents=True, exist_ok=True)
+        for entry in sorted(here.iterdir()):
+            _copy_beside(entry, there / entry.name)
         shutil.rmtree(here)
         here.symlink_to(there, target_is_directory=True)
+
+
+def _copy_beside(entry: Path, target: Path) -> None:
+    """Copy a file or folder to a name, or to the next free one where something else has it."""
+    for count in itertools.count(1):
+        number = "" if count == 1 else f"_here{'' if count == 2 else count - 1}"
+        name = target.with_stem(f"{target.stem}{number}")
+        if not name.exists():
+            (shutil.copytree if entry.is_dir() else shutil.copy2)(entry, name)
+            return
+        if _holds(name, entry):
+            return
+
+
+def _holds(there: Path, entry: Path) -> bool:
+    """Whether every file of `entry` is there with the same content."""
+    if not entry.is_dir():
+        return there.is_file() and filecmp.cmp(there, entry, shallow=False)
+    return there.is_dir() and all(_holds(there / inner.name, inner) for inner in entry.iterdir())

@@ -32,13 +32,17 @@ def write_safetensors(
         metadata: Texts by name.
 
     Raises:
-        UserError: The file cannot be written.
+        UserError: A tensor has another dtype, or the file cannot be written.
     """
     names = {np.dtype(code): name for name, code in DTYPES.items()}
     header: dict[str, object] = {METADATA: dict(metadata)}
     bodies, end = [], 0
     for name in sorted(tensors):
         array = np.asarray(tensors[name], order="C")
+        if array.dtype.newbyteorder("<") not in names:
+            raise UserError(
+                f"{path}: {name} is {array.dtype}; expected {', '.join(map(str, names))}"
+            )
         start, end = end, end + array.nbytes
         header[name] = {
             "dtype": names[array.dtype.newbyteorder("<")],

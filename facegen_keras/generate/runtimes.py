@@ -98,7 +98,7 @@ def weights_by_name(model: keras.Model) -> dict[str, np.ndarray]:
         if isinstance(layer, keras.Model):
             inner = weights_by_name(layer)
         else:
-            arrays = {v.path.partition("/")[2] or v.name: v for v in layer.variables}
+            arrays = {v.path.partition("/")[2] or v.name: v for v in layer.weights}
             inner = {name: ops.convert_to_numpy(v) for name, v in arrays.items()}
         found |= {f"{layer.name}/{name}": value for name, value in inner.items()}
     return found

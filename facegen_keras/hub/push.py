@@ -11,6 +11,7 @@ from facegen_keras.export.from_hub import LOG_IN, MODEL, local_model, status_of
 from facegen_keras.export.model_file import read_model_file
 from facegen_keras.export.parts import COMPANIONS, companion_path
 from facegen_keras.export.read import check_same_export
+from facegen_keras.files.atomic import write_text
 from facegen_keras.generate.loading import load_generator
 from facegen_keras.generate.runtimes import export_model
 from facegen_keras.hub.card import FACES, card_of, hub_card, pictures_of
@@ -63,7 +64,7 @@ def write_for_hub(
     Args:
         model_path: As for `push_model`.
         repository: Which the card names.
-        folder: Created if it is missing.
+        folder: Empty, or created.
 
     Returns:
         The files, the model first.
@@ -87,13 +88,15 @@ def write_for_hub(
     shown = [path.parent / name for name in pictures_of(card)]
     sources += [file for file in (path.with_suffix(".md"), *shown) if file.is_file()]
     folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise UserError(f"{folder}: holds files already, and none is replaced; give a new folder")
     files = [Path(shutil.copyfile(source, folder / source.name)) for source in sources]
     if not any(file.is_file() for file in shown):
         columns, rows = GRID
         files.append(save_grid(generator.sample(range(columns * rows)), folder / FACES, GRID))
     files += export_model(path, folder, "safetensors")
     readme = folder / "README.md"
-    readme.write_text(hub_card(hub, generator, repository), encoding="utf-8")
+    write_text(readme, hub_card(hub, generator, repository))
     return [*files, readme]
 
 

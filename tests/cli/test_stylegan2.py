@@ -85,6 +85,12 @@ def test_projection_comes_nearer_to_the_photo(table, model_path, tmp_path):
     assert np.square(found - target).mean() < np.square(start - target).mean()
     assert (tmp_path / "found/stylegan2_projection.mp4").stat().st_size > 0
     assert np.load(tmp_path / "found/stylegan2_projection.npz")["losses"].shape == (60,)
+    first = (tmp_path / "found/stylegan2_projection.npz").read_bytes()
+    again = ("--project", str(photo), "--project_steps", "2")
+    assert generate(model_path, tmp_path / "found", *again) == 0
+    assert (tmp_path / "found/stylegan2_projection.npz").read_bytes() == first
+    assert np.load(tmp_path / "found/stylegan2_projection_2.npz")["losses"].shape == (2,)
+    assert (tmp_path / "found/stylegan2_projection_2.png").exists()
 
 
 def test_interpolation_walks_in_w(table, model_path, tmp_path):

@@ -215,6 +215,43 @@ serve()
     assert faces.report.skipped == (("0200.bmp", "unreadable", "the decoder crashed on it"),)
 
 
+def test_a_photo_whose_worker_the_system_kills_is_tried_again(tmp_path, photo, monkeypatch):
+    root = big_folder(tmp_path / "big", photo)
+    killed = """
+import os
+from facegen_keras.data import worker
+real = worker.decode
+def decode(data, settings):
+    if data == b"BM no":
+        os.kill(os.getpid(), 9)
+    return real(data, settings)
+worker.decode = decode
+serve()
+"""
+    with monkeypatch.context() as patch:
+        patch.setattr(pool, "BOOTSTRAP", pool.BOOTSTRAP.replace("\nserve()\n", killed))
+        load(root, resolution=8, workers=2)
+    ((name, _, detail),) = load(root, resolution=8, workers=2).report.skipped
+    assert name == "0200.bmp"
+    assert "killed" not in detail  # judged by its content, not by what happened the first time
+
+
+def test_modules_of_the_current_folder_are_not_those_of_python(tmp_path, photo, monkeypatch):
+    root = big_folder(tmp_path / "big", photo)
+    (tmp_path / "random.py").write_text("print('guess my number')\nraise SystemExit")
+    monkeypatch.chdir(tmp_path)
+    assert len(load(root, resolution=8, workers=2)) == 418
+
+
+def test_a_file_system_without_locks_has_a_cache_all_the_same(folder, cache, monkeypatch):
+    def refused(file, how):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(cache_module.fcntl, "flock", refused)
+    assert len(load(folder)) == 12
+    assert not list(cache.glob("building-*"))
+
+
 def test_full_disk_leaves_nothing_behind(folder, cache, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

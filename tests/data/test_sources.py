@@ -257,6 +257,18 @@ def test_name_that_would_move_the_cursor(folder, capsys):
     assert out.count("\n") == 1
 
 
+def test_a_list_of_checksums_beside_a_zip_is_no_photo(folder, tmp_path, photo):
+    place = tmp_path / "download"
+    place.mkdir()
+    with zipfile.ZipFile(place / "faces.zip", "w") as archive:
+        for path in folder.rglob("*"):
+            archive.write(path, f"./{path.relative_to(folder)}")  # as bsdtar writes them
+    (place / "SHA256SUMS").write_text("0123  faces.zip\n")
+    assert len(load(place)) == len(load(folder))
+    photo(1, 40, 40).save(place / "no_extension", format="PNG")
+    assert len(load(place)) == 1
+
+
 def test_a_zip_beside_photos_is_told(folder, tmp_path):
     dataset = tmp_path / "dataset"
     shutil.copytree(folder, dataset)

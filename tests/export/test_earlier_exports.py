@@ -65,3 +65,11 @@ def test_a_card_moves_with_its_model_and_this_is_said(tmp_path, tiny_family, cap
         f"{path}: the model that was there is kept as dcgan_generator.shipped.h5, with its card "
         "dcgan_generator.shipped.md\n"
     )
+
+
+def test_the_card_of_a_model_stays_where_other_files_of_its_name_are_replaced(tmp_path):
+    (tmp_path / "dcgan_generator.md").write_text("of the .h5")
+    other = tmp_path / "dcgan_generator.safetensors"
+    other.write_bytes(b"older")
+    assert back_up(other) is not None
+    assert (tmp_path / "dcgan_generator.md").read_text() == "of the .h5"

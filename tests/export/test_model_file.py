@@ -4,6 +4,7 @@ import json
 import os
 import resource
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import h5py
 import keras
@@ -12,6 +13,7 @@ import pytest
 
 from facegen_keras.cli import main
 from facegen_keras.errors import UserError
+from facegen_keras.export import read
 from facegen_keras.export import write as export
 from facegen_keras.export.model_file import read_model_file
 from facegen_keras.files import h5_file
@@ -263,3 +265,37 @@ def test_layers_with_more_weights_than_the_file_are_refused(suffix, tmp_path, ti
     with pytest.raises(UserError, match=r"more weights than the [\d,]+ numbers of the file"):
         load_generator(path)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # kilobytes
+
+
+def test_what_the_system_refuses_is_not_called_damaged(saved, monkeypatch):
+    _, path = saved
+
+    def locked(*args, **kwargs):
+        raise BlockingIOError(11, "Unable to synchronously open file (unable to lock file)")
+
+    monkeypatch.setattr(h5py, "File", locked)
+    with pytest.raises(UserError, match="another program is writing it; close that first"):
+        read_model_file(path)
+
+    def failing(*args, **kwargs):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(h5py, "File", failing)
+    with pytest.raises(UserError, match=r"cannot be read \(Input/output error\)"):
+        read_model_file(path)
+
+
+def test_two_models_opened_at_once_do_not_count_each_others_weights():
+    make = keras.layers.Layer.add_weight
+    first = read._with_no_more_weights(10)
+    first.__enter__()
+
+    def build():
+        keras.layers.Dense(100).build((None, 100))
+
+    with ThreadPoolExecutor(1) as elsewhere:
+        elsewhere.submit(build).result()  # of another thread: not counted
+    with pytest.raises(ValueError, match="more weights than the 10 numbers"):
+        build()
+    first.__exit__(None, None, None)
+    assert keras.layers.Layer.add_weight is make

@@ -61,3 +61,9 @@ def test_tensors_over_the_same_bytes_do_not_fill_the_memory(tmp_path):
     path.write_bytes(struct.pack("<Q", 2**62) + header)
     with pytest.raises(UserError, match="a header of"):
         read_safetensors(path)
+
+
+def test_another_dtype_is_one_line(tmp_path):
+    with pytest.raises(UserError, match="seeds is uint32; expected float64, float32"):
+        write_safetensors(tmp_path / "x.safetensors", {"seeds": np.zeros(2, "u4")}, {})
+    assert list(tmp_path.iterdir()) == []

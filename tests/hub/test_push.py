@@ -62,6 +62,8 @@ def test_what_is_pushed_can_be_opened(hub, model, monkeypatch, capsys, tmp_path)
 
 def test_a_card_comes_along(hub, model, tmp_path, capsys):
     card = (ROOT / "saved_models" / "vae_decoder.md").read_text(encoding="utf-8")
+    assert main(["push", str(model), "me/new", "--output", str(model.parent)]) == 2
+    assert "holds files already, and none is replaced" in capsys.readouterr().err
     model.with_suffix(".md").write_text(card, encoding="utf-8")
     shutil.copy(ROOT / "saved_models" / "vae_faces.png", model.parent)
     folder = tmp_path / "look"
