@@ -62,7 +62,7 @@ def on_one_device(value: Tensor) -> Tensor:
 
 
 def dataset(read: Callable[[], Iterator[np.ndarray]], count: int, shape: tuple[int, ...]) -> None:
-    """None: Keras reads a `PyDataset` ahead."""
+    """None: Keras takes the `PyDataset` itself, and reads each batch when it is due."""
 
 
 def depthwise_conv(x: Tensor, kernel: Tensor, stride: int, padding: int) -> Tensor:

@@ -227,8 +227,10 @@ class FaceModel(Trainer):
             checkpoints: Folder to save checkpoints in, every epoch and every ten minutes, and to
                 resume from if it already holds one: after a lost session the same call ends where
                 it would have ended, and it does nothing when all epochs are trained. All options
-                must be the same, except `augment`.
-            **kwargs: Passed on to `keras.Model.fit`, except `initial_epoch` and validation data.
+                must be the same, except `augment` and the prior. The batches of a `PyDataset` must
+                depend on nothing but their index.
+            **kwargs: Passed on to `keras.Model.fit`, except `initial_epoch` and validation data,
+                and except `steps_per_epoch` with faces.
 
         Raises:
             UserError: `compile` was not called, `faces` or an argument is something else, the

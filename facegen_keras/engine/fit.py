@@ -52,6 +52,11 @@ def fit(
     if isinstance(faces, keras.utils.PyDataset):
         model.photos, data = None, {"data_fingerprint": None, "mirror": None}
     else:
+        if "steps_per_epoch" in kwargs:
+            raise UserError(
+                "steps_per_epoch: an epoch is one pass over the faces, which a resumed training "
+                "counts on; leave it out, or load fewer faces with limit"
+            )
         faces = model.photos = _faces_for(model, faces, progress=shown)
         data = {"data_fingerprint": faces.fingerprint, "mirror": faces.mirror}
     if checkpoints is not None:
@@ -144,20 +149,19 @@ def _batches(
     callbacks: list[keras.callbacks.Callback],
 ) -> tuple[Any, int]:
     """What Keras iterates over, and the number of batches in an epoch."""
-    steps = kwargs.get("steps_per_epoch")
     if isinstance(faces, keras.utils.PyDataset):
-        steps = steps or len(faces)
+        steps = kwargs.get("steps_per_epoch") or len(faces)
         _check_dataset(faces, steps, batch_size, model.resolution)
         share = distribution.share_of(batch_size)
         return (ShareOfBatches(faces, share) if distribution.member().count > 1 else faces), steps
     start = {"start_epoch": model.start.epoch, "skip_steps": model.start.position}
     share = distribution.share_of(batch_size)
     batches = FaceBatches(faces, batch_size, seed=model.seed, share=share, **start)
-    dataset = None if steps else batches.tensorflow_dataset()
+    dataset = batches.tensorflow_dataset()
     if dataset is not None:
         callbacks.append(_SetEpoch(batches))
         return dataset, len(batches)
-    return batches, steps or len(batches)
+    return batches, len(batches)
 
 
 def _check_dataset(

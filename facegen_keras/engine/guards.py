@@ -24,6 +24,7 @@ RECENT_STEPS = 20  # more than from one R1 step (the slowest, every 16) to the n
 CHECK_EVERY = 25  # steps between checks of the losses: each check waits for the accelerator
 COLLAPSE_RATIO = 0.25  # our choice: samples a quarter as different as photos are nearly one face
 GRACE = 20_000  # images before which a generator has had no time to draw different faces
+LAST_SHARE, LAST_SECONDS = 0.05, 60.0  # of a time limit, kept for the last export and grid
 HOPELESS_ACCURACY = 0.999  # a discriminator that is never wrong has nothing left to teach
 AGREE_EVERY = 1.0  # seconds between two questions to the other processes whether to stop
 HANGUP = (signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ()  # Windows has none
@@ -74,6 +75,9 @@ class Autosave(keras.callbacks.Callback):
             return
         if position == self.model.steps_per_epoch:
             return  # the end of the epoch saves this, with what its callbacks found
+        if not self.model.has_finite_weights():
+            self.model.stop_training = True
+            return
         states = {key: callback.get_state() for key, callback in self.stateful.items()}
         checkpoint.save(self.model, self.folder, epoch, position, states)
         self.saved_at = time.monotonic()
@@ -116,9 +120,10 @@ class GracefulStop(keras.callbacks.Callback):
     back), on SIGHUP (a closed terminal; not under `nohup`), and before the time is up. A second
     Ctrl-C stops immediately.
 
-    The time must suffice for what is still to come: one more step, and whatever has been seen to
-    happen between two steps, such as a checkpoint. So put this before the callbacks that save, and
-    after those that may stop the training.
+    The time must suffice for what is still to come: one more step, whatever has been seen to
+    happen between two steps, such as a checkpoint, and a twentieth of the limit, a minute at most,
+    for what ends a run. So put this before the callbacks that save, and after those that may stop
+    the training.
 
     Where several processes train together, they end after the same step, whichever of them was
     interrupted: about once a second, and after every epoch, they ask each other.
@@ -133,6 +138,7 @@ class GracefulStop(keras.callbacks.Callback):
     def __init__(self, seconds: float | None = None) -> None:
         super().__init__()
         self.deadline = None if seconds is None else time.monotonic() + seconds
+        self.reserve = min(LAST_SHARE * (seconds or 0.0), LAST_SECONDS)
         self.reason: str | None = None
         self.handlers: dict[int, Any] = {}
         self.steps: deque[float] = deque(maxlen=RECENT_STEPS)  # seconds
@@ -159,7 +165,7 @@ class GracefulStop(keras.callbacks.Callback):
         self.ended = time.monotonic()
         self.steps.append(self.ended - self.began)
         if self.deadline is not None and not self.reason:
-            margin = max(self.steps) + self.longest_pause
+            margin = max(self.steps) + self.longest_pause + self.reserve
             if self._several:
                 margin += AGREE_EVERY
             if self.ended + margin > self.deadline:

@@ -44,5 +44,8 @@ def available_memory() -> int | None:
         found.append(int(line.split()[1]) * 1024)
     with contextlib.suppress(OSError, ValueError):  # "max" is no limit, and no number
         limit = int((CGROUP / "memory.max").read_text())
-        found.append(limit - int((CGROUP / "memory.current").read_text()))
+        used = int((CGROUP / "memory.current").read_text())
+        words = (CGROUP / "memory.stat").read_text().split()
+        files = dict(zip(words[::2], words[1::2], strict=False)).get("inactive_file", "0")
+        found.append(limit - (used - int(files)))  # files that were read give their memory back
     return max(0, min(found)) if found else None

@@ -89,6 +89,7 @@ class Trainer(WholeModel):
         self._next_step = 0
         self._began = (0, 0)  # steps and images seen when `fit` was called
         self._to_skip = 0  # batches of a resumed epoch that were trained before
+        self._spoilt: tuple[int, str] | None = None  # step and weight, once one is not finite
 
     # --- what a family provides ---
 
@@ -210,11 +211,25 @@ class Trainer(WholeModel):
 
     @property
     def broken(self) -> tuple[int, str] | None:
-        """The first step and loss that was not finite, or None."""
+        """The first step and loss that was not finite, or None; or that a weight is not."""
+        if self._spoilt is not None:
+            return self._spoilt
         step = int(ops.convert_to_numpy(self._broken_step.value))
         if step == 0:
             return None
         return step, self.loss_names[int(ops.convert_to_numpy(self._broken_term.value))]
+
+    def has_finite_weights(self) -> bool:
+        """Whether every weight is a number. If not, the training is `broken` from here on: a loss
+        would show it at the next step only.
+        """
+        for network in self.networks().values():
+            for variable in network.variables:
+                values = ops.convert_to_numpy(variable.value)
+                if values.dtype.kind == "f" and not np.isfinite(values).all():
+                    self._spoilt = (self.steps, variable.path)
+                    return False
+        return True
 
     @property
     def epoch_is_complete(self) -> bool:
@@ -255,7 +270,7 @@ class Trainer(WholeModel):
 
     def resume(self, state: RunState) -> None:
         """Let the next `fit` begin where a checkpoint ended, whose variables are restored."""
-        self.start = state.start
+        self.start, self._spoilt = state.start, None
         self.batch_size = state.batch_size
         self.data_fingerprint, self.mirror = state.data_fingerprint, state.mirror
 

@@ -94,6 +94,8 @@ class Combined(FaceModel):
             self.discriminator.trainable_variables,
         )
         self.apply_gradients("discriminator", grads)
+        if self.augmentation.policy:  # faces are compared as they are, not under two changes
+            features = self.discriminator(photos, training=True)[1]
         target = ops.stop_gradient(split(features[:encoded]))
         to_latents = self._update_generator(fakes, images, target, pull_to_generator, report)
         _, report["kl_loss"], to_statistics = autodiff.input_gradient(
@@ -179,7 +181,7 @@ class Combined(FaceModel):
 
     def _feature_loss(self, reconstructions: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Half the squared distance of the features: a Gaussian's -log p(features|z)."""
-        _, features = self._judge(reconstructions)
+        _, features = self.discriminator(reconstructions, training=True)
         loss = 0.5 * ops.mean(ops.sum(ops.square(features - target), axis=(1, 2, 3)))
         return self.scaled("encoder", loss), loss
 

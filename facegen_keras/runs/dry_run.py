@@ -47,6 +47,8 @@ def dry_run(config: TrainConfig) -> str:
         if not expected.fits or _seconds_to_time(config, expected) > PATIENCE:
             return _described(config, _forecast_lines(config, faces, expected, speed))
     model = build(config)
+    if config.progressive:
+        model.skip_growing()
     batches = FaceBatches(faces, config.batch_size, seed=config.seed)
     clock = _Clock()
     most_steps = len(model.phases) + STEPS_TIMED  # an epoch may be a single one
@@ -61,6 +63,8 @@ def dry_run(config: TrainConfig) -> str:
         f"({config.batch_size / clock.seconds_per_step:.1f} images per second)",
         f"time for {config.epochs} epochs: {_duration(seconds * config.epochs)}",
     ]
+    if config.progressive:
+        found.append("measured at the full resolution; while growing it is faster")
     devices, processes = distribution.device_count(), distribution.member().count
     if devices > 1:
         from facegen_keras.engine.step_cost import step_cost  # needs JAX

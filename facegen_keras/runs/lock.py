@@ -8,6 +8,7 @@ Google Drive) a lock that has not been renewed for `STALE` seconds counts as aba
 import contextlib
 import json
 import os
+import secrets
 import socket
 import threading
 import time
@@ -33,6 +34,7 @@ class RunLock:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / LOCK
+        self.taken_by: dict[str, Any] | None = None  # who holds it instead, after a long silence
         self._ended = threading.Event()
         self._renewal = threading.Thread(target=self._renew, daemon=True)
 
@@ -48,9 +50,34 @@ class RunLock:
                     file.write(_text())
                 break
             except FileExistsError:
-                check_unlocked(self.path.parent)
-                self.path.unlink(missing_ok=True)
+                self._remove(check_unlocked(self.path.parent))
         self._renewal.start()
+
+    def _remove(self, abandoned: dict[str, Any] | None) -> None:
+        """Remove the lock of an owner who is gone, but not one that replaced it meanwhile."""
+        aside = self.path.with_name(f".{LOCK}.{secrets.token_hex(4)}")
+        try:
+            os.rename(self.path, aside)
+        except FileNotFoundError:
+            return
+        if _read(aside) != abandoned:
+            with contextlib.suppress(FileExistsError):  # its owner has renewed it already
+                os.link(aside, self.path)
+        aside.unlink(missing_ok=True)
+
+    def check_held(self) -> None:
+        """Refuse to go on with a run that another process has taken over.
+
+        Raises:
+            UserError: This one was silent for so long (a suspended machine) that it was believed
+                gone.
+        """
+        if self.taken_by is not None:
+            owner = self.taken_by
+            raise UserError(
+                f"{self.path.parent}: process {owner['pid']} on {owner['host']} has taken this run "
+                "over, since this one gave no sign of life; nothing more is written here"
+            )
 
     def release(self) -> None:
         """Give the lock back."""
@@ -62,12 +89,19 @@ class RunLock:
 
     def _renew(self) -> None:
         while not self._ended.wait(RENEW):
+            owner = _read(self.path)
+            if owner is not None and not _is_ours(owner):
+                self.taken_by = owner
+                return
             with contextlib.suppress(OSError, UserError):  # a full disk is told by the checkpoints
                 write_text(self.path, _text())
 
 
-def check_unlocked(folder: Path) -> None:
+def check_unlocked(folder: Path) -> dict[str, Any] | None:
     """Refuse a run that another process is training.
+
+    Returns:
+        The owner that is gone, or is this process; None where there is none.
 
     Raises:
         UserError: One is; says which, and what to do.
@@ -75,7 +109,7 @@ def check_unlocked(folder: Path) -> None:
     path = folder / LOCK
     owner = _read(path)
     if owner is None or _is_ours(owner):
-        return
+        return owner
     age = time.time() - owner["renewed"]
     if owner["boot"] == _boot():
         is_alive, advice = _born(owner["pid"]) == owner["born"], ""
@@ -88,6 +122,7 @@ def check_unlocked(folder: Path) -> None:
             f"{folder}: process {owner['pid']} on {owner['host']} is training this run, last seen "
             f"{age:.0f} s ago; wait until it has ended{advice}, or start a run of another name"
         )
+    return owner
 
 
 def _read(path: Path) -> dict[str, Any] | None:

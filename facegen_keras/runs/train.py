@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import keras
 from tqdm.auto import tqdm
 
 from facegen_keras import backend, figures
@@ -127,12 +128,12 @@ class Run:
         Raises:
             UserError: One does.
         """
-        lock = RunLock(self.folder)
-        distribution.in_first(lock.take)
+        self.lock = RunLock(self.folder)
+        distribution.in_first(self.lock.take)
         try:
             yield
         finally:
-            lock.release()
+            self.lock.release()
 
     def begin(self) -> None:
         """Restore the latest checkpoint, record this start and make the callbacks.
@@ -158,7 +159,10 @@ class Run:
         every, minutes = config.save_interval, config.save_minutes
         autosave = Autosave(self.checkpoints, every, minutes, callbacks)
         self._progress = Progress()
-        self.callbacks = [*callbacks, self.stop, autosave, self._progress]
+        held = keras.callbacks.LambdaCallback(
+            on_train_batch_end=lambda batch, logs: self.lock.check_held()
+        )
+        self.callbacks = [held, *callbacks, self.stop, autosave, self._progress]
 
     @property
     def checkpoints(self) -> Path:
@@ -243,6 +247,7 @@ class Run:
                     "lower learning_rate in a new run, or resume with --on_nan rollback"
                 )
             state = checkpoint.restore(model, self.checkpoints)
+            restore_callbacks(self.callbacks, state)
             model.skip_random_numbers(attempt)
             tqdm.write(f"{what}; back to step {state.step} ({attempt} of {MAX_ROLLBACKS} times)")
 

@@ -21,6 +21,7 @@ from facegen_keras.engine.guards import (
     restore_callbacks,
 )
 from facegen_keras.engine.run_state import Start
+from facegen_keras.errors import UserError
 
 
 def plain(value, count=1):
@@ -235,10 +236,11 @@ def steps_until_stopped(monkeypatch, limit, step, pauses):
 
 
 def test_it_stops_while_there_is_time_to_save(monkeypatch):
-    assert steps_until_stopped(monkeypatch, 20, step=1, pauses={}) == 20
-    # With 5 seconds for a checkpoint after the third, 10 steps end at 15, just in time for
-    # another; one step more would not be.
-    assert steps_until_stopped(monkeypatch, 20, step=1, pauses={3: 5}) == 10
+    # A twentieth of the limit is kept for the end, a minute at most.
+    assert steps_until_stopped(monkeypatch, 20, step=1, pauses={}) == 19
+    assert steps_until_stopped(monkeypatch, 3600, step=10, pauses={}) == 354
+    # With 5 seconds for a checkpoint after the third, 9 steps end at 14, in time for another.
+    assert steps_until_stopped(monkeypatch, 20, step=1, pauses={3: 5}) == 9
 
 
 @pytest.fixture
@@ -285,3 +287,20 @@ def test_what_is_printed_to_a_closed_terminal_goes_nowhere(tmp_path):
         os.close(stream)
         log.write(b"kept")
     assert (tmp_path / "log").read_bytes() == b"kept"
+
+
+def test_weights_that_are_no_numbers_are_not_saved(toy, made_up, tmp_path):
+    """The loss of their own step is finite; only the next one would show it."""
+    model, weight = toy(), float("inf")
+    spoil = At(2, lambda: model.network.trainable_variables[0].assign([weight] * 3))
+    saving = Autosave(tmp_path, every=1, minutes=0)  # after every step
+    with pytest.raises(UserError, match="kernel is not a number at step 2"):
+        fit(model, made_up(16), [spoil, saving])
+    assert saved_steps(tmp_path) == [1]
+    step, name = model.broken
+    assert step == 2
+    assert name == model.network.trainable_variables[0].path
+    assert model.stop_training
+    again = toy()
+    checkpoint.restore(again, tmp_path)
+    assert again.broken is None

@@ -65,3 +65,17 @@ def test_a_refusal_is_told(monkeypatch):
     monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: libc)
     assert memory.keep_freed_memory() is False
     assert libc.asked == ((-4, 0), (-1, 2**31 - 1))
+
+
+def test_files_that_were_read_do_not_count_as_used(monkeypatch, tmp_path):
+    for name, text in (
+        ("memory.max", "1000"),
+        ("memory.current", "900"),
+        ("memory.stat", "anon 300\nfile 600\ninactive_file 500\n"),
+    ):
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+    monkeypatch.setattr(memory, "MEMINFO", tmp_path / "absent")
+    assert memory.available_memory() == 600
+    (tmp_path / "memory.max").write_text("max")
+    assert memory.available_memory() is None

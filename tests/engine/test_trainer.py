@@ -213,6 +213,7 @@ def test_refusals_say_what_to_do(toy, images):
     for option, message in {
         "initial_epoch": "the restored checkpoint says where to begin",
         "validation_data": "hold photos out with faces.split",
+        "steps_per_epoch": "an epoch is one pass over the faces",
     }.items():
         with pytest.raises(UserError, match=message):
             model.fit(images, batch_size=4, **{option: None})

@@ -164,3 +164,23 @@ def test_the_layer_cannot_change_on_resume(made_up, tmp_path, monkeypatch):
 def test_impossible_options(option):
     with pytest.raises(UserError, match=f"{option} -1"):
         fg.Combined(**SMALL, **{option: -1})
+
+
+def test_a_perfect_reconstruction_has_no_feature_error_under_augmentation(made_up):
+    model = combined(augment="color,translation,cutout")
+    photos = to_network_range(made_up(BATCH))
+    seen = []
+
+    def remember(reconstructions, target):
+        seen.append((reconstructions, target))
+        return 0.0 * ops.sum(reconstructions), ops.zeros(())
+
+    model._feature_loss = remember
+    model.update(photos, "plain")
+    del model._feature_loss
+    (_, target), again = seen[0], model.discriminator(photos[:ENCODED], training=True)[1]
+    size = float(ops.mean(ops.square(again)))
+    assert float(ops.mean(ops.square(again - target))) < 1e-3 * size
+    _, of_itself = model._feature_loss(photos[:ENCODED], again)
+    _, of_another = model._feature_loss(photos[1 : ENCODED + 1], again)
+    assert float(of_itself) < 0.01 * float(of_another)

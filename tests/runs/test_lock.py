@@ -99,3 +99,29 @@ def test_a_clock_that_jumps_gives_no_run_away(tmp_path, owner, neighbour, monkey
     monkeypatch.setattr(lock.time, "time", lambda: now + jump)
     with pytest.raises(UserError, match="is training this run"):
         RunLock(tmp_path).take()
+
+
+def test_a_lock_that_another_has_taken_meanwhile_is_left_to_it(tmp_path, owner, neighbour):
+    owner(boot="another machine", renewed=time.time() - STALE - 1)
+    abandoned = check_unlocked(tmp_path)
+    owner(pid=neighbour, born=lock._born(neighbour))  # who judged it at the same time, and first
+    RunLock(tmp_path)._remove(abandoned)
+    assert json.loads((tmp_path / LOCK).read_text())["pid"] == neighbour
+    RunLock(tmp_path)._remove(json.loads((tmp_path / LOCK).read_text()))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_owner_that_was_believed_gone_gives_up(tmp_path, owner, monkeypatch):
+    monkeypatch.setattr(lock, "RENEW", 0.02)
+    mine = RunLock(tmp_path)
+    mine.take()
+    mine.check_held()
+    owner(boot="another machine", host="node7", pid=12)
+    deadline = time.monotonic() + 20
+    while mine.taken_by is None and time.monotonic() < deadline:
+        owner(boot="another machine", host="node7", pid=12)  # a renewal may have been under way
+        time.sleep(0.05)
+    with pytest.raises(UserError, match="process 12 on node7 has taken this run over"):
+        mine.check_held()
+    mine.release()
+    assert json.loads((tmp_path / LOCK).read_text())["host"] == "node7"

@@ -30,6 +30,10 @@ class Schedule:
             images_seen -= count
         return max(self.images)
 
+    def start(self, resolution: int) -> int:
+        """The images that are seen before a resolution."""
+        return sum(count for size, count in self.images.items() if size < resolution)
+
     def alpha(self, resolution: int, images_seen: Any) -> Any:
         """How far a resolution is faded in, 0 to 1.
 
@@ -43,9 +47,9 @@ class Schedule:
         place = sizes.index(resolution)
         if place == 0:
             return 1.0
-        start = sum(self.images[size] for size in sizes[:place])
         length = max(1.0, self.fade * self.images[sizes[place - 1]])
-        return ops.clip((ops.cast(images_seen, "float32") - start) / length, 0.0, 1.0)
+        since = ops.cast(images_seen, "float32") - self.start(resolution)
+        return ops.clip(since / length, 0.0, 1.0)
 
 
 def parse_schedule(text: str, resolution: int, fade: float = 0.5) -> Schedule | None:
@@ -60,7 +64,7 @@ def parse_schedule(text: str, resolution: int, fade: float = 0.5) -> Schedule | 
     try:
         pairs = [piece.split(":") for piece in text.split(",")]
         images = {int(size): round(float(kimg) * 1000) for size, kimg in pairs}
-    except ValueError:
+    except (ValueError, OverflowError):
         raise UserError(f"progressive {text!r}: {expected}") from None
     sizes = [*images, resolution]
     doubling = all(b == 2 * a for a, b in itertools.pairwise(sizes))

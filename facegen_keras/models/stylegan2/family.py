@@ -17,6 +17,7 @@ from facegen_keras.engine.distribution import split
 from facegen_keras.errors import UserError
 from facegen_keras.models.options.stylegan2 import GAMMA_HEURISTIC, StyleGAN2Options
 from facegen_keras.models.stylegan2.lazy_adam import lazy_adam
+from facegen_keras.models.stylegan2.networks import style_count
 from facegen_keras.models.stylegan2.phase import Phase
 from facegen_keras.models.stylegan2.players import StyleGAN2Players
 from facegen_keras.models.stylegan2.progressive import shrink
@@ -145,7 +146,7 @@ class StyleGAN2(StyleGAN2Players):
             _, _, gradient = autodiff.input_gradient(
                 projected, self._draw_styles(batch, resolution), differentiable=True
             )
-            lengths = losses.path_lengths(gradient)
+            lengths = losses.path_lengths(gradient[:, : style_count(resolution)])
             average = self.path_mean + PATH_DECAY * (ops.mean(lengths) - self.path_mean)
             self.path_mean.assign(ops.stop_gradient(average))
             term = ops.mean(ops.square(lengths - average))

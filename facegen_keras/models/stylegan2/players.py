@@ -131,6 +131,11 @@ class StyleGAN2Players(FaceModel):
         """The resolution in training after this many images, below `resolution` while growing."""
         return self.schedule.resolution(images_seen) if self.schedule else self.resolution
 
+    def skip_growing(self) -> None:
+        """Count as many images as seen as come before the full resolution: to time its steps."""
+        if self.schedule is not None:
+            self._images_seen.assign(self.schedule.start(self.resolution))
+
     @property
     def sampling_network(self) -> keras.Model:
         return self.stages.averages[self.resolution_after(self.images_seen)]
@@ -167,7 +172,14 @@ class StyleGAN2Players(FaceModel):
                 f"freeze_discriminator: {beside} does not exist, and random layers are not worth "
                 "freezing"
             )
-        return super().start_from(path)
+        kept = super().start_from(path)
+        frozen = [layer.name for layer in self.discriminator.layers if not layer.trainable]
+        if new := [name for name in frozen if name in kept or "the discriminator" in kept]:
+            raise UserError(
+                f"freeze_discriminator: {', '.join(new)} of {beside} do not fit this model, and "
+                "random layers are not worth freezing"
+            )
+        return kept
 
     def parts(self) -> dict[str, keras.Model]:
         return {"generator": self.generator, "discriminator": self.discriminator}

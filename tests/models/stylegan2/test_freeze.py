@@ -22,6 +22,9 @@ def test_frozen_layers_are_those_of_the_file(tiny_stylegan2, tmp_path):
     assert frozen.start_from(path) == []
     for variable in frozen.discriminator.variables:
         np.testing.assert_array_equal(value(variable), trained[variable.path])
+    larger = tiny_stylegan2(resolution=64, channel_base=256, freeze_discriminator=1)
+    with pytest.raises(UserError, match=r"b64_fromrgb of .* do not fit this model"):
+        larger.start_from(path)
     (tmp_path / "stylegan2_discriminator.h5").unlink()
     assert tiny_stylegan2().start_from(path) == ["the discriminator"]
     with pytest.raises(UserError, match=r"stylegan2_discriminator\.h5 does not exist"):

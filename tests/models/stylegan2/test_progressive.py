@@ -83,6 +83,11 @@ def test_a_growing_that_will_not_end_is_told(growing):
     assert training.early_end(dataclasses.replace(short, progressive=None), growing, 21) is None
 
 
+def test_the_full_resolution_is_timed(growing):
+    growing.skip_growing()
+    assert growing.resolution_after(growing.images_seen) == growing.resolution
+
+
 def test_growing_follows_its_schedule(growing, made_up):
     schedule = growing.schedule
     assert [schedule.resolution(n) for n in (0, 999, 1000, 2999, 3000, 10**9)] == [
