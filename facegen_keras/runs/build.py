@@ -95,16 +95,18 @@ def build(config: TrainConfig) -> FaceModel:
     recorded = dataclasses.asdict(config.resolved())
     for name in ("output_dir", "saved_models_dir", "cache_dir", "devices", "cluster"):
         del recorded[name]  # of this machine, not of the model
-    model.training_config = {**recorded, "data_path": _shown(config.data_path)}
+    model.training_config = {
+        **recorded,
+        "data_path": _shown(config.data_path),
+        "init_from": config.init_from and _shown(config.init_from),
+    }
     return model
 
 
-def _shown(data_path: str) -> str:
-    """A data set of the hub as it is; of a path the last part, since the rest is private."""
-    of_hub = (
-        data_path.startswith(HUB_PREFIX) and not Path(data_path.removeprefix(HUB_PREFIX)).exists()
-    )
-    return data_path if of_hub else Path(data_path).name
+def _shown(source: str) -> str:
+    """What is on the hub as it is; of a path the last part, since the rest is private."""
+    of_hub = source.startswith(HUB_PREFIX) and not Path(source.removeprefix(HUB_PREFIX)).exists()
+    return source if of_hub else Path(source).name
 
 
 def optimizers(config: TrainConfig, model: FaceModel) -> dict[str, keras.optimizers.Optimizer]:

@@ -135,4 +135,7 @@ def test_training_starts_from_a_generator_and_grows(model_path, tmp_path, made_u
     assert "newly initialised: none" in capsys.readouterr().out
     with Image.open(tmp_path / "grown/timelapse.gif") as film:  # of pictures of 16 and 32 pixels
         assert film.n_frames == 3
-    assert load_generator(tmp_path / "models/stylegan2_generator.h5").resolution == 32
+    grown = load_generator(tmp_path / "models/stylegan2_generator.h5")
+    assert grown.resolution == 32
+    record = grown.metadata["training"]  # goes out with the model: no path of this machine
+    assert (record["init_from"], record["data_path"]) == (model_path.name, "faces.npy")
