@@ -20,7 +20,7 @@ from facegen_keras.models.stylegan2.lazy_adam import lazy_adam
 from facegen_keras.models.stylegan2.networks import style_count
 from facegen_keras.models.stylegan2.phase import Phase
 from facegen_keras.models.stylegan2.players import StyleGAN2Players
-from facegen_keras.models.stylegan2.progressive import shrink
+from facegen_keras.models.stylegan2.progressive import shrink, start_anew
 
 PATH_DECAY = 0.01  # of the moving average of path lengths; appendix B
 PATH_BATCH_SHRINK = 2  # the path length is measured on half a batch; appendix B
@@ -59,6 +59,8 @@ class StyleGAN2(StyleGAN2Players):
         """One step: main losses of both players, then the regularizers that are due."""
         images = shrink(images, phase.resolution)
         batch = images.shape[0]
+        if self.schedule is not None and (start := self.schedule.start(phase.resolution)):
+            start_anew(self.optimizer.optimizers, self._images_seen.value - start < batch)
         parts = self._parts(images)
 
         discriminator_grads, generator_grads, report = _mean(

@@ -109,6 +109,23 @@ def test_growing_follows_its_schedule(growing, made_up):
     assert growing.export_parts()["generator"].output_shape == (None, 8, 8, 3)
 
 
+def test_the_optimizers_start_anew_with_a_resolution(tiny_stylegan2, made_up):
+    """Else a new layer's first steps are some ten times as large as the learning rate."""
+    growing = tiny_stylegan2(progressive="8:0.016,16:0.016", progressive_fade=0, r1_gamma=0)
+    new = growing.generator.get_layer("synthesis").get_layer("b16_conv1").kernel
+    rate = float(value(growing.optimizer["generator"].learning_rate))
+    seen, moved = [], []
+    for step in range(8):
+        before = value(new.value)
+        growing.train_on_batch(made_up(4, seed=step))
+        moved.append(np.abs(value(new.value) - before).mean())
+        seen.append(int(value(growing.optimizer["generator"].iterations.value)))
+    assert seen == [2, 3, 4, 5, 2, 3, 4, 5]  # the first step of four has the path length's too
+    assert moved[3] == 0.0
+    assert 0 < max(moved[4:]) < 3 * rate
+    assert float(value(growing.optimizer["generator"].learning_rate)) == rate
+
+
 def test_growing_counts_images_also_after_another_batch_size(tiny_stylegan2, made_up, monkeypatch):
     growing = tiny_stylegan2(progressive="8:1,16:2")
     monkeypatch.setattr(keras.Model, "fit", lambda self, *args, **options: None)
