@@ -15,12 +15,13 @@ from facegen_keras.figures.theme import count_images, figure_of, new_axes, panel
 MOST_INSIDE = 6  # lines named in the axes; more are named below
 LOSSES = ("val_loss", "loss", "generator_loss")  # by which a run is told from another, in turn
 PENALTIES = ("r1", "r2", "path_penalty")  # parts of a loss whose keys do not say so
+DISTANCES = ("fid", "fd")  # keys of a log that are no losses
 FLAT = 100  # times the smallest loss: what is larger would flatten it
 
 
 def printed_name(key: str) -> str:
     """The name of a number in a log as a figure or a table has it: `FD`, `val loss`."""
-    return key.upper() if key in ("fid", "fd") else key.replace("_", " ")
+    return key.upper() if key in DISTANCES else key.replace("_", " ")
 
 
 def read_log(source: str | os.PathLike | Iterable[dict]) -> list[dict]:
@@ -62,7 +63,8 @@ def loss_curves(
     Args:
         source: A run folder, a `log.jsonl`, or its lines as dicts (`History.history` transposed).
         names: Keys to draw; by default every one that ends in "loss", and the penalties `r1`,
-            `r2` and `path_penalty`, unless they were never due, which leaves zeros.
+            `r2` and `path_penalty`, unless they were never due, which leaves zeros. `fid` and `fd`
+            get a panel of their own.
         against: Key of the horizontal axis; where it is missing, the number of the line.
         ax: Where to draw.
 
@@ -85,7 +87,12 @@ def loss_curves(
         ]
         for name in drawn
     }
-    groups = [drawn] if ax or asked else _of_one_size(points)
+    distances = [] if ax else [[name] for name in drawn if name in DISTANCES]
+    losses = [name for name in drawn if [name] not in distances]
+    if losses and not (ax or asked):
+        groups = _of_one_size({name: points[name] for name in losses}) + distances
+    else:
+        groups = ([losses] if losses else []) + distances
     axes = [ax] if ax else panels(1, len(groups), max(6, 4 * len(groups)), 3.5)[1][0]
     known = any(against in record for record in records)
     for panel, group in zip(axes, groups, strict=True):
@@ -95,7 +102,10 @@ def loss_curves(
         if known and against == "images_seen":
             count_images(panel)
         panel.legend()
-    axes[0].set_ylabel("loss")
+        if group in distances:
+            panel.set_ylabel(printed_name(group[0]))
+    if losses:
+        axes[0].set_ylabel("loss")
     return figure_of(axes[0])
 
 

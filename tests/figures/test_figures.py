@@ -69,6 +69,8 @@ def test_loss_curves_hold_the_numbers_of_the_log(tmp_path):
             "generator loss": [[100, 2.0], [200, 1.5]],
             "kl loss": [[100, 5.0], [300, 4.0]],
         }
+    figure = loss_curves([{"loss": 3.0, "fd": 50.0}], names=["loss", "fd"])
+    assert [ax.get_ylabel() for ax in figure.axes] == ["loss", "FD"]
     figure = loss_curves([{"a": 3.0}, {"a": 2.0}], names=["a"])
     assert lines(figure) == {"a": [[1, 3.0], [2, 2.0]]}
     assert figure.axes[0].get_xlabel() == "epoch"
