@@ -35,6 +35,8 @@ CLASSES = {
     "MinibatchStddev": _EQUALIZED,
     "PixelNorm": _EQUALIZED,
     "Sampling": "facegen_keras.layers",
+    "SpectralConv2D": "facegen_keras.layers",
+    "SpectralDense": "facegen_keras.layers",
     "StyledConv": _MODULATED,
     "ToRGB": _MODULATED,
     "TruncatedStyles": _MODULATED,

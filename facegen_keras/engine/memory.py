@@ -45,7 +45,13 @@ def available_memory() -> int | None:
     with contextlib.suppress(OSError, ValueError):  # "max" is no limit, and no number
         limit = int((CGROUP / "memory.max").read_text())
         used = int((CGROUP / "memory.current").read_text())
-        words = (CGROUP / "memory.stat").read_text().split()
-        files = dict(zip(words[::2], words[1::2], strict=False)).get("inactive_file", "0")
-        found.append(limit - (used - int(files)))  # files that were read give their memory back
+        found.append(limit - (used - _file_cache()))
     return max(0, min(found)) if found else None
+
+
+def _file_cache() -> int:
+    """Bytes of files that were read, which a container gives back where they are needed."""
+    with contextlib.suppress(OSError, ValueError):
+        words = (CGROUP / "memory.stat").read_text(encoding="ascii").split()
+        return int(dict(zip(words[::2], words[1::2], strict=False)).get("inactive_file", 0))
+    return 0

@@ -116,7 +116,7 @@ def check_same_run(config: TrainConfig, folder: Path) -> dict[str, list]:
     path = folder / "config.yaml"
     # What a record does not name, an earlier version trained with its default.
     before = dataclasses.asdict(load_config(path).resolved())
-    now = dataclasses.asdict(config.resolved())
+    now = dataclasses.asdict(config.resolved() if config.model else config)
     advice = (
         "leave it out, or start a new run (in Python begin with "
         f"facegen_keras.runs.config.load_config({str(path)!r}))"

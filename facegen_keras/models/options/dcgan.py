@@ -44,7 +44,7 @@ class DCGANOptions(FaceModelOptions):
         0.0, "Weight of the same penalty at generated images, 0 for none (R2)", at_least(0)
     )
     r1_interval: int = option(
-        16, "Steps from one R1 or R2 penalty to the next (lazy regularization)", whole(1)
+        16, "Steps from one penalty R1, or R2, to the next (lazy regularization)", whole(1)
     )
     spectral_norm: bool = option(
         False, "Spectral instead of batch normalization in the discriminator (Miyato et al. 2018)"

@@ -42,9 +42,7 @@ class StyleGAN2Options(FaceModelOptions):
     r1_gamma: float | None = shared(
         DCGANOptions, "r1_gamma", None, f"{GAMMA_HEURISTIC} · resolution² / batch_size"
     )
-    r1_interval: int = option(
-        16, "Steps from one R1 penalty to the next (lazy regularization)", whole(1)
-    )
+    r1_interval: int = shared(DCGANOptions, "r1_interval")
     path_weight: float = option(
         2.0, "Weight of path length regularization, 0 for none (section 3.2)", at_least(0)
     )
