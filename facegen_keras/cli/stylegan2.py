@@ -1,6 +1,5 @@
 """The modes of `generate` that only a StyleGAN2 has: mixing, truncation, directions, projection."""
 
-import itertools
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +7,7 @@ import numpy as np
 from facegen_keras import pictures
 from facegen_keras.cli.values import parse_layers, parse_mix, parse_seeds
 from facegen_keras.files.atomic import replacing
-from facegen_keras.files.unused_name import write_beside
+from facegen_keras.files.unused_name import numbered, write_beside
 from facegen_keras.generate import w_space
 from facegen_keras.generate.generator import StyleOptions
 from facegen_keras.generate.projection import project
@@ -80,23 +79,15 @@ def save_projection(
     Writes the photo, the start and the result side by side, a film, and the styles.
     """
     found = project(generator, photo, steps, seed=seed)
-    picture, film, styles = _unused(folder, f"{generator.family}_projection")
+    names = numbered(folder / f"{generator.family}_projection.png")
+    files = ([name.with_suffix(suffix) for suffix in (".png", ".mp4", ".npz")] for name in names)
+    picture, film, styles = next(three for three in files if not any(f.exists() for f in three))
     triple = np.stack([photo, found.start, found.image])[None]
     save_labelled(triple, picture, ["photo", "start", "projection"])
     pictures.save_frames(found.frames, film)
     with replacing(styles) as temporary:
         np.savez(temporary, styles=found.styles, losses=found.losses)
     return [picture, film, styles]
-
-
-def _unused(folder: Path, stem: str) -> list[Path]:
-    """The three files of a projection, under a name that none of them has yet."""
-    for count in itertools.count(1):
-        name = stem if count == 1 else f"{stem}_{count}"
-        paths = [folder / f"{name}{suffix}" for suffix in (".png", ".mp4", ".npz")]
-        if not any(path.exists() for path in paths):
-            return paths
-    raise AssertionError("unreachable")
 
 
 def _save(table: np.ndarray, path: Path, columns: list[str], rows: list[str]) -> Path:

@@ -89,10 +89,10 @@ def loss_curves(
     }
     distances = [] if ax else [[name] for name in drawn if name in DISTANCES]
     losses = [name for name in drawn if [name] not in distances]
+    groups = [losses] if losses else []
     if losses and not (ax or asked):
-        groups = _of_one_size({name: points[name] for name in losses}) + distances
-    else:
-        groups = ([losses] if losses else []) + distances
+        groups = _of_one_size({name: points[name] for name in losses})
+    groups += distances
     axes = [ax] if ax else panels(1, len(groups), max(6, 4 * len(groups)), 3.5)[1][0]
     known = any(against in record for record in records)
     for panel, group in zip(axes, groups, strict=True):

@@ -39,17 +39,18 @@ def write_safetensors(
     bodies, end = [], 0
     for name in sorted(tensors):
         array = np.asarray(tensors[name], order="C")
-        if array.dtype.newbyteorder("<") not in names:
+        dtype = array.dtype.newbyteorder("<")
+        if dtype not in names:
             raise UserError(
                 f"{path}: {name} is {array.dtype}; expected {', '.join(map(str, names))}"
             )
         start, end = end, end + array.nbytes
         header[name] = {
-            "dtype": names[array.dtype.newbyteorder("<")],
+            "dtype": names[dtype],
             "shape": list(array.shape),
             "data_offsets": [start, end],
         }
-        bodies.append(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
+        bodies.append(array.astype(dtype, copy=False).tobytes())
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * (-len(text) % ALIGNMENT)
     with replacing(path) as temporary, open(temporary, "wb") as file:

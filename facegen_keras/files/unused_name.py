@@ -3,8 +3,15 @@
 import filecmp
 import itertools
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+
+def numbered(path: Path) -> Iterator[Path]:
+    """`path`, then `<stem>_2`, `<stem>_3` ... beside it, without an end."""
+    yield path
+    for count in itertools.count(2):
+        yield path.with_stem(f"{path.stem}_{count}")
 
 
 def write_beside(path: Path, write: Callable[[Path], object]) -> Path:
@@ -23,8 +30,7 @@ def write_beside(path: Path, write: Callable[[Path], object]) -> Path:
     temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
     try:
         write(temporary)
-        for count in itertools.count(1):
-            name = path if count == 1 else path.with_stem(f"{path.stem}_{count}")
+        for name in numbered(path):
             if not name.exists():
                 return temporary.rename(name)
             if filecmp.cmp(temporary, name, shallow=False):

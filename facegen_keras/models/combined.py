@@ -20,7 +20,11 @@ from facegen_keras.engine.face_model import FaceModel
 from facegen_keras.engine.options import takes
 from facegen_keras.layers import Sampling
 from facegen_keras.models.augmentation import Augmentation
-from facegen_keras.models.dcgan import build_discriminator, build_generator
+from facegen_keras.models.dcgan import (
+    build_discriminator,
+    build_generator,
+    discriminator_copy,
+)
 from facegen_keras.models.options.combined import CombinedOptions
 from facegen_keras.models.vae import build_encoder
 
@@ -222,18 +226,12 @@ class Combined(FaceModel):
 
     def export_parts(self) -> dict[str, keras.Model]:
         """The averaged generator and encoder, and the discriminator, for transfer."""
-        options = self.options
         return {
             "generator": untrained_copy(
                 lambda: self._build_generator("float32"), self.generator_ema
             ),
             "encoder": untrained_copy(lambda: self._build_encoder("float32"), self.encoder_ema),
-            "discriminator": untrained_copy(
-                lambda: build_discriminator(
-                    options.resolution, options.base_channels, options.spectral_norm
-                ),
-                self.discriminator,
-            ),
+            "discriminator": discriminator_copy(self.options, self.discriminator),
         }
 
     def _build_generator(self, dtype: str) -> keras.Model:

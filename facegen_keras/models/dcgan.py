@@ -19,6 +19,7 @@ from facegen_keras.engine.face_model import FaceModel
 from facegen_keras.engine.options import takes
 from facegen_keras.layers import BatchNormalization, SpectralConv2D, SpectralDense
 from facegen_keras.models.augmentation import Augmentation
+from facegen_keras.models.options.combined import CombinedOptions
 from facegen_keras.models.options.dcgan import DCGANOptions
 from facegen_keras.models.widths import channel_widths
 
@@ -97,6 +98,18 @@ def build_discriminator(
     x = layers.Flatten(name="flatten", dtype=dtype)(x)
     logit = dense(1, name="logit", kernel_initializer=_initializer(), dtype="float32")(x)
     return keras.Model(image, [logit, *outputs] if outputs else logit, name="discriminator")
+
+
+def discriminator_copy(
+    options: DCGANOptions | CombinedOptions, discriminator: keras.Model
+) -> keras.Model:
+    """A trained discriminator as it is exported: float32, with the logit as its only output."""
+    return untrained_copy(
+        lambda: build_discriminator(
+            options.resolution, options.base_channels, options.spectral_norm
+        ),
+        discriminator,
+    )
 
 
 @dataclass(frozen=True)
@@ -241,17 +254,11 @@ class DCGAN(FaceModel):
 
     def export_parts(self) -> dict[str, keras.Model]:
         """The averaged generator, and the discriminator, for transfer."""
-        options = self.options
         return {
             "generator": untrained_copy(
                 lambda: self._build_generator("float32"), self.generator_ema
             ),
-            "discriminator": untrained_copy(
-                lambda: build_discriminator(
-                    options.resolution, options.base_channels, options.spectral_norm
-                ),
-                self.discriminator,
-            ),
+            "discriminator": discriminator_copy(self.options, self.discriminator),
         }
 
     def _build_generator(self, dtype: str) -> keras.Model:
