@@ -24,13 +24,13 @@ from facegen_keras.generate.generator import Generator, SamplingOptions
 from facegen_keras.generate.loading import load_generator
 from facegen_keras.metric_names import COMPARED
 from facegen_keras.metrics import (
-    EfficientNetLite0Features,
     Evaluation,
     FeatureExtractor,
     InceptionFeatures,
     Reference,
     Statistics,
     evaluate,
+    extractor_named,
     memorisation,
 )
 from facegen_keras.metrics.record import Record, request
@@ -189,10 +189,10 @@ def make_extractor(config: EvaluateConfig) -> FeatureExtractor:
     Raises:
         UserError: Its weights cannot be had.
     """
-    if config.extractor == "efficientnet-lite0":
+    if config.extractor != "inception":
         if config.inception_weights:
-            raise UserError("inception_weights: efficientnet-lite0 has its own; leave it out")
-        return EfficientNetLite0Features(batch_size=config.batch_size)
+            raise UserError(f"inception_weights: {config.extractor} has its own; leave it out")
+        return extractor_named(config.extractor, config.batch_size)
     try:
         return InceptionFeatures(config.inception_weights, config.resize, config.batch_size)
     except UserError as error:

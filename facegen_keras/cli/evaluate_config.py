@@ -43,7 +43,7 @@ class EvaluateConfig:
     """Side of the images in pixels; by default the model's, or that of the first images."""
     crop: str = "center"
     """Crop of the photos and images: none, center or left,upper,right,lower in pixels."""
-    extractor: Literal["inception", "efficientnet-lite0"] = "inception"
+    extractor: Literal["inception", "efficientnet-lite0", "face-descriptor"] = "inception"
     """Feature network; only inception with its published weights gives FID and KID."""
     inception_weights: str | None = None
     """The file pt_inception-2015-12-05-6726825d.pth; downloaded (91 MB) when left out."""

@@ -178,7 +178,7 @@ def diversity_curves(
     ax.set_ylim(bottom=0)
     count_images(ax)
     ax.set_ylabel("diversity (photos: 1)")
-    ax.legend()
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure_of(ax)
 
 

@@ -82,11 +82,11 @@ DCGAN: Diagram = (
     {
         "z": Box(0.8, 0.6, "latent\nz ~ N(0, I)", "noise"),
         "generator": Box(2.8, 0.6, "generator G"),
-        "fake": Box(4.8, 0.6, "drawn face G(z)", "data"),
+        "fake": Box(4.8, 0.6, "fake G(z)", "data"),
         "x": Box(4.8, 1.8, "photo x", "data"),
         "discriminator": Box(6.8, 1.2, "discriminator D"),
-        "d": Box(9.2, 1.8, "D's loss: photos 1,\ndrawn faces 0", "loss"),
-        "g": Box(9.2, 0.6, "G's loss:\ndrawn faces 1", "loss"),
+        "d": Box(9.2, 1.8, "D's loss: photos 1,\nfakes 0", "loss"),
+        "g": Box(9.2, 0.6, "G's loss:\nfakes 1", "loss"),
     },
     (
         Arrow("z", "generator"),
@@ -103,7 +103,7 @@ COMBINED: Diagram = (
         "x": Box(0.8, 2.0, "photo x", "data"),
         "encoder": Box(2.8, 2.0, "encoder E"),
         "z": Box(4.8, 2.0, "code\nz = μ + σ ε", "data"),
-        "prior": Box(4.8, 0.8, "z_p ~ N(0, I)", "noise"),
+        "prior": Box(4.8, 0.8, "prior: z ~ N(0, I)", "noise"),
         "generator": Box(6.8, 1.4, "generator G\n(the decoder)"),
         "y": Box(8.8, 2.0, "reconstruction x̃", "data"),
         "fake": Box(8.8, 0.8, "sample", "data"),

@@ -178,6 +178,7 @@ def direction_table(
     unit: str = "σ",
     inch: float = INCH,
     ax: Axes | None = None,
+    column_title: str | None = None,
 ) -> Figure:
     """One face moved along directions of its latent, one row per direction.
 
@@ -189,11 +190,12 @@ def direction_table(
         unit: Of the steps; by default standard deviations.
         inch: Width of one face.
         ax: Where to draw.
+        column_title: What the steps are, above them.
     """
     columns = [f"{step:+g} {unit}".rstrip() if step else "0" for step in steps]
     title = "direction" if names is None else None
     names = range(1, len(faces) + 1) if names is None else names
-    return face_table(faces, names, columns, title, inch=inch, ax=ax)
+    return face_table(faces, names, columns, title, column_title, inch=inch, ax=ax)
 
 
 @styled

@@ -7,12 +7,14 @@ from facegen_keras.metrics.efficientnet_lite import EfficientNetLite0Features
 from facegen_keras.metrics.estimate import Estimate
 from facegen_keras.metrics.evaluate import evaluate
 from facegen_keras.metrics.extractor import FeatureExtractor
+from facegen_keras.metrics.face_descriptor import FaceDescriptorFeatures
 from facegen_keras.metrics.feature_statistics import Statistics
 from facegen_keras.metrics.frechet import frechet_distance, frechet_of_features
 from facegen_keras.metrics.inception import InceptionFeatures
 from facegen_keras.metrics.inception_score import inception_score
 from facegen_keras.metrics.kernel import kernel_distance
 from facegen_keras.metrics.memorisation import Memorisation, memorisation
+from facegen_keras.metrics.packaged import extractor_named
 from facegen_keras.metrics.pairwise_distance import mean_pairwise_distance
 from facegen_keras.metrics.path_length import (
     perceptual_path_length,
@@ -29,6 +31,7 @@ __all__ = [
     "EfficientNetLite0Features",
     "Estimate",
     "Evaluation",
+    "FaceDescriptorFeatures",
     "FeatureExtractor",
     "InceptionFeatures",
     "Memorisation",
@@ -43,6 +46,7 @@ __all__ = [
     "distance_by_count",
     "distortions",
     "evaluate",
+    "extractor_named",
     "frechet_distance",
     "frechet_of_features",
     "half_sample_error",

@@ -26,7 +26,8 @@ from facegen_keras.metrics.sources import Images, ImageSet
 
 
 class FeatureExtractor:
-    """A frozen network and its protocol; see `InceptionFeatures` and `EfficientNetLite0Features`.
+    """A frozen network and its protocol; see `InceptionFeatures`, `EfficientNetLite0Features` and
+    `FaceDescriptorFeatures`.
 
     Attributes:
         name: The network and its vintage.
@@ -53,20 +54,34 @@ class FeatureExtractor:
         batch_size: int,
         pillow: bool = False,
     ) -> None:
+        size = network.input_shape[1]
+        self._describe(weights_sha256, resize, batch_size, size, pillow)
+        self._network = network
+        self._preprocessing = {"size": size, "filter": filter, "offset": offset, "scale": scale}
+        self._compiled: dict[tuple, keras.Model] = {}
+
+    def _describe(
+        self, weights_sha256: str, resize: str, batch_size: int, size: int, pillow: bool
+    ) -> None:
+        """Set what every extractor has, that of another library too.
+
+        Args:
+            weights_sha256: Hex sha256 of the weights.
+            resize: Name of the resize protocol.
+            batch_size: Images per run.
+            size: Side of the images that the network reads.
+            pillow: Whether Pillow resizes to that side before the network runs.
+
+        Raises:
+            UserError: There is no such batch.
+        """
         if batch_size < 1:
             raise UserError(f"batch_size={batch_size}; give at least 1")
         self.weights_sha256 = weights_sha256
         self.resize = resize
         self.batch_size = batch_size
-        self._network = network
-        self._preprocessing = {
-            "size": network.input_shape[1],
-            "filter": filter,
-            "offset": offset,
-            "scale": scale,
-        }
+        self._size = size
         self._pillow = pillow
-        self._compiled: dict[tuple, keras.Model] = {}
 
     @property
     def canonical(self) -> bool:
@@ -152,7 +167,7 @@ class FeatureExtractor:
 
     def _prepared(self, images: Images) -> Iterator[np.ndarray]:
         """The work of the thread: cut into batches, and resize where the protocol is Pillow's."""
-        size = self._preprocessing["size"]
+        size = self._size
         for batch in _chunks(images, self.batch_size):
             if self._pillow and batch.shape[1:3] != (size, size):
                 bicubic = Image.Resampling.BICUBIC

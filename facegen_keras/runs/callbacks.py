@@ -103,7 +103,7 @@ def feature_extractor(config: TrainConfig) -> Any:
 
     if config.extractor == "inception":
         return metrics.InceptionFeatures(weights=config.inception_weights)
-    return metrics.EfficientNetLite0Features()
+    return metrics.extractor_named(config.extractor)
 
 
 def main_file(model: FaceModel, folder: Path, prefix: str = "") -> Path:

@@ -152,8 +152,8 @@ class TrainConfig(_FamilyOptions, _Training):
     """Measure the FID at this interval, in epochs, and keep the best model by it."""
     fid_images: int = 5000
     """Samples to generate, and photos to compare them with, at each measurement."""
-    extractor: Literal["inception", "efficientnet-lite0"] = "inception"
-    """Feature network of fid_every; only inception gives an FID, the other an FD."""
+    extractor: Literal["inception", "efficientnet-lite0", "face-descriptor"] = "inception"
+    """Feature network of fid_every; only inception gives an FID, the others an FD."""
     inception_weights: str | None = None
     """The file pt_inception-2015-12-05-6726825d.pth; downloaded (91 MB) when left out."""
     tensorboard: bool = False
