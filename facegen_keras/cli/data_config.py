@@ -20,7 +20,7 @@ class DataConfig:
     resolution: int = 64
     """Side of the images of the intended training, in pixels."""
     crop: str = "center"
-    """none, center or left,upper,right,lower in pixels."""
+    """none, center or x0,y0,x1,y1 in pixels of the photo."""
     min_size: int | None = None
     """Shorter side below which an image is too small; by default half the resolution."""
     workers: int | None = None

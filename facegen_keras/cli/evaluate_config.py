@@ -42,7 +42,8 @@ class EvaluateConfig:
     resolution: int | None = None
     """Side of the images in pixels; by default the model's, or that of the first images."""
     crop: str = "center"
-    """Crop of the photos and images: none, center or left,upper,right,lower in pixels."""
+    """Crop of the photos and images: center, none, or x0,y0,x1,y1 in pixels; give that of the
+    model's training."""
     extractor: Literal["inception", "efficientnet-lite0", "face-descriptor"] = "inception"
     """Feature network; only inception with its published weights gives FID and KID."""
     inception_weights: str | None = None
@@ -55,11 +56,12 @@ class EvaluateConfig:
     """Where samples come from: N(0, I), or the mixture that is fitted to the codes of photos; by
     default what the file holds (vae)."""
     truncation_psi: float | None = None
-    """Pull towards the mean face, 1 for none (stylegan2)."""
+    """Truncation ψ: 1 (the default) changes nothing, 0 gives the mean face (stylegan2)."""
     truncation_cutoff: int | None = None
     """Number of layers that truncation_psi reaches (stylegan2)."""
     noise_mode: Literal["const", "random", "none"] | None = None
-    """Noise inputs (stylegan2)."""
+    """Noise of the fine detail: const (the default, kept in the file), random (new for every image)
+    or none (stylegan2)."""
     memorisation: bool = False
     """Also look for training photos among the samples: find the nearest photos of each."""
     held_out: float = 0.1

@@ -16,7 +16,8 @@ class ExportConfig:
     """onnx, litert (a .tflite), tf_saved_model (a folder), safetensors (weights alone), web (a
     page that draws faces in a browser) or h5 (the model again, its weights as float16)."""
     output: str = "./exported"
-    """Folder for the files; earlier ones there are kept under another name. For web, the page's."""
+    """Folder for the files; earlier ones there are kept under another name. For web,
+    the folder of the page."""
     parts: bool = False
     """Also each part in a file of its own: mapping and synthesis (stylegan2), encoder (vae,
     combined)."""

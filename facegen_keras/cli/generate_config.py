@@ -79,11 +79,12 @@ class GenerateConfig:
     """Of photos that are given: center, none, or x0,y0,x1,y1 in pixels of the photo; by default
     as the model's training cropped them."""
     truncation_psi: float | None = None
-    """Pull towards the mean face, 1 for none (stylegan2)."""
+    """Truncation ψ: 1 (the default) changes nothing, 0 gives the mean face (stylegan2)."""
     truncation_cutoff: int | None = None
     """Number of layers that truncation_psi reaches (stylegan2)."""
     noise_mode: Literal["const", "random", "none"] | None = None
-    """Noise inputs (stylegan2)."""
+    """Noise of the fine detail: const (the default, kept in the file), random (new for every image)
+    or none (stylegan2)."""
     style_mix: list[str] | None = None
     """Matrix of mixed styles, as rows=1,2,3 cols=4,5,6 layers=0-3 (stylegan2)."""
     truncation_sweep: str | None = None

@@ -15,21 +15,20 @@ from facegen_keras.errors import printable
 from facegen_keras.files.atomic import replacing
 from facegen_keras.files.own_pictures import marked
 
-SIDE = 64  # of a thumbnail, pixels
-COLUMNS = 12
+SIDE = 128  # of a thumbnail, pixels
+COLUMNS = 8
 SAMPLE = 8 * COLUMNS  # usable images shown
 UNUSUAL = COLUMNS  # images shown of each unusual kind
 LETTERS = 12  # size of Pillow's built-in font
 TEXT = 17  # height of a line
 GAP = 4
 PITCH = SIDE + GAP  # from one thumbnail to the next
-LABELLED = 2  # places that a thumbnail with a name takes: names are wider than faces
 
 
 def draw_contact_sheet(source: Source | ArraySource, diagnosis: Diagnosis, path: Path) -> None:
     """Write the contact sheet of a diagnosed source as a PNG.
 
-    It shows up to 96 usable images spread evenly over the source, then up to 12 of every odd mode,
+    It shows up to 64 usable images spread evenly over the source, then up to 8 of every odd mode,
     of the duplicates and of every problem. Files that cannot be decoded appear as crossed boxes.
 
     Args:
@@ -92,25 +91,17 @@ def _rows(source: ArraySource, places: Sequence[int]) -> list[Image.Image]:
 def _paint(strips: list[tuple[str, list[tuple[str, Image.Image | None]], bool]]) -> Image.Image:
     """Stack strips of (title, tiles, whether tiles are labelled) below each other."""
 
-    def columns(labelled: bool) -> int:
-        return COLUMNS // LABELLED if labelled else COLUMNS
-
-    def pitch(labelled: bool) -> int:
-        return PITCH * LABELLED if labelled else PITCH
-
-    def rows(tiles: list[tuple[str, Image.Image | None]], labelled: bool) -> int:
-        return -(-len(tiles) // columns(labelled))
+    def strip_height(tiles: list[tuple[str, Image.Image | None]], labelled: bool) -> int:
+        return -(-len(tiles) // COLUMNS) * tile_height(labelled)
 
     def tile_height(labelled: bool) -> int:
         return PITCH + (TEXT if labelled else 0)
 
-    height = GAP + sum(
-        TEXT + GAP + rows(tiles, labelled) * tile_height(labelled) for _, tiles, labelled in strips
-    )
+    height = GAP + sum(TEXT + GAP + strip_height(tiles, labelled) for _, tiles, labelled in strips)
     font = ImageFont.load_default(LETTERS)
     width = max(
-        max(font.getlength(_latin(title)), min(len(tiles) * pitch(labelled), COLUMNS * PITCH))
-        for title, tiles, labelled in strips
+        max(font.getlength(_latin(title)), min(len(tiles), COLUMNS) * PITCH)
+        for title, tiles, _ in strips
     )
     sheet = Image.new("RGB", (2 * GAP + math.ceil(width), height), "white")
     pen = ImageDraw.Draw(sheet)
@@ -120,8 +111,8 @@ def _paint(strips: list[tuple[str, list[tuple[str, Image.Image | None]], bool]])
         pen.text((GAP, top), _latin(title), fill="black")
         top += TEXT + GAP
         for number, (name, image) in enumerate(tiles):
-            x = GAP + number % columns(labelled) * pitch(labelled)
-            y = top + number // columns(labelled) * tile_height(labelled)
+            x = GAP + number % COLUMNS * PITCH
+            y = top + number // COLUMNS * tile_height(labelled)
             if image is not None:
                 sheet.paste(image, (x, y))
             else:
@@ -130,7 +121,7 @@ def _paint(strips: list[tuple[str, list[tuple[str, Image.Image | None]], bool]])
             if labelled:
                 label = _fitting(_latin(name.rpartition("/")[2]), font.getlength)
                 pen.text((x, y + SIDE), label, fill="black")
-        top += rows(tiles, labelled) * tile_height(labelled)
+        top += strip_height(tiles, labelled)
     return sheet
 
 
@@ -141,7 +132,7 @@ def _fitting(name: str, length: Callable[[str], float]) -> str:
         name: Of the file, without its folder.
         length: The width of a text in pixels.
     """
-    room = PITCH * LABELLED - GAP
+    room = SIDE
     kept, short = len(name), name
     while length(short) > room and kept > 2:
         kept -= 1

@@ -16,7 +16,9 @@ _ENTRY = re.compile(r"^\*\*(?P<name>[^*]+)\*\* (?P<text>.*)$")
 
 
 def credit(model: "Generator | FaceModel") -> str:
-    """Whose faces they are, for a caption: `vae_decoder.h5 (316,416 images of celeba_64.zip)`.
+    """Whose faces they are, for a caption: `vae_decoder.h5 (316,416 images of faces.zip, seed 0)`.
+
+    The seed is that of the training.
 
     Args:
         model: A generator that was loaded, or a model in training.
@@ -24,13 +26,17 @@ def credit(model: "Generator | FaceModel") -> str:
     from facegen_keras.generate.generator import Generator
 
     if not isinstance(model, Generator):
-        return f"the {type(model).__name__} trained here ({model.images_seen:,} images)"
+        said = f"{model.images_seen:,} images, seed {model.seed}"
+        return f"the {type(model).__name__} trained here ({said})"
     name = model.path.name if model.path else f"a {model.family} generator"
     seen = model.metadata.get("images_seen")
     if seen is None:
         return name
-    data = model.metadata.get("training", {}).get("data_path")
-    return f"{name} ({seen:,} images{f' of {Path(data).name}' if data else ''})"
+    training = model.metadata.get("training") or {}
+    data, seed = training.get("data_path"), training.get("seed")
+    of_data = f" of {Path(data).name}" if data else ""
+    by_seed = "" if seed is None else f", seed {seed}"
+    return f"{name} ({seen:,} images{of_data}{by_seed})"
 
 
 def write_caption(folder: str | os.PathLike, name: str, caption: str) -> None:

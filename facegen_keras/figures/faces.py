@@ -10,6 +10,7 @@ from matplotlib.ticker import StrMethodFormatter
 from facegen_keras.data.doctor import Diagnosis
 from facegen_keras.errors import UserError
 from facegen_keras.figures.grids import image_grid
+from facegen_keras.figures.pixels import face_width, keep_whole
 from facegen_keras.figures.theme import COLOURS, errors_of, figure_of, new_axes, panels, styled
 
 MOST_BARS = 8
@@ -139,7 +140,9 @@ def mean_and_std(mean: np.ndarray, std: np.ndarray) -> Figure:
         std: Standard deviation of each pixel over the faces, same shape. Drawn as the mean over
             the colours, in grey levels.
     """
-    figure, axes = panels(1, 2, 5.6, 2.6)
+    height, width = mean.shape[:2]
+    side = face_width(width)
+    figure, axes = panels(1, 2, 2 * side + 1.6, side * height / width + 0.5)
     left, right = axes[0]
     left.imshow(np.clip(np.rint(mean), 0, 255).astype(np.uint8))
     left.set_title("mean")
@@ -148,6 +151,7 @@ def mean_and_std(mean: np.ndarray, std: np.ndarray) -> Figure:
     figure.colorbar(shown, ax=right, label="grey levels")
     for ax in (left, right):
         ax.axis("off")
+        keep_whole(ax, width, height)
     return figure
 
 

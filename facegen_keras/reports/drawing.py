@@ -25,7 +25,7 @@ from facegen_keras.metrics.extractor import FeatureExtractor
 from facegen_keras.metrics.precision_recall import nearest
 from facegen_keras.metrics.result import Report
 from facegen_keras.reports.sources import Run, by_family
-from facegen_keras.reports.tables import differing
+from facegen_keras.reports.tables import differing, protocol_of
 
 SEEDS = range(8)  # of the samples: the first, not chosen
 FRAMES = 8
@@ -78,32 +78,37 @@ def drawings(runs: Sequence[Run], report: Report, photos: Photos | None) -> Iter
         largest = max(generator.resolution for generator, _ in chosen)
         caption = (
             f"The first {len(SEEDS)} images of {photos(largest).source} and their "
-            "reconstructions; the training may have seen some of them."
+            "reconstructions; the training may have seen some of them. "
+            f"{_models([run for _, run in chosen], drawn)}."
         )
         yield Drawing("reconstructions", caption, partial(reconstructions, chosen, photos))
     if photos is not None and drawn:
         yield from _beside_photos([run for run in runs if run.name in drawn], drawn, photos)
     styles = {n: g for n, g in drawn.items() if isinstance(g, StyleGAN2Generator)}
     for name, generator in styles.items():
-        caption = f"Truncation: seeds 0 to 3 of {name} at four values of ψ."
+        of_it = _models([run for run in runs if run.name == name], drawn)
+        caption = f"Truncation: seeds 0 to 3 at four values of ψ. {of_it}."
         yield Drawing(f"truncation_{_file_name(name)}", caption, partial(truncation, generator))
     for family, of_it in by_family(runs).items():
         key = next((k for k in LOSSES if all(_has(run, k) for run in of_it)), None)
         if key:
             caption = (
                 f"The {printed_name(key)} of the {family} runs, over the images seen and over "
-                "the hours; losses of different families do not compare."
+                f"the hours; losses of different families do not compare. {_trainings(of_it)}."
             )
             yield Drawing(f"losses_{family}", caption, partial(over_training, _logs(of_it), key))
     measured = [run for run in runs if run.judged_by in ("fid", "fd")]
     if measured:
         key = measured[0].judged_by or ""
-        caption = f"{printed_name(key)} in training, over the images seen and over the hours."
+        caption = (
+            f"{printed_name(key)} in training, over the images seen and over the hours. "
+            f"{_trainings(measured)}."
+        )
         yield Drawing("distance", caption, partial(over_training, _logs(measured), key))
     yield from filter(None, map(grid_of, by_family(runs).values()))
     if report.evaluations:
         numbers = [n for e in report.evaluations for n in e.numbers.values()]
-        caption = "The numbers of the evaluation."
+        caption = f"The numbers of the evaluation. {protocol_of(report)}"
         if any(number.error for number in numbers):
             caption += " Bars are 95 % intervals over the choice of images (of PPL: of walks)."
         yield Drawing("evaluation", caption, lambda: figures.model_comparison(report))
@@ -128,6 +133,16 @@ def _models(runs: Sequence[Run], drawn: dict[str, Generator]) -> str:
     return "; ".join(f"{', '.join(names)}: {kind}" for kind, names in kinds.items())
 
 
+def _trainings(runs: Sequence[Run]) -> str:
+    """Data, images seen and seeds of trainings, in a few words."""
+    data = ", ".join(sorted({str(run.config.data_path) for run in runs}))
+    seen = sorted({run.images_seen for run in runs})
+    seeds = sorted({run.config.seed for run in runs})
+    between = f"{seen[0]:,}" if len(seen) == 1 else f"{seen[0]:,} to {seen[-1]:,}"
+    named = ", ".join(map(str, seeds))
+    return f"Trained on {between} images of {data}, seed{'s'[: len(seeds) - 1]} {named}"
+
+
 def samples(generators: dict[str, Generator]) -> Figure:
     """Faces of the same seeds, one row per model."""
     rows = {name: generator.sample(SEEDS) for name, generator in generators.items()}
@@ -143,7 +158,7 @@ def walks(generators: dict[str, Generator]) -> Figure:
 def reconstructions(chosen: Sequence[tuple[Generator, Run]], photos: Photos) -> Figure:
     """Photos, and below them what each model makes of them at its resolution."""
     largest = max(generator.resolution for generator, _ in chosen)
-    rows = {"photo": photos(largest)[: len(SEEDS)]}
+    rows = {"image": photos(largest)[: len(SEEDS)]}
     for generator, run in chosen:
         assert run.model is not None
         some = photos(generator.resolution)[: len(SEEDS)]
@@ -190,12 +205,13 @@ def _beside_photos(
     seeds = f"seeds {JUDGED[0]} to {JUDGED[-1]}"
     what = f"Of {len(JUDGED)} samples ({seeds}) of the {which} run of each family"
     how = f"{len(some):,} images of {some.source}, by EfficientNet-Lite0 features of whole images"
+    who = _models([run for run in runs if run.name in best], drawn)
     caption = (
         f"{what}, the {CLOSEST} nearest to {how}, beside their {NEAREST} nearest. A copy would "
-        "stand beside its original."
+        f"stand beside its original. {who}."
     )
     yield Drawing("nearest", caption, lambda: closest(found()))
-    caption = f"{what}, the {FURTHEST} furthest from all of {how}: broken, or rare."
+    caption = f"{what}, the {FURTHEST} furthest from all of {how}: broken, or rare. {who}."
     yield Drawing("failures", caption, lambda: furthest(found()))
 
 
@@ -285,7 +301,10 @@ def grid_of(runs: Sequence[Run]) -> Drawing | None:
         return None
     label = printed_name(key)
     names = across.replace("_", " "), down.replace("_", " ")
-    caption = f"Smallest {label} of the {runs[0].family} runs by {names[0]} and {names[1]}."
+    caption = (
+        f"Smallest {label} of the {runs[0].family} runs by {names[0]} and {names[1]}. "
+        f"{_trainings(runs)}."
+    )
     if len(runs) > len({tuple(getattr(run.config, n) for n in varied[:2]) for run in runs}):
         caption += " Of several runs of one cell the best is shown."
     values = np.full((len(rows), len(columns)), np.nan)

@@ -128,6 +128,14 @@ def evaluation_table(report: Report) -> Table:
             bar = f" ± {error_text(INTERVAL * number.error)}" if number.error else ""
             cells.append(text + bar)
         rows.append(cells)
+    caption = protocol_of(report)
+    if any(number.error for e in report.evaluations for number in e.numbers.values()):
+        caption += " ± is a 95 % interval over the choice of images (of PPL: of walks)."
+    return Table("evaluation", caption, ["model", *(report.label(key) for key in keys)], rows)
+
+
+def protocol_of(report: Report) -> str:
+    """How the numbers of a report were measured, and what is not the same for all of them."""
     protocol, varied = report.protocol
     facts = ", ".join(
         f"{key.replace('_', ' ')} {shortened(value)}"
@@ -138,9 +146,7 @@ def evaluation_table(report: Report) -> Table:
     if varied:
         names = ", ".join(name.replace("_", " ") for name in varied)
         caption += f" Not the same for all: {names}."
-    if any(number.error for e in report.evaluations for number in e.numbers.values()):
-        caption += " ± is a 95 % interval over the choice of images (of PPL: of walks)."
-    return Table("evaluation", caption, ["model", *(report.label(key) for key in keys)], rows)
+    return caption
 
 
 def _word(value: object) -> str:

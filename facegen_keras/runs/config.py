@@ -59,7 +59,7 @@ class _Training:
     mirror: bool = False
     """Flip half of the photos at random."""
     limit: int | None = None
-    """Use only this many photos, the first."""
+    """Use only the first photos, so many."""
     validation_split: float = 0.0
     """Fraction of the photos held out for the validation loss (vae)."""
     cache_dir: str | None = None
@@ -78,7 +78,7 @@ class _Training:
     seed: int = FaceModelOptions.seed
     """Seed of weights, latents and the order of the data."""
     deterministic: bool = False
-    """Ask for kernels that repeat bit for bit."""
+    """Use kernels that give the same bits in every run; may be slower."""
     patience: int | None = None
     """Stop after this many epochs without a better validation loss, and keep the best model."""
 
@@ -145,7 +145,8 @@ class TrainConfig(_FamilyOptions, _Training):
     devices: int | None = None
     """Devices of this machine to train on, 0 for all; needs JAX."""
     cluster: str | None = None
-    """Train in several processes: slurm (below srun), or HOST:PORT,N,K in process K of N."""
+    """Train in several processes: slurm (in tasks that srun starts), or HOST:PORT,N,K in process
+    K of N."""
     dry_run: bool = False
     """Print the resolved configuration, sizes and expected time; train nothing."""
     fid_every: int | None = None

@@ -35,7 +35,7 @@ def test_check_writes_and_returns_one_if_anything_is_unusable(mixed, tmp_path, c
     assert report["usable"] == 16
     with Image.open(out / "data_check.png") as sheet:
         assert sheet.format == "PNG"
-        assert sheet.width > 12 * SIDE
+        assert sheet.width > 8 * SIDE
 
 
 def test_duplicates_and_odd_modes_alone_are_usable(folder, tmp_path, photo):

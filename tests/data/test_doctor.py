@@ -3,7 +3,7 @@ import zipfile
 import numpy as np
 from PIL import Image
 
-from facegen_keras.data.contact_sheet import LABELLED, PITCH, SIDE, _fitting, draw_contact_sheet
+from facegen_keras.data.contact_sheet import PITCH, SIDE, _fitting, draw_contact_sheet
 from facegen_keras.data.decode import Settings
 from facegen_keras.data.doctor import examine
 from facegen_keras.data.faces import load_faces, open_source
@@ -90,7 +90,7 @@ def test_names_below_thumbnails_are_whole_or_lose_their_middle():
     assert _fitting("thumbnail.png", len) == "thumbnail.png"
     letters = 6 * PITCH  # longer than the room
     short = _fitting("a" * letters + ".jpg", len)
-    assert len(short) <= LABELLED * PITCH
+    assert len(short) <= SIDE
     assert short.startswith("aaa")
     assert ".." in short
     assert short.endswith(".jpg")

@@ -260,7 +260,7 @@ def test_the_loss_of_a_16_bit_discriminator_is_float32(photos, precision):
     ("options", "message"),
     [
         ({"loss": "wgan"}, "loss 'wgan': expected one of non_saturating, hinge, relativistic"),
-        ({"label_smoothing": 0.5}, "label_smoothing 0.5: expected 0 up to, not with, 0.5"),
+        ({"label_smoothing": 0.5}, "label_smoothing 0.5: expected 0 or more and less than 0.5"),
         ({"label_smoothing": 0.1, "loss": "hinge"}, "the hinge loss has no labels"),
         ({"label_smoothing": 0.1, "loss": "relativistic"}, "the relativistic loss has no labels"),
         ({"r2_gamma": -1}, "r2_gamma -1"),

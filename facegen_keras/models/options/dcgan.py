@@ -35,7 +35,7 @@ class DCGANOptions(FaceModelOptions):
     label_smoothing: float = option(
         0.0,
         "One-sided label smoothing: real labels are 1 - label_smoothing (Salimans et al. 2016)",
-        Allowed(lambda value: 0 <= value < 0.5, "0 up to, not with, 0.5"),
+        Allowed(lambda value: 0 <= value < 0.5, "0 or more and less than 0.5"),
     )
     r1_gamma: float = option(
         0.0, "Weight of the R1 penalty, 0 for none (Mescheder et al. 2018)", at_least(0)

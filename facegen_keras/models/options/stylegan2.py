@@ -61,7 +61,9 @@ class StyleGAN2Options(FaceModelOptions):
         1, "Parts that a batch is split into, one after the other, to save memory", whole(1)
     )
     progressive: str = option(
-        "", "Progressive growing: kimg per resolution below the last, such as 8:60,16:120,32:200"
+        "",
+        "Progressive growing: thousands of images at each resolution below the last, "
+        "such as 8:60,16:120,32:200",
     )
     progressive_fade: float = option(
         0.5, "Fraction of the previous resolution's kimg over which a new one fades in", FRACTION
