@@ -15,10 +15,10 @@ def main(name: str) -> None:
     now = BADGE.search((ROOT / "README.md").read_text(encoding="utf-8"))
     if now is None:
         sys.exit("README.md: its badge of the tests, which has the present address, is not there")
-    files = [ROOT / "README.md", ROOT / "CITATION.cff"]
+    files = [ROOT / "README.md", ROOT / "CITATION.cff", ROOT / "spaces/requirements.txt"]
     files += [*ROOT.glob("docs/*.md"), *ROOT.glob("notebooks/*.ipynb")]
     for path in files:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
         if now[1] in text:
             path.write_text(text.replace(now[1], name), encoding="utf-8")
             print(path.relative_to(ROOT))

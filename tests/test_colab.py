@@ -198,9 +198,10 @@ def test_elsewhere_there_is_no_drive(monkeypatch):
 
 
 def test_make_repo_renames_every_link(tmp_path):
-    for name in ("notebooks", "docs", "scripts"):
+    for name in ("notebooks", "docs", "scripts", "spaces"):
         (tmp_path / name).mkdir()
     files = [ROOT / name for name in ("Makefile", "README.md", "CITATION.cff", "scripts/repo.py")]
+    files.append(ROOT / "spaces/requirements.txt")
     for path in (*files, *NOTEBOOKS, *(ROOT / "docs").glob("*.md")):
         (tmp_path / path.relative_to(ROOT)).write_bytes(path.read_bytes())
     subprocess.run(["make", "-s", "repo", "NAME=me/faces"], cwd=tmp_path, check=True)

@@ -80,7 +80,8 @@ class _Training:
     deterministic: bool = False
     """Use kernels that give the same bits in every run; may be slower."""
     patience: int | None = None
-    """Stop after this many epochs without a better validation loss, and keep the best model."""
+    """Stop after this many epochs without a better validation loss, and keep the best model
+    (vae)."""
 
 
 _FAMILY_FIELDS = family_fields(without=[field.name for field in dataclasses.fields(_Training)])
