@@ -81,14 +81,19 @@ class _WaitForKeras:
     ) -> ModuleSpec | None:
         if name != "keras":
             return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
+        sys.meta_path.remove(self)  # or it would be asked again
+        try:
+            spec = importlib.util.find_spec(name)
+        finally:  # TensorFlow only looks for Keras, and imports it later
+            sys.meta_path.insert(0, self)
         if spec is None or spec.loader is None:
             return spec
         execute = spec.loader.exec_module
 
         def execute_and_register(module: ModuleType) -> None:
             execute(module)
+            if self in sys.meta_path:
+                sys.meta_path.remove(self)
             _register()
 
         vars(spec.loader)["exec_module"] = execute_and_register  # of this loader, not of its class

@@ -239,10 +239,8 @@ sys.modules["google.colab"] = types.ModuleType("google.colab")
 """
 
 
-def test_a_notebook_runs_with_the_versions_of_colab(request, content, tmp_path):
+def test_a_notebook_runs_with_the_versions_of_colab(content, tmp_path):
     """A new environment of Colab's versions, the clone, pip's own work, and a whole notebook."""
-    if not request.config.getoption("--long"):
-        pytest.skip("installs TensorFlow in a new environment: pytest tests/test_colab.py --long")
     environment = tmp_path / "colab"
     subprocess.run([sys.executable, "-m", "venv", environment], check=True)
     python = environment / "bin" / "python"

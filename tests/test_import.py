@@ -90,7 +90,14 @@ assert not [f for f in sys.meta_path if "facegen" in type(f).__module__]
 """
 
 
+LOOKED_FOR = """
+import importlib.util, facegen_keras
+assert importlib.util.find_spec("keras")  # TensorFlow looks for Keras before it imports it
+"""
+
+
 @pytest.mark.parametrize("order", [("import facegen_keras", "import keras"),
+                                   (LOOKED_FOR, "import keras"),
                                    ("import keras", "import facegen_keras")])  # fmt: skip
 def test_shipped_files_open_with_keras_alone_once_the_package_is_imported(run_python, order):
     names = ast.literal_eval(run_python(PLAIN.format(first=order[0], second=order[1])))

@@ -177,7 +177,7 @@ def diversity_curves(
     ax.axhline(alarm, color="0.5", linestyle="-", linewidth=0.8, label="alarm below")
     ax.set_ylim(bottom=0)
     count_images(ax)
-    ax.set_ylabel("diversity (photos: 1)")
+    ax.set_ylabel("diversity (data: 1)")
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure_of(ax)
 

@@ -86,8 +86,8 @@ def drawings(runs: Sequence[Run], report: Report, photos: Photos | None) -> Iter
         yield from _beside_photos([run for run in runs if run.name in drawn], drawn, photos)
     styles = {n: g for n, g in drawn.items() if isinstance(g, StyleGAN2Generator)}
     for name, generator in styles.items():
-        of_it = _models([run for run in runs if run.name == name], drawn)
-        caption = f"Truncation: seeds 0 to 3 at four values of ψ. {of_it}."
+        model = _models([run for run in runs if run.name == name], drawn)
+        caption = f"Truncation: seeds 0 to 3 at four values of ψ. {model}."
         yield Drawing(f"truncation_{_file_name(name)}", caption, partial(truncation, generator))
     for family, of_it in by_family(runs).items():
         key = next((k for k in LOSSES if all(_has(run, k) for run in of_it)), None)
