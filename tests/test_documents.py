@@ -32,7 +32,8 @@ FLAG = re.compile(r"(?<![\w-])--([a-z]\w*)")
 ONLY_WITH_A_RUN = "--resume"  # its flags are read together with the run's own file
 # Of the parser, of git, of pytest, of two benchmarks, of Slurm and of XLA.
 ELSEWHERE = {"family", "config", "help", "version", "depth", "long", "minutes", "features"}
-ELSEWHERE |= {"gpus", "nodes", "ntasks", "signal", "time", "xla_backend_optimization_level"}
+ELSEWHERE |= {"gpus", "nodes", "ntasks", "signal", "time"}
+ELSEWHERE |= {"xla_backend_optimization_level", "xla_cpu_max_isa"}
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 FILE = re.compile(
     r"`((?:configs|facegen_keras|benchmarks|notebooks|docs|tests|saved_models|dataset)/"
