@@ -27,10 +27,15 @@ def require(module: str, extra: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise UserError(
-            f"the package {module.partition('.')[0]!r} is needed for this and is not installed; "
-            f"run: pip install '.[{extra}]' in the repository's folder"
-        ) from error
+        raise not_installed(module, extra) from error
+
+
+def not_installed(module: str, extra: str) -> UserError:
+    """That an optional package is missing, and how to install it: as in `require`."""
+    return UserError(
+        f"the package {module.partition('.')[0]!r} is needed for this and is not installed; "
+        f"run: pip install '.[{extra}]' in the repository's folder"
+    )
 
 
 def reason_of(error: BaseException, most: int = 160) -> str:

@@ -107,6 +107,12 @@ class EvaluateConfig:
                 f"metrics {', '.join(per_photo)}: statistics are enough for fid only; leave "
                 f"{'it' if len(per_photo) == 1 else 'them'} out, or give data_path the photos"
             )
+        unmeasured = [metric for metric in metrics if metric in ("is", "ppl")]
+        if self.extractor == "face-descriptor" and unmeasured:
+            raise UserError(
+                f"extractor face-descriptor: cannot measure {', '.join(unmeasured)}; leave it "
+                "out of metrics, or use another extractor"
+            )
         if self.memorisation and not self.data_path:
             raise UserError("memorisation: give data_path the photos of the training")
         if self.stamp and any(path.startswith(HUB_PREFIX) for path in self.model_path or ()):

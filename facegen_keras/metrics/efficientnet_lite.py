@@ -143,11 +143,6 @@ class EfficientNetLite0Features(FeatureExtractor):
         self._packaged = packaged
         self._classifier = {k: state[k] for k in ("_fc.weight", "_fc.bias") if k in state}
 
-    @property
-    def label(self) -> str:
-        """The name in brackets after a number; other weights than the package's are named too."""
-        return self.name if self._packaged else super().label
-
     def logits(self, features: np.ndarray, bias: bool = True) -> np.ndarray:
         """The 1000 ImageNet logits of pooled features, float32 `(n, 1000)`."""
         if "_fc.weight" not in self._classifier:

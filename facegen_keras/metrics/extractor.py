@@ -41,6 +41,7 @@ class FeatureExtractor:
     name: str
     dim: int
     pretrained_on: str = ""
+    _packaged: bool = False
 
     def __init__(
         self,
@@ -90,8 +91,11 @@ class FeatureExtractor:
 
     @property
     def label(self) -> str:
-        """The name in brackets after a number that is not the canonical one."""
-        return f"{self.name}, weights {self.weights_sha256[:8]}"
+        """The name in brackets after a number that is not the canonical one.
+
+        Weights are named too, unless they are those of the package that an extra installs.
+        """
+        return self.name if self._packaged else f"{self.name}, weights {self.weights_sha256[:8]}"
 
     @property
     def protocol(self) -> dict[str, str]:

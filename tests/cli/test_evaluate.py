@@ -191,6 +191,10 @@ def test_photos_of_the_memorisation_check_are_measured_once(place, monkeypatch):
         (["--images", "photos", "--data_path", "photos", "--num_images", "1"], "expected 2 or"),
         (["--images", "photos", "--data_path", "photos", "--repeats", "1"], "expected 0, or 2"),
         (["--images", "photos", "--stats", "x", "--save_stats", "y"], "statistics of one set"),
+        (
+            ["--model_path", "g.h5", "--extractor", "face-descriptor", "--metrics", "ppl"],
+            "face-descriptor: cannot measure ppl",
+        ),
     ],
 )
 def test_mistakes_are_one_line(place, capsys, flags, message):

@@ -62,6 +62,8 @@ def test_what_it_cannot_do_is_told(dlib, tmp_path):
     (tmp_path / "other.dat").write_bytes(b"something else")
     with pytest.raises(UserError, match=r"other.dat: holds no face recognition network"):
         FaceDescriptorFeatures(tmp_path / "other.dat")
+    with pytest.raises(UserError, match=r"none.dat: no such file"):
+        FaceDescriptorFeatures(tmp_path / "none.dat")
 
 
 def test_without_the_packages(monkeypatch):
