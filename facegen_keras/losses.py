@@ -6,6 +6,7 @@ collapse.
 """
 
 import math
+from collections.abc import Sequence
 
 from keras import ops
 
@@ -22,6 +23,7 @@ LARGEST_LOG_VARIANCE = 20.0
 # Of a pixel in [0, 1]: the error of rounding it to one of 256 grey levels. A fitted variance below
 # it would say more about the rounding than about the photo, and its logarithm may be infinite.
 SMALLEST_PIXEL_VARIANCE = 1 / (12 * 255**2)
+SMALLEST_FEATURE_ERROR = 1e-6  # keeps the logarithm finite where two images are the same
 
 
 def discriminator_loss(
@@ -136,6 +138,22 @@ def gaussian_error(squared_error: Tensor, pixels: int) -> Tensor:
     """
     variance = ops.stop_gradient(pixel_variance(squared_error, pixels))
     return 0.5 * (pixels * ops.log(2 * math.pi * variance) + squared_error / variance)
+
+
+def perceptual_error(squared_errors: Sequence[Tensor], pixels: int) -> Tensor:
+    """The error of reconstructions in features of another network, in nats per image.
+
+    As `gaussian_error`, without its constant: a layer whose features have the mean squared error e
+    gives D/2 log e, as if it had the D values of an image. So every layer counts as much as the
+    pixels, whatever the scale of its features and however many it has, and what is gained is a
+    share of the error that is left.
+
+    Args:
+        squared_errors: The mean squared error of each layer, scalars.
+        pixels: Values of an image: height times width times 3.
+    """
+    errors = ops.stack([ops.convert_to_tensor(e, "float32") for e in squared_errors])
+    return 0.5 * pixels * ops.sum(ops.log(ops.maximum(errors, SMALLEST_FEATURE_ERROR)))
 
 
 def r1_penalty(gradient: Tensor) -> Tensor:

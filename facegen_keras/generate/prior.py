@@ -1,4 +1,4 @@
-"""Fit the prior of an exported VAE without training it."""
+"""Fit the prior of an exported VAE or combined model without training it."""
 
 import os
 
@@ -9,8 +9,10 @@ from facegen_keras.export.prior import write_prior
 from facegen_keras.export.write import prior_metadata, update_metadata
 from facegen_keras.generate.loading import load_encoder
 from facegen_keras.mixture import Mixture, fit_mixture
+from facegen_keras.models.encoding_model import PRIOR_PHOTOS
 from facegen_keras.models.posterior import draw_codes
-from facegen_keras.models.vae import PRIOR_PHOTOS
+
+FAMILIES = ("vae", "combined")  # those that have an encoder
 
 
 def fit_prior(
@@ -20,12 +22,13 @@ def fit_prior(
     mirror: bool | None = None,
     seed: int = 0,
 ) -> Mixture | None:
-    """Give an exported VAE the prior that a training with `prior="mixture"` would have given it.
+    """Give an exported VAE or combined model the prior that a training with `prior="mixture"` would
+    have given it.
 
-    The mixture goes into the decoder's file, in the place of an earlier one.
+    The mixture goes into the generator's file, in the place of an earlier one.
 
     Args:
-        path: The decoder, with its encoder beside it.
+        path: The decoder or generator, with its encoder beside it.
         faces: Photos to encode, best those of the training; at most 12,000 are used.
         components: Gaussians in the mixture; None goes back to N(0, I).
         mirror: Flip half of the photos; by default as the training did.
@@ -35,13 +38,13 @@ def fit_prior(
         The mixture.
 
     Raises:
-        UserError: The file is not that of a VAE with its encoder, cannot be read or written, or
+        UserError: The file is not that of a model with its encoder, cannot be read or written, or
             there are too few photos, or photos of another size.
     """
     file = read_model_file(path)
     family = file.metadata.get("family", "vae")
-    if family != "vae":
-        raise UserError(f"{path}: a {family} model; a prior is fitted to a vae only")
+    if family not in FAMILIES:
+        raise UserError(f"{path}: a {family} model; a prior is fitted to a {' or '.join(FAMILIES)}")
     mixture = None
     if components is not None:
         if mirror is None:

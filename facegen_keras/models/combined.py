@@ -16,7 +16,6 @@ from facegen_keras.backend.types import Losses, Tensor
 from facegen_keras.engine import autodiff
 from facegen_keras.engine.average import untrained_copy, update_average
 from facegen_keras.engine.distribution import split
-from facegen_keras.engine.face_model import FaceModel
 from facegen_keras.engine.options import takes
 from facegen_keras.layers import Sampling
 from facegen_keras.models.augmentation import Augmentation
@@ -25,12 +24,13 @@ from facegen_keras.models.dcgan import (
     build_generator,
     discriminator_copy,
 )
+from facegen_keras.models.encoding_model import EncodingModel
 from facegen_keras.models.options.combined import CombinedOptions
 from facegen_keras.models.vae import build_encoder
 
 
 @keras.saving.register_keras_serializable(package="facegen_keras")
-class Combined(FaceModel):
+class Combined(EncodingModel):
     """The VAE-GAN as one trainable model.
 
     `seed` does not decide the initial weights: they come from Keras's global stream.
@@ -213,6 +213,10 @@ class Combined(FaceModel):
     @property
     def sampling_network(self) -> keras.Model:
         return self.generator_ema
+
+    @property
+    def sampling_encoder(self) -> keras.Model:
+        return self.encoder_ema
 
     def parts(self) -> dict[str, keras.Model]:
         return {

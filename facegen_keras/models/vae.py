@@ -6,11 +6,11 @@ trained on the negative evidence lower bound, reconstruction error plus β times
 `reconstruction="gaussian"` the variance of the pixels is the one that fits best, so that β = 1 is
 the bound itself and not a guess of the noise (σ-VAE, Rybkin et al. 2021,
 https://arxiv.org/abs/2006.13202). With so little noise the codes of all photos are no longer
-N(0, I): `prior="mixture"` fits a density to them after training (Ghosh et al. 2020,
-https://arxiv.org/abs/1903.12436), see `mixture`. Kernel, leak,
-widths and momentum are those of the DCGAN, so that the families can be compared.
+N(0, I): `prior="mixture"` fits a density to them after training, see `encoding_model`. Kernel,
+leak, widths and momentum are those of the DCGAN, so that the families can be compared.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -22,20 +22,17 @@ from facegen_keras.backend.types import Losses, Tensor
 from facegen_keras.data.faces import Faces
 from facegen_keras.engine import autodiff
 from facegen_keras.engine.average import untrained_copy
-from facegen_keras.engine.face_model import FaceModel
 from facegen_keras.engine.options import takes
-from facegen_keras.engine.run_state import RunState
-from facegen_keras.errors import UserError
 from facegen_keras.inference import to_network_range
 from facegen_keras.layers import BatchNormalization, Sampling
-from facegen_keras.mixture import Mixture, fit_mixture
 from facegen_keras.models.dcgan import KERNEL, LEAK, MOMENTUM
+from facegen_keras.models.encoding_model import EncodingModel
 from facegen_keras.models.options.vae import VAEOptions
-from facegen_keras.models.posterior import draw_codes, latent_statistics
+from facegen_keras.models.perceptual import PerceptualDistance
+from facegen_keras.models.posterior import latent_statistics
 from facegen_keras.models.widths import channel_widths
 
 VALIDATION_SEED = 0  # the same noise at every validation: only the weights differ
-PRIOR_PHOTOS = 12_000  # each of ten components then has some ten codes for every number of a code
 CHUNK = 128  # images at a time outside of training: bounds the memory
 
 
@@ -82,7 +79,7 @@ def build_decoder(
 
 
 @keras.saving.register_keras_serializable(package="facegen_keras")
-class VAE(FaceModel):
+class VAE(EncodingModel):
     """The VAE as one trainable model.
 
     `seed` does not decide the initial weights: they come from Keras's global stream.
@@ -99,14 +96,18 @@ class VAE(FaceModel):
     @takes(VAEOptions)
     def __init__(self, options: VAEOptions) -> None:
         gaussian = options.reconstruction == "gaussian"
-        super().__init__(options, more_losses=("reconstruction_std",) if gaussian else ())
+        more = ["reconstruction_std"] if gaussian else []
+        more += ["perceptual_loss"] if options.perceptual_weight else []
+        super().__init__(options, more_losses=tuple(more))
         shape = (options.resolution, options.latent_dim, options.base_channels)
         self.encoder = build_encoder(*shape, self.layer_dtype)
         self.decoder = build_decoder(*shape, self.layer_dtype)
         self.sampling = Sampling(name="sampling", dtype="float32")
         self.autoencoder = self._join()
-        self._prior: Mixture | None = None
-        self._prior_step = -1  # at which it was fitted
+        self.perceptual: PerceptualDistance | None = None
+        if options.perceptual_weight:
+            self.perceptual = PerceptualDistance(keras.DTypePolicy(self.layer_dtype).compute_dtype)
+            self.trained_with = (self.perceptual.description,)
         self.built = True
 
     def _join(self) -> keras.Model:
@@ -144,13 +145,11 @@ class VAE(FaceModel):
             images = to_network_range(faces[start : start + CHUNK])
             shape = (images.shape[0], self.latent_dim)
             drawn = keras.random.normal(shape, seed=noise)
-            for name, value in self.evidence_bound(images, drawn, training=False).items():
-                sums[name] = sums.get(name, 0.0) + float(value) * images.shape[0]
+            for name, value in self._errors(images, drawn, training=False).items():
+                total = float(ops.convert_to_numpy(value)) * images.shape[0]
+                sums[name] = sums.get(name, 0.0) + total
         means = {name: value / len(faces) for name, value in sums.items()}
-        if self.options.reconstruction == "gaussian":  # its logarithm is no mean over chunks
-            terms = means["reconstruction_loss"], means["kl_loss"]
-            means = {k: float(v) for k, v in self._bound(*terms, self.options.beta).items()}
-        return means
+        return {name: float(value) for name, value in self._bound(means, self.options.beta).items()}
 
     def evidence_bound(self, images: Tensor, noise: Tensor, training: bool) -> Losses:
         """The loss and its terms, means over the batch.
@@ -158,24 +157,42 @@ class VAE(FaceModel):
         `loss` and `kl_loss` are in nats. `reconstruction_loss` is the squared error or the
         cross-entropy, summed over pixels in [0, 1]; with `reconstruction="gaussian"` the squared
         error, of which `losses.gaussian_error` is a function, and `reconstruction_std` is the
-        fitted standard deviation of a pixel.
+        fitted standard deviation of a pixel. `perceptual_loss` is a sum over the layers of VGG16:
+        of each, the nats that `losses.gaussian_error` gives to as many values as an image has
+        pixels, without the constant.
+        """
+        weight = self._kl_weight() if training else self.options.beta
+        return self._bound(self._errors(images, noise, training), weight)
+
+    def _errors(self, images: Tensor, noise: Tensor, training: bool) -> Losses:
+        """What the loss is a function of, means over the batch: the errors of pixels and of
+        features, and the KL divergence.
         """
         statistics = self.encoder(images, training=training)
         reconstructions = self.decoder(self.sampling(statistics, noise), training=training)
         error = losses.reconstruction_loss(self.options.reconstruction, images, reconstructions)
-        kl = ops.mean(ops.sum(losses.kl_divergence(statistics), axis=-1))
-        weight = self._kl_weight() if training else self.options.beta
-        return self._bound(ops.mean(error), kl, weight)
+        errors = {
+            "reconstruction_loss": ops.mean(error),
+            "kl_loss": ops.mean(ops.sum(losses.kl_divergence(statistics), axis=-1)),
+        }
+        if self.perceptual is not None:
+            errors |= self.perceptual(images, reconstructions)
+        return errors
 
-    def _bound(self, error: Tensor, kl: Tensor, weight: Tensor) -> Losses:
-        """The loss from its terms, which are means over all images that it is the loss of."""
-        terms = {"reconstruction_loss": error, "kl_loss": kl}
+    def _bound(self, errors: Mapping[str, Tensor], kl_weight: Tensor) -> Losses:
+        """The loss from `_errors`, which are means over all images that it is the loss of."""
+        terms = {name: errors[name] for name in ("reconstruction_loss", "kl_loss")}
+        error, kl = terms.values()
         if self.options.reconstruction != "gaussian":
-            return {"loss": error + weight * kl, **terms}
+            return {"loss": error + kl_weight * kl, **terms}
         pixels = 3 * self.resolution**2
-        nats = losses.gaussian_error(error, pixels)
-        std = ops.sqrt(losses.pixel_variance(error, pixels))
-        return {"loss": nats + weight * kl, **terms, "reconstruction_std": std}
+        loss = losses.gaussian_error(error, pixels) + kl_weight * kl
+        terms["reconstruction_std"] = ops.sqrt(losses.pixel_variance(error, pixels))
+        if self.perceptual is not None:
+            features = [value for name, value in errors.items() if name not in terms]
+            terms["perceptual_loss"] = losses.perceptual_error(features, pixels)
+            loss = loss + self.options.perceptual_weight * terms["perceptual_loss"]
+        return {"loss": loss, **terms}
 
     def _kl_weight(self) -> Tensor:
         """β, or what of it the warm-up allows after the images seen so far."""
@@ -189,46 +206,6 @@ class VAE(FaceModel):
         """How photos use the latent: `posterior.latent_statistics` of this encoder."""
         return latent_statistics(self.encoder, images)
 
-    def latent_prior(self) -> Mixture | None:
-        """The mixture that latents of new faces are mapped to; None for N(0, I) itself.
-
-        With `prior="mixture"` it is fitted to the photos last trained on, again whenever the
-        weights have changed. Before the first step there is none.
-
-        Raises:
-            UserError: It has to be fitted, and the photos are not known.
-        """
-        if self.options.prior == "normal" or self.steps == 0:
-            return None
-        if self._prior is None or self._prior_step != self.steps:
-            if self.photos is None:
-                raise UserError(
-                    "prior mixture: the photos to fit it to are not known; call fit_prior(photos)"
-                )
-            self.fit_prior(self.photos)
-        return self._prior
-
-    def fit_prior(self, faces: Faces | np.ndarray) -> None:
-        """Fit the mixture of `prior="mixture"` to codes of photos; the same again with one seed.
-
-        Args:
-            faces: `Faces`, or uint8 `(n, height, width, 3)`; at most 12,000 are used, chosen at
-                random, half of them flipped if the training flipped photos.
-
-        Raises:
-            UserError: The prior is normal, there are fewer than two photos per component, or they
-                have another size.
-        """
-        if self.options.prior == "normal":
-            raise UserError('prior normal: fit_prior fits a mixture; make the VAE with "mixture"')
-        codes = draw_codes(self.encoder, faces, PRIOR_PHOTOS, bool(self.mirror), self.seed)
-        self._prior = fit_mixture(codes, self.options.prior_components, self.seed)
-        self._prior_step = self.steps
-
-    def resume(self, state: RunState) -> None:
-        super().resume(state)
-        self._prior = None  # the number of the step does not tell other weights
-
     def networks(self) -> dict[str, keras.Model]:
         return {"autoencoder": self.autoencoder}
 
@@ -238,6 +215,10 @@ class VAE(FaceModel):
     @property
     def sampling_network(self) -> keras.Model:
         return self.decoder
+
+    @property
+    def sampling_encoder(self) -> keras.Model:
+        return self.encoder
 
     def export_parts(self) -> dict[str, keras.Model]:
         shape = (self.resolution, self.latent_dim, self.options.base_channels)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from facegen_keras.models.options.vae import VGG16_BLOCKS
 from facegen_keras.models.widths import channel_counts, channel_widths
 
 FLOAT32 = 4  # bytes
@@ -121,7 +122,26 @@ def _encoder(options: Any, outputs: int) -> list[Layer]:
 
 
 def _vae(options: Any) -> Work:
-    return _work((_encoder(options, 2 * options.latent_dim), 3), (_decoder(options), 3))
+    own = _work((_encoder(options, 2 * options.latent_dim), 3), (_decoder(options), 3))
+    if not options.perceptual_weight:
+        return own
+    # VGG16 sees photos and reconstructions, and gives the gradient of these; it is not trained.
+    seen = _work((_vgg16(options.resolution), 3))
+    return replace(
+        own,
+        operations=own.operations + seen.operations,
+        activations=own.activations + 2 * seen.activations,
+    )
+
+
+def _vgg16(resolution: int) -> list[Layer]:
+    """The blocks of VGG16 that a perceptual loss goes through."""
+    layers, channels = [], 3
+    for k, count in enumerate(VGG16_BLOCKS):
+        for _ in range(count):
+            layers.append(Layer(resolution >> k, 3, channels, 64 << k))
+            channels = 64 << k
+    return layers
 
 
 def _dcgan(options: Any) -> Work:

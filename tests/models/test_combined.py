@@ -9,7 +9,10 @@ import facegen_keras as fg
 from facegen_keras import losses
 from facegen_keras.engine import autodiff
 from facegen_keras.errors import UserError
+from facegen_keras.generate import fit_prior
 from facegen_keras.inference import to_network_range
+from facegen_keras.mixture import fit_mixture
+from facegen_keras.models.posterior import draw_codes
 
 SMALL = {"resolution": 32, "latent_dim": 6, "base_channels": 4}
 BETA, FEATURE_WEIGHT = 0.5, 0.3
@@ -184,3 +187,28 @@ def test_a_perfect_reconstruction_has_no_feature_error_under_augmentation(made_u
     _, of_itself = model._feature_loss(photos[:ENCODED], again)
     _, of_another = model._feature_loss(photos[1 : ENCODED + 1], again)
     assert float(of_itself) < 0.01 * float(of_another)
+
+
+def test_a_mixture_of_codes_of_the_averaged_encoder_can_be_its_prior(made_up, tmp_path):
+    model = fg.Combined(**SMALL, prior="mixture", prior_components=2, seed=3)
+    model.compile()
+    model.fit(made_up(40), epochs=1, batch_size=8, verbose=0)
+    faces = model.sample(range(4))
+    path = fg.save_generator(model, tmp_path / "combined_generator.h5")
+    generator = fg.load_generator(path)
+    np.testing.assert_array_equal(generator.sample(range(4)), faces)
+    codes = draw_codes(model.encoder_ema, made_up(40), 40, False, 3)
+    np.testing.assert_array_equal(generator.prior.means, fit_mixture(codes, 2, 3).means)
+
+    plain = fg.load_generator(path, prior="normal").sample(range(4))
+    assert fit_prior(path, made_up(40), components=None) is None
+    np.testing.assert_array_equal(fg.load_generator(path).sample(range(4)), plain)
+    fit_prior(path, made_up(40), components=2, seed=3)
+    np.testing.assert_array_equal(fg.load_generator(path).sample(range(4)), faces)
+
+
+def test_a_prior_is_fitted_to_a_model_with_an_encoder(made_up, tmp_path):
+    model = fg.DCGAN(resolution=32, latent_dim=6, base_channels=4)
+    path = fg.save_generator(model, tmp_path / "dcgan_generator.h5")
+    with pytest.raises(UserError, match="a dcgan model; a prior is fitted to a vae or combined"):
+        fit_prior(path, made_up(40))

@@ -52,3 +52,20 @@ def test_regularizers_cost_what_they_do():
     )
     assert 1.05 < work_of("dcgan", kind(loss="relativistic")).operations / plain.operations < 1.2
     assert Work(10, 1.0, 100).memory(2) == 10 * 4 * 4 + 18 * 200
+
+
+def test_a_perceptual_loss_costs_three_passes_through_vgg16():
+    """One over the photo, one over the reconstruction, one back to it; none of it is trained."""
+    options = FAMILIES["vae"].options_type
+    plain, seeing = (
+        work_of("vae", options(reconstruction="gaussian", perceptual_weight=weight))
+        for weight in (0.0, 1.0)
+    )
+    sides, widths = (64, 64, 32, 32, 16, 16, 16), (3, 64, 64, 128, 128, 256, 256, 256)
+    products = sum(
+        9 * a * b * side**2 for side, a, b in zip(sides, widths[:-1], widths[1:], strict=True)
+    )
+    assert seeing.operations - plain.operations == 2 * 3 * products
+    assert seeing.weights == plain.weights
+    outputs = sum(width * side**2 for side, width in zip(sides, widths[1:], strict=True))
+    assert seeing.activations - plain.activations == 2 * outputs

@@ -46,6 +46,8 @@ class CombinedOptions(FaceModelOptions):
     ada_images: float = shared(DCGANOptions, "ada_images")
     ema_half_life: float = shared(DCGANOptions, "ema_half_life")
     ema_rampup: float = shared(DCGANOptions, "ema_rampup")
+    prior: Literal["normal", "mixture"] = shared(VAEOptions, "prior")
+    prior_components: int = shared(VAEOptions, "prior_components")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -11,7 +11,12 @@ from facegen_keras.engine.options import (
     shared,
     whole,
 )
+from facegen_keras.errors import UserError
 from facegen_keras.models.options.dcgan import DCGANOptions
+
+# Convolutions before each pooling of VGG16, as far as a perceptual loss looks: the blocks after
+# these know where things are too roughly.
+VGG16_BLOCKS = (2, 2, 3)
 
 
 @dataclass(frozen=True)
@@ -34,9 +39,23 @@ class VAEOptions(FaceModelOptions):
         "mse",
         "Reconstruction loss, summed over pixels; gaussian fits the variance that mse fixes at 1/2",
     )
+    perceptual_weight: float = option(
+        0.0,
+        "Weight of the error in features of VGG16, each layer as much as all pixels; needs "
+        "reconstruction gaussian and pip install '.[perceptual]' (Johnson et al. 2016)",
+        at_least(0),
+    )
     prior: Literal["normal", "mixture"] = option(
         "normal",
         "Prior of new faces: N(0, I), or a mixture of Gaussians, fitted to codes of photos after "
         "training",
     )
     prior_components: int = option(10, "Gaussians in that mixture", whole(1))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.perceptual_weight and self.reconstruction != "gaussian":
+            raise UserError(
+                f"perceptual_weight: weighs features against pixels of fitted variance, and "
+                f"reconstruction {self.reconstruction} fits none; use reconstruction gaussian"
+            )
