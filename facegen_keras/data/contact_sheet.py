@@ -29,7 +29,8 @@ def draw_contact_sheet(source: Source | ArraySource, diagnosis: Diagnosis, path:
     """Write the contact sheet of a diagnosed source as a PNG.
 
     It shows up to 64 usable images spread evenly over the source, then up to 8 of every odd mode,
-    of the duplicates and of every problem. Files that cannot be decoded appear as crossed boxes.
+    of the duplicates and of every problem, each with its name. Files that cannot be decoded appear
+    as crossed boxes.
 
     Args:
         source: As `open_source` returns it.
@@ -41,7 +42,7 @@ def draw_contact_sheet(source: Source | ArraySource, diagnosis: Diagnosis, path:
     good = [place for place, name in enumerate(names) if name not in bad]
     step = max(1, len(good) / SAMPLE)
     sample = [good[int(number * step)] for number in range(min(SAMPLE, len(good)))]
-    strips = [(f"{diagnosis.source}: {diagnosis.usable:,} usable", _load(source, sample), False)]
+    strips = [(f"{diagnosis.source}: {diagnosis.usable:,} usable", _load(source, sample))]
     groups = {f"mode {mode}": findings for mode, findings in diagnosis.odd_modes.items()}
     groups |= diagnosis.unusable
     unusual = {title: [finding.name for finding in group] for title, group in groups.items()}
@@ -54,7 +55,7 @@ def draw_contact_sheet(source: Source | ArraySource, diagnosis: Diagnosis, path:
             (name, _load(source, [place])[0][1] if place is not None else None)
             for name, place in shown
         ]
-        strips.append((f"{title}: {len(members):,}", tiles, True))
+        strips.append((f"{title}: {len(members):,}", tiles))
     with replacing(path) as temporary:
         _paint(strips).save(temporary, pnginfo=marked())
 
@@ -88,40 +89,36 @@ def _rows(source: ArraySource, places: Sequence[int]) -> list[Image.Image]:
     return [thumbnails[place] for place in places]
 
 
-def _paint(strips: list[tuple[str, list[tuple[str, Image.Image | None]], bool]]) -> Image.Image:
-    """Stack strips of (title, tiles, whether tiles are labelled) below each other."""
+def _paint(strips: list[tuple[str, list[tuple[str, Image.Image | None]]]]) -> Image.Image:
+    """Stack strips of (title, tiles) below each other, each tile with its name."""
 
-    def strip_height(tiles: list[tuple[str, Image.Image | None]], labelled: bool) -> int:
-        return -(-len(tiles) // COLUMNS) * tile_height(labelled)
+    def strip_height(tiles: list[tuple[str, Image.Image | None]]) -> int:
+        return -(-len(tiles) // COLUMNS) * (PITCH + TEXT)
 
-    def tile_height(labelled: bool) -> int:
-        return PITCH + (TEXT if labelled else 0)
-
-    height = GAP + sum(TEXT + GAP + strip_height(tiles, labelled) for _, tiles, labelled in strips)
+    height = GAP + sum(TEXT + GAP + strip_height(tiles) for _, tiles in strips)
     font = ImageFont.load_default(LETTERS)
     width = max(
         max(font.getlength(_latin(title)), min(len(tiles), COLUMNS) * PITCH)
-        for title, tiles, _ in strips
+        for title, tiles in strips
     )
     sheet = Image.new("RGB", (2 * GAP + math.ceil(width), height), "white")
     pen = ImageDraw.Draw(sheet)
     pen.font = font
     top = GAP
-    for title, tiles, labelled in strips:
+    for title, tiles in strips:
         pen.text((GAP, top), _latin(title), fill="black")
         top += TEXT + GAP
         for number, (name, image) in enumerate(tiles):
             x = GAP + number % COLUMNS * PITCH
-            y = top + number // COLUMNS * tile_height(labelled)
+            y = top + number // COLUMNS * (PITCH + TEXT)
             if image is not None:
                 sheet.paste(image, (x, y))
             else:
                 pen.rectangle((x, y, x + SIDE - 1, y + SIDE - 1), outline="red")
                 pen.line((x, y, x + SIDE - 1, y + SIDE - 1), fill="red")
-            if labelled:
-                label = _fitting(_latin(name.rpartition("/")[2]), font.getlength)
-                pen.text((x, y + SIDE), label, fill="black")
-        top += strip_height(tiles, labelled)
+            label = _fitting(_latin(name.rpartition("/")[2]), font.getlength)
+            pen.text((x, y + SIDE), label, fill="black")
+        top += strip_height(tiles)
     return sheet
 
 

@@ -24,13 +24,13 @@ from facegen_keras.figures.distances import (
 )
 from facegen_keras.figures.faces import (
     colour_histogram,
-    diagnosis_bars,
     eigenface_grid,
     explained_variance,
     mean_and_std,
     named_bars,
     power_spectra,
     value_histogram,
+    value_ranges,
 )
 from facegen_keras.figures.grids import face_table, image_grid, image_rows
 from facegen_keras.figures.heat_map import heat_map
@@ -68,7 +68,6 @@ __all__ = [
     "compare_discriminators",
     "compare_runs",
     "credit",
-    "diagnosis_bars",
     "direction_table",
     "distance_against_compute",
     "distortion_curves",
@@ -113,4 +112,5 @@ __all__ = [
     "truncation_curves",
     "truncation_table",
     "value_histogram",
+    "value_ranges",
 ]

@@ -67,13 +67,21 @@ def logit_histograms(logits: Mapping[str, np.ndarray], ax: Axes | None = None) -
         ax: Where to draw.
     """
     ax = ax or new_axes(5, 2.8)
-    flat = {name: np.ravel(values) for name, values in logits.items()}
-    everything = np.concatenate(list(flat.values()))
+    _draw_logits(ax, logits, _edges(logits.values()))
+    return figure_of(ax)
+
+
+def _edges(sets: Iterable[np.ndarray]) -> np.ndarray:
+    """Of the bins that hold all sets but for outliers, and 0."""
+    everything = np.concatenate([np.ravel(values) for values in sets])
     low, high = np.percentile(everything, [TAIL, 100 - TAIL])
-    edges = np.linspace(min(low, 0.0), max(high, low + 1e-6, 0.0), BINS + 1)
-    for index, (name, values) in enumerate(flat.items()):
+    return np.linspace(min(low, 0.0), max(high, low + 1e-6, 0.0), BINS + 1)
+
+
+def _draw_logits(ax: Axes, logits: Mapping[str, np.ndarray], edges: np.ndarray) -> None:
+    for index, (name, values) in enumerate(logits.items()):
         ax.hist(
-            np.clip(values, edges[0], edges[-1]),
+            np.clip(np.ravel(values), edges[0], edges[-1]),
             edges.tolist(),
             density=True,
             histtype="step",
@@ -82,23 +90,28 @@ def logit_histograms(logits: Mapping[str, np.ndarray], ax: Axes | None = None) -
             linestyle=DASHES[index % len(DASHES)],
             label=name,
         )
+    ax.margins(y=0.3)  # room for the legend
     ax.axvline(0, color="0.7", linestyle="-", linewidth=0.8)
     ax.set_xlabel("logit: fake < 0 < real")
     ax.set_ylabel("density")
     ax.legend()
-    return figure_of(ax)
 
 
 @styled
 def compare_discriminators(logits: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
-    """`logit_histograms` of several discriminators, side by side on the same axes.
+    """`logit_histograms` of several discriminators, side by side in the same bins.
+
+    Every panel has its own height: the densities of narrow histograms are high.
 
     Args:
         logits: As for `logit_histograms`, by name of the model.
     """
-    figure, axes = panels(1, len(logits), 4 * len(logits), 2.8, sharex=True, sharey=True)
+    width = min(4 * len(logits), 10)
+    figure, axes = panels(1, len(logits), width, 2.8, sharex=True)
+    ends = [_edges(sets.values())[[0, -1]] for sets in logits.values()]
+    edges = np.linspace(np.min(ends), np.max(ends), BINS + 1)
     for ax, (name, sets) in zip(axes[0], logits.items(), strict=True):
-        logit_histograms(sets, ax=ax)
+        _draw_logits(ax, sets, edges)
         ax.set_title(name)
     return figure
 
@@ -149,6 +162,7 @@ def timelapse_strip(
 def diversity_curves(
     logs: Mapping[str, str | os.PathLike | Iterable[dict]],
     alarm: float = COLLAPSE_RATIO,
+    against: str = "images_seen",
     ax: Axes | None = None,
 ) -> Figure:
     """How much samples differ over a training, as `CollapseAlarm` logs it.
@@ -157,8 +171,9 @@ def diversity_curves(
 
     Args:
         logs: By name of the run: its folder, its `log.jsonl`, or lines with `diversity` and
-            `images_seen`.
+            `against`.
         alarm: The value below which the alarm warns.
+        against: Key of the horizontal axis.
         ax: Where to draw.
 
     Raises:
@@ -170,13 +185,15 @@ def diversity_curves(
         if not lines:
             raise UserError(f"{name}: no diversity in the log; train with CollapseAlarm")
         ax.plot(
-            [line["images_seen"] for line in lines],
+            [line[against] for line in lines],
             [line["diversity"] for line in lines],
             label=name,
         )
     ax.axhline(alarm, color="0.5", linestyle="-", linewidth=0.8, label="alarm below")
     ax.set_ylim(bottom=0)
-    count_images(ax)
+    ax.set_xlabel(against.replace("_", " "))
+    if against == "images_seen":
+        count_images(ax)
     ax.set_ylabel("diversity (data: 1)")
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure_of(ax)

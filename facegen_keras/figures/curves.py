@@ -17,6 +17,7 @@ LOSSES = ("val_loss", "loss", "generator_loss")  # by which a run is told from a
 PENALTIES = ("r1", "r2", "path_penalty")  # parts of a loss whose keys do not say so
 DISTANCES = ("fid", "fd")  # keys of a log that are no losses
 FLAT = 100  # times the smallest loss: what is larger would flatten it
+FEW = 8  # points of a line that are marked: between them nothing was measured
 
 
 def printed_name(key: str) -> str:
@@ -55,10 +56,11 @@ def loss_curves(
     source: str | os.PathLike | Iterable[dict],
     names: Sequence[str] | None = None,
     against: str = "images_seen",
+    levels: Mapping[str, float] | None = None,
     ax: Axes | None = None,
 ) -> Figure:
     """Losses over training: in one panel, or in several where their sizes differ so much that
-    the smaller ones would be flat lines. An epoch alone is a point.
+    the smaller ones would be flat lines. The points of a short log are marked.
 
     Args:
         source: A run folder, a `log.jsonl`, or its lines as dicts (`History.history` transposed).
@@ -66,6 +68,7 @@ def loss_curves(
             `r2` and `path_penalty`, unless they were never due, which leaves zeros. `fid` and `fd`
             get a panel of their own.
         against: Key of the horizontal axis; where it is missing, the number of the line.
+        levels: Losses to compare with, by name; each is a grey line across the first panel.
         ax: Where to draw.
 
     Raises:
@@ -97,21 +100,26 @@ def loss_curves(
     known = any(against in record for record in records)
     for panel, group in zip(axes, groups, strict=True):
         for name in group:
-            _draw_line(panel, points[name], name.replace("_", " "))
+            _draw_line(panel, points[name], printed_name(name))
         panel.set_xlabel(against.replace("_", " ") if known else "epoch")
         if known and against == "images_seen":
             count_images(panel)
         panel.legend()
         if group in distances:
             panel.set_ylabel(printed_name(group[0]))
+    for name, level in (levels or {}).items():
+        axes[0].axhline(level, color="0.5", linestyle="-", linewidth=0.8)
+        place = axes[0].get_yaxis_transform()  # a fraction of the width, and a loss
+        axes[0].text(0.01, level, name, va="bottom", fontsize=8, transform=place)
     if losses:
         axes[0].set_ylabel("loss")
     return figure_of(axes[0])
 
 
 def _draw_line(ax: Axes, points: Sequence[tuple[float, float]], label: str) -> None:
-    """A line through points; one alone would be invisible without a marker."""
-    ax.plot(*zip(*points, strict=True), marker="o" if len(points) == 1 else "", label=label)
+    """A line through points, which are marked where they are few: one alone would be invisible."""
+    marker = "o" if len(points) <= FEW else ""
+    ax.plot(*zip(*points, strict=True), marker=marker, markersize=4, label=label)
 
 
 def _of_one_size(points: Mapping[str, Sequence[tuple[float, float]]]) -> list[list[str]]:
@@ -129,12 +137,14 @@ def _of_one_size(points: Mapping[str, Sequence[tuple[float, float]]]) -> list[li
 
 @styled
 def compare_runs(
-    folders: Iterable[str | os.PathLike], name: str | None = None, ax: Axes | None = None
+    folders: Iterable[str | os.PathLike] | Mapping[str, str | os.PathLike],
+    name: str | None = None,
+    ax: Axes | None = None,
 ) -> Figure:
-    """One loss of several runs over the images they saw.
+    """One loss of several runs over the images they saw. The points of a short run are marked.
 
     Args:
-        folders: Run folders.
+        folders: Run folders; the legend has their names, or the keys of a mapping.
         name: Key in their logs; by default the first of `val_loss`, `loss` and `generator_loss`
             that all of them have.
         ax: Where to draw.
@@ -142,7 +152,10 @@ def compare_runs(
     Raises:
         UserError: A folder has no log, or the runs do not share such a key.
     """
-    logs = {Path(folder).name: read_log(folder) for folder in folders}
+    if isinstance(folders, Mapping):
+        logs = {run: read_log(folder) for run, folder in folders.items()}
+    else:
+        logs = {Path(folder).name: read_log(folder) for folder in folders}
     shared = set.intersection(*({k for line in log for k in line} for log in logs.values()))
     wanted = [name] if name else LOSSES
     key = next((key for key in wanted if key in shared), None)

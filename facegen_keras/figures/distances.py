@@ -26,7 +26,7 @@ from facegen_keras.figures.theme import (
 if TYPE_CHECKING:
     from matplotlib.typing import LineStyleType
 
-    from facegen_keras.metrics import Report, SampleSizeCurve, Statistics
+    from facegen_keras.metrics import Number, Report, SampleSizeCurve, Statistics
 
 INTERVAL = 1.96  # standard errors to each side: 95 % of a normal distribution
 APART = 0.07  # fraction of the axis between two numbers below it
@@ -197,7 +197,8 @@ def model_comparison(report: Report, keys: Sequence[str] | None = None) -> Figur
     """The table of several models as a figure: one panel per number, one line per model.
 
     Points carry their value and, where an error is known, a bar of 95 % (1.96 standard errors to
-    each side, cut where no value can be). One model alone is a table of its numbers: there is
+    each side, cut where no value can be). Lines whose names agree up to a comma, such as those of
+    one model with other seeds, share a marker. One model alone is a table of its numbers: there is
     nothing to compare them with.
 
     Args:
@@ -217,10 +218,13 @@ def model_comparison(report: Report, keys: Sequence[str] | None = None) -> Figur
     rows = -(-len(keys) // columns)
     size = (1.2 + 2.1 * columns, (0.9 + 0.42 * len(names)) * rows)
     figure, axes = panels(rows, columns, *size, sharey=True)
+    families = [name.partition(",")[0] for name in names]
+    distinct = list(dict.fromkeys(families))
+    markers = [MARKERS[distinct.index(family) % len(MARKERS)] for family in families]
     for ax, key in zip(axes.flat, keys, strict=False):
         for row, evaluation in enumerate(report.evaluations):
             if number := evaluation.numbers.get(key):
-                _draw_number(ax, row, number.value, number.error, RANGES.get(key))
+                _draw_number(ax, row, markers[row], number, RANGES.get(key))
         lower = next(e.numbers[key].lower_is_better for e in report.evaluations if key in e.numbers)
         label = textwrap.fill(report.label(key), WIDEST)
         ax.set_title(f"{label}\n{'lower' if lower else 'higher'} is better", fontsize=8)
@@ -255,9 +259,9 @@ def _numbers_of_one(report: Report, keys: Sequence[str], name: str) -> Figure:
 
 
 def _draw_number(
-    ax: Axes, row: int, value: float, error: float | None, limits: tuple[float, float] | None
+    ax: Axes, row: int, marker: str, number: Number, limits: tuple[float, float] | None
 ) -> None:
-    marker = MARKERS[row % len(MARKERS)]
+    value, error = number.value, number.error
     bar = INTERVAL * (error or 0.0)
     low, high = limits or (-np.inf, np.inf)
     bars = [[min(bar, max(value - low, 0.0))], [min(bar, max(high - value, 0.0))]]

@@ -7,13 +7,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
-from facegen_keras.data.doctor import Diagnosis
 from facegen_keras.errors import UserError
 from facegen_keras.figures.grids import image_grid
-from facegen_keras.figures.pixels import face_width, keep_whole
+from facegen_keras.figures.pixels import INCH, face_width, keep_whole
 from facegen_keras.figures.theme import COLOURS, errors_of, figure_of, new_axes, panels, styled
 
 MOST_BARS = 8
+RANGE = (5, 25, 50, 75, 95)  # per cent: of a set's values that a row shows
 RED_GREEN_BLUE = {"red": "#C00000", "green": "#009E73", "blue": "#0072B2"}
 
 
@@ -25,7 +25,8 @@ def named_bars(
 
     Args:
         values: By name. Integers are written in full; numbers with an `.error`
-            (`metrics.Estimate`) get a bar of one standard error to each side.
+            (`metrics.Estimate`) get a bar of one standard error to each side, and as many digits
+            as it allows.
         xlabel: What is counted or measured.
         most: Number of bars to draw. Further integers are summed into one more bar.
         ax: Where to draw.
@@ -44,9 +45,8 @@ def named_bars(
     ax = ax or new_axes(5, 0.6 + 0.3 * len(names))
     errors = errors_of(numbers)
     bars = ax.barh(names, numbers, color=COLOURS[3], xerr=errors if any(errors) else None)
-    ax.bar_label(
-        bars, [f"{number:,}" if whole else f"{number:.3g}" for number in numbers], padding=3
-    )
+    words = [f"{number:,}" if whole else _measured(number) for number in numbers]
+    ax.bar_label(bars, words, padding=3)
     ax.invert_yaxis()
     ax.margins(x=0.2)
     ax.grid(False)
@@ -54,29 +54,15 @@ def named_bars(
     return figure_of(ax)
 
 
-@styled
-def diagnosis_bars(diagnosis: Diagnosis) -> Figure:
-    """What the data set doctor found: sizes, modes, and how many files training can use.
+def _measured(number: float) -> str:
+    """A number to the digits that its error allows, or to three."""
+    error = getattr(number, "error", None)
+    if not error:
+        return f"{number:.3g}"
+    # Here, because it imports SciPy, and a check of files measures nothing.
+    from facegen_keras.metrics.result import number_text
 
-    Args:
-        diagnosis: As `data.doctor.examine` returns it.
-
-    Raises:
-        UserError: There was no file.
-    """
-    verdicts = {"usable": diagnosis.usable}
-    verdicts |= {problem: len(found) for problem, found in diagnosis.unusable.items()}
-    copies = sum(len(group) - 1 for group in diagnosis.duplicates)
-    verdicts |= {"second copies": copies} if copies else {}
-    parts = {"sizes": diagnosis.sizes, "modes": diagnosis.modes, "verdict": verdicts}
-    longest = max(min(len(part), MOST_BARS) for part in parts.values())
-    figure, axes = panels(1, 3, 9, 1.1 + 0.27 * longest)
-    for ax, (title, part) in zip(axes[0], parts.items(), strict=True):
-        named_bars(part, "files", ax=ax)
-        ax.set_title(title)
-        # The same thickness in a panel with one bar as in a panel with eight.
-        ax.set_ylim(max(longest, 2) - 0.4, -0.6)
-    return figure
+    return number_text(number, error)
 
 
 @styled
@@ -114,6 +100,36 @@ def value_histogram(
 
 
 @styled
+def value_ranges(values: Mapping[str, np.ndarray], xlabel: str, ax: Axes | None = None) -> Figure:
+    """Where the values of several sets lie, one row per set, in the order given from the top.
+
+    A dot is the median, the thick bar reaches from the 25 % to the 75 % quantile, the thin one from
+    the 5 % to the 95 % quantile.
+
+    Args:
+        values: `(n,)` by name.
+        xlabel: What was measured, with its unit.
+        ax: Where to draw.
+
+    Raises:
+        UserError: There is no value.
+    """
+    if not values or not all(len(group) for group in values.values()):
+        raise UserError(f"no value to draw for {xlabel!r}")
+    ax = ax or new_axes(5, 0.6 + 0.3 * len(values))
+    for row, group in enumerate(values.values()):
+        low, lower, middle, upper, high = np.percentile(group, RANGE)
+        ax.plot([low, high], [row, row], color=COLOURS[0], linestyle="-", linewidth=1)
+        ax.plot([lower, upper], [row, row], color=COLOURS[0], linestyle="-", linewidth=5)
+        ax.plot(middle, row, "o", color="white", markeredgecolor=COLOURS[2], markersize=6)
+    ax.set_yticks(range(len(values)), list(values))
+    ax.set_ylim(len(values) - 0.5, -0.5)
+    ax.grid(False, axis="y")
+    ax.set_xlabel(xlabel)
+    return figure_of(ax)
+
+
+@styled
 def colour_histogram(histogram: np.ndarray, ax: Axes | None = None) -> Figure:
     """How often each pixel value occurs in red, green and blue.
 
@@ -141,14 +157,14 @@ def mean_and_std(mean: np.ndarray, std: np.ndarray) -> Figure:
             the colours, in grey levels.
     """
     height, width = mean.shape[:2]
-    side = face_width(width)
+    side = face_width(width, 2 * INCH)
     figure, axes = panels(1, 2, 2 * side + 1.6, side * height / width + 0.5)
     left, right = axes[0]
     left.imshow(np.clip(np.rint(mean), 0, 255).astype(np.uint8))
     left.set_title("mean")
     shown = right.imshow(std.mean(-1))
     right.set_title("standard deviation")
-    figure.colorbar(shown, ax=right, label="grey levels")
+    figure.colorbar(shown, ax=right, label="grey levels", shrink=0.8)
     for ax in (left, right):
         ax.axis("off")
         keep_whole(ax, width, height)

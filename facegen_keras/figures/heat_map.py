@@ -16,6 +16,7 @@ def heat_map(
     across: str,
     down: str,
     title: str,
+    digits: int = 2,
 ) -> Figure:
     """A number by two options, darker where it is smaller.
 
@@ -26,6 +27,7 @@ def heat_map(
         across: Its name.
         down: Its name.
         title: What the number is.
+        digits: Digits after the decimal point.
     """
     ax = new_axes(1.5 + 0.9 * len(columns), 1.0 + 0.6 * len(rows))
     ax.imshow(values, cmap="Greys_r", aspect="auto")
@@ -33,7 +35,7 @@ def heat_map(
     for (row, column), value in np.ndenumerate(values):
         if np.isfinite(value):
             ink = "white" if value <= middle else "black"
-            ax.text(column, row, f"{value:.2f}", ha="center", va="center", color=ink)
+            ax.text(column, row, f"{value:.{digits}f}", ha="center", va="center", color=ink)
     ax.set_xticks(range(len(columns)), [f"{value:g}" for value in columns])
     ax.set_yticks(range(len(rows)), [f"{value:g}" for value in rows])
     ax.set_xlabel(across)

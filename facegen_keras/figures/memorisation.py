@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,6 +56,7 @@ def nearest_photos(
     distances: np.ndarray,
     inch: float = INCH,
     into: FigureBase | None = None,
+    headings: Sequence[str] | None = None,
 ) -> FigureBase:
     """Samples, each beside the training photos nearest to it, with their distances.
 
@@ -66,11 +67,13 @@ def nearest_photos(
         distances: Of these photos, `(n, k)`.
         inch: Side of one image.
         into: Draw into this figure or subfigure.
+        headings: What each sample is; by default `sample`.
     """
+    headings = ["sample"] * len(samples) if headings is None else headings
     images, titles = [], []
-    for sample, found, apart in zip(samples, indices, distances, strict=True):
+    for sample, heading, found, apart in zip(samples, headings, indices, distances, strict=True):
         images += [sample, *(photos[int(index)] for index in found)]
-        titles += ["sample", *(f"{distance:.2f}" for distance in apart)]
+        titles += [heading, *(f"{distance:.2f}" for distance in apart)]
     columns = 1 + np.shape(indices)[1]
     return image_grid(np.stack(images), titles, columns, inch=inch, into=into)
 

@@ -174,7 +174,8 @@ def latent_use(source: str | os.PathLike | Iterable[dict]) -> Figure:
 
     On the left the number of active units, and of dimensions that cost more than 0.1 nats, over the
     images seen. On the right the KL divergence of each dimension, largest first, after some epochs:
-    the first, the last and at most two between them.
+    the first, the last and at most two between them. Where neither number ever changes, the title
+    says them, and the right panel stands alone.
 
     Args:
         source: A run folder, a `log.jsonl`, or its lines as dicts.
@@ -185,15 +186,22 @@ def latent_use(source: str | os.PathLike | Iterable[dict]) -> Figure:
     lines = [line for line in read_log(source) if line.get("kl_per_dimension")]
     if not lines:
         raise UserError("no line of this log has kl_per_dimension: train with a LatentReport")
-    figure, ((left, right),) = panels(1, 2, 7.5, 3)
-    seen = [line["images_seen"] for line in lines]
+    active = [line["active_units"] for line in lines]
     speaking = [sum(kl > SPEAKS for kl in line["kl_per_dimension"]) for line in lines]
-    left.plot(seen, [line["active_units"] for line in lines], marker=MARKERS[0], label="active")
-    left.plot(seen, speaking, marker=MARKERS[1], label=f"above {SPEAKS} nats")
-    left.set_ylim(0, 1.05 * len(lines[0]["kl_per_dimension"]))
-    count_images(left)
-    left.set_ylabel("latent dimensions")
-    left.legend()
+    latents = len(lines[0]["kl_per_dimension"])
+    if len({*zip(active, speaking, strict=True)}) == 1:
+        right = new_axes(5, 3)
+        told = f"of {latents} latents, {active[0]} active, {speaking[0]} above {SPEAKS} nats"
+        right.set_title(told, fontsize=9)
+    else:
+        _, ((left, right),) = panels(1, 2, 7.5, 3)
+        seen = [line["images_seen"] for line in lines]
+        left.plot(seen, active, marker=MARKERS[0], label="active")
+        left.plot(seen, speaking, marker=MARKERS[1], label=f"above {SPEAKS} nats")
+        left.set_ylim(0, 1.05 * latents)
+        count_images(left)
+        left.set_ylabel("latent dimensions")
+        left.legend()
     chosen = np.linspace(0, len(lines) - 1, min(EPOCHS_DRAWN, len(lines))).round().astype(int)
     for index in chosen:
         kl = np.sort(lines[index]["kl_per_dimension"])[::-1]
@@ -202,7 +210,7 @@ def latent_use(source: str | os.PathLike | Iterable[dict]) -> Figure:
     right.set_xlabel("latent dimension, by rank")
     right.set_ylabel("KL divergence (nats)")
     right.legend()
-    return figure
+    return figure_of(right)
 
 
 @styled

@@ -213,7 +213,8 @@ class Report:
             for line in lines
         ]
         shared, differing = self.protocol
-        facts = [f"{k} {shortened(v)}" for k, v in shared.items() if k != "versions"]
+        told = {k: shortened(v) for k, v in shared.items() if k != "versions" and v != ""}
+        facts = [f"{k} {v}" for k, v in told.items()]
         facts_of_all = [f"protocol: {', '.join(facts)}"]
         if differing:
             facts_of_all.append(f"not the same for all: {', '.join(differing)}")

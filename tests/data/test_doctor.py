@@ -3,7 +3,7 @@ import zipfile
 import numpy as np
 from PIL import Image
 
-from facegen_keras.data.contact_sheet import PITCH, SIDE, _fitting, draw_contact_sheet
+from facegen_keras.data.contact_sheet import PITCH, SIDE, TEXT, _fitting, draw_contact_sheet
 from facegen_keras.data.decode import Settings
 from facegen_keras.data.doctor import examine
 from facegen_keras.data.faces import load_faces, open_source
@@ -83,7 +83,10 @@ def test_contact_sheet_shows_the_faces(folder, tmp_path, photo):
     sheet = np.asarray(Image.open(tmp_path / "sheet.png"))
     first = photo(0).crop((0, 4, 40, 44)).resize((SIDE, SIDE), Image.Resampling.LANCZOS)
     windows = np.lib.stride_tricks.sliding_window_view(sheet, (SIDE, SIDE, 3)).squeeze(2)
-    assert (windows[:60, :60] == np.asarray(first)).all(axis=(2, 3, 4)).any()
+    at = np.argwhere((windows[:60, :60] == np.asarray(first)).all(axis=(2, 3, 4)))
+    assert len(at) == 1
+    row, column = at[0]
+    assert (sheet[row + SIDE : row + PITCH + TEXT, column : column + SIDE] < 128).any()  # its name
 
 
 def test_names_below_thumbnails_are_whole_or_lose_their_middle():

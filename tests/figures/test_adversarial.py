@@ -36,10 +36,15 @@ def test_logit_histograms_share_bins_that_hold_everything():
 
 
 def test_discriminators_stand_side_by_side():
-    sets = {"photos": np.arange(9.0), "fakes": -np.arange(9.0)}
-    figure = figures.compare_discriminators({"a": sets, "b": sets})
+    wide = {"photos": np.arange(9.0), "fakes": -np.arange(9.0)}
+    narrow = {name: values / 8 for name, values in wide.items()}
+    figure = figures.compare_discriminators({"a": wide, "b": narrow})
     assert [ax.get_title() for ax in figure.axes] == ["a", "b"]
     assert [len(ax.patches) for ax in figure.axes] == [2, 2]
+    left, right = ([patch.get_xy()[:, 0] for patch in ax.patches] for ax in figure.axes)
+    np.testing.assert_array_equal(left, right)  # the same bins
+    heights = [ax.get_ylim()[1] for ax in figure.axes]
+    assert heights[1] > 2 * heights[0]
 
 
 def test_timelapse_shows_the_same_faces_in_every_column(tmp_path):
@@ -77,5 +82,9 @@ def test_diversity_over_the_images_seen_with_the_line_of_the_alarm():
     lines = {line.get_label(): line.get_xydata().tolist() for line in figure.axes[0].get_lines()}
     assert lines["healthy"] == [[10, 0.2], [30, 0.9]]
     assert [y for _, y in lines["alarm below"]] == [0.25, 0.25]
+    assert figure.axes[0].get_xlabel() == "images seen"
+    by_step = figures.diversity_curves({"a": [{"step": 8, "diversity": 0.2}]}, against="step")
+    assert by_step.axes[0].get_xlabel() == "step"
+    assert by_step.axes[0].get_lines()[0].get_xydata().tolist() == [[8, 0.2]]
     with pytest.raises(UserError, match="train with CollapseAlarm"):
         figures.diversity_curves({"other": [{"images_seen": 10}]})

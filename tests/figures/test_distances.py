@@ -97,6 +97,15 @@ def test_comparison_shows_values_with_their_intervals():
         model_comparison(report(), ["kid"])
 
 
+def test_lines_of_one_family_share_a_marker():
+    numbers = {"fd": Number("FD", 1.0)}
+    names = ["photos", "vae", "dcgan, seeds 0 to 9", "vae, again", "dcgan, seeds 10 to 19"]
+    (ax,) = model_comparison(Report([Evaluation(name, numbers, {}) for name in names])).axes
+    photos, vae, dcgan, again, other = (x.lines[0].get_marker() for x in ax.containers)
+    assert (again, other) == (vae, dcgan)
+    assert len({photos, vae, dcgan}) == 3
+
+
 def test_an_interval_ends_where_no_value_can_be():
     low = {"precision": Number("precision", 0.01, 0.1), "kd": Number("KD", -0.01, 0.1)}
     two = Report([Evaluation("a", low, {}), Evaluation("b", {"fd": Number("FD", 1.0, 2.0)}, {})])

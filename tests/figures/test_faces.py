@@ -5,11 +5,9 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from facegen_keras.data.doctor import Diagnosis, Finding
 from facegen_keras.errors import UserError
 from facegen_keras.figures import (
     colour_histogram,
-    diagnosis_bars,
     eigenface_grid,
     explained_variance,
     image_rows,
@@ -17,6 +15,7 @@ from facegen_keras.figures import (
     named_bars,
     power_spectra,
     value_histogram,
+    value_ranges,
 )
 from facegen_keras.metrics import Estimate
 from facegen_keras.pictures import tile
@@ -61,25 +60,11 @@ def test_bars_say_their_numbers_and_gather_the_rest():
 def test_measured_bars_have_their_error_and_no_sum():
     (ax,) = named_bars({"a": Estimate(0.123456, 0.02), "b": 1.5, "c": 2.0}, "KID", most=2).axes
     assert names(ax) == ["a", "b"]
-    assert written(ax) == ["0.123", "1.5"]
+    assert written(ax) == ["0.12", "1.5"]  # the digits that its error allows
     (errors,) = ax.collections
     (first, second) = errors.get_segments()
     np.testing.assert_allclose([first[0][0], first[1][0]], [0.103456, 0.143456])
     assert second[0][0] == second[1][0] == 1.5
-
-
-def test_a_diagnosis_in_three_panels():
-    found = Finding("x", "", 0, 0, 1, "")
-    diagnosis = Diagnosis(
-        "photos", 9, 6, {"truncated": [found, found], "not an image": [found]}, {},
-        [["a", "b", "c"]], {"RGB": 5, "L": 1}, {"PNG": 6}, {"64x64": 6}, 10,
-    )  # fmt: skip
-    figure = diagnosis_bars(diagnosis)
-    assert [ax.get_title() for ax in figure.axes] == ["sizes", "modes", "verdict"]
-    assert names(figure.axes[1]) == ["RGB", "L"]
-    assert widths(figure.axes[1]) == [5, 1]
-    verdict = dict(zip(names(figure.axes[2]), widths(figure.axes[2]), strict=True))
-    assert verdict == {"usable": 6, "truncated": 2, "not an image": 1, "second copies": 2}
 
 
 def test_histograms_are_shares_over_common_bins():
@@ -92,6 +77,22 @@ def test_histograms_are_shares_over_common_bins():
     assert value_histogram(sets["all"], "x").axes[0].get_legend() is None
     with pytest.raises(UserError, match="no value"):
         value_histogram({"empty": np.array([])}, "x")
+
+
+def test_ranges_are_quantiles_one_row_per_set():
+    sets = {"all": np.arange(101.0), "few": np.array([7.0])}
+    (ax,) = value_ranges(sets, "degrees").axes
+    drawn = [line.get_xydata().tolist() for line in ax.get_lines()]
+    assert drawn[:3] == [[[5, 0], [95, 0]], [[25, 0], [75, 0]], [[50, 0]]]
+    assert drawn[5] == [[7, 1]]
+    thin, thick = (line.get_linewidth() for line in ax.get_lines()[:2])
+    assert thin < thick
+    assert names(ax) == ["all", "few"]
+    bottom, top = ax.get_ylim()
+    assert bottom > top  # the first is at the top
+    for empty in ({}, {"empty": np.array([])}):
+        with pytest.raises(UserError, match="no value"):
+            value_ranges(empty, "degrees")
 
 
 def test_colours():
@@ -110,7 +111,10 @@ def test_mean_and_standard_deviation():
     figure = mean_and_std(mean, std)
     assert (shown(figure.axes[0]) == 100).all()
     np.testing.assert_array_equal(shown(figure.axes[1]), std.mean(-1))
-    figure.canvas.draw()
+    faces = mean_and_std(np.full((64, 64, 3), 99.6), np.ones((64, 64, 3)))
+    faces.draw_without_rendering()
+    wide = [round(ax.get_window_extent().width) for ax in faces.axes[:2]]
+    assert wide == [256, 256]  # 64 times 4 pixels
 
 
 def test_eigenfaces_are_stretched_around_grey():

@@ -71,9 +71,18 @@ def test_loss_curves_hold_the_numbers_of_the_log(tmp_path):
         }
     figure = loss_curves([{"loss": 3.0, "fd": 50.0}], names=["loss", "fd"])
     assert [ax.get_ylabel() for ax in figure.axes] == ["loss", "FD"]
+    assert [ax.get_lines()[0].get_label() for ax in figure.axes] == ["loss", "FD"]
     figure = loss_curves([{"a": 3.0}, {"a": 2.0}], names=["a"])
     assert lines(figure) == {"a": [[1, 3.0], [2, 2.0]]}
     assert figure.axes[0].get_xlabel() == "epoch"
+
+
+def test_losses_are_compared_with_levels():
+    figure = loss_curves([{"loss": 3.0, "fd": 50.0}], ["loss", "fd"], levels={"log 2": 0.7})
+    losses, distances = figure.axes
+    assert list(losses.get_lines()[-1].get_ydata()) == [0.7, 0.7]
+    assert [(text.get_text(), text.get_position()[1]) for text in losses.texts] == [("log 2", 0.7)]
+    assert len(distances.get_lines()) == 1
 
 
 def test_penalties_are_drawn_beside_the_losses():
@@ -86,11 +95,11 @@ def test_penalties_are_drawn_beside_the_losses():
     assert set(lines(loss_curves(never))) == {"generator loss", "path penalty"}
 
 
-def test_an_epoch_alone_is_seen():
-    (line,) = loss_curves([{"images_seen": 9, "loss": 2.0}]).axes[0].get_lines()
-    assert line.get_marker() == "o"
-    many = loss_curves(LOG).axes[0].get_lines()
-    assert {line.get_marker() for line in many} == {""}
+@pytest.mark.parametrize(("count", "marker"), [(1, "o"), (8, "o"), (9, "")])
+def test_the_points_of_a_short_log_are_marked(count, marker):
+    log = [{"images_seen": k, "loss": 2.0} for k in range(count)]
+    (line,) = loss_curves(log).axes[0].get_lines()
+    assert line.get_marker() == marker
 
 
 def test_a_large_loss_does_not_flatten_the_others(tmp_path):
@@ -115,6 +124,8 @@ def test_families_without_a_common_loss_are_compared_side_by_side(tmp_path):
     assert [line.get_label() for line in left.get_lines()] == ["a", "b"]
     assert (right.get_title(), right.get_ylabel()) == ("dcgan", "generator loss")
     assert right.get_lines()[0].get_xydata().tolist() == [[9, 2.0]]
+    named = compare_runs({"γ = 1": a, "γ = 2": b}).axes[0].get_lines()
+    assert [line.get_label() for line in named] == ["γ = 1", "γ = 2"]
 
 
 def test_refused_logs(tmp_path):

@@ -17,4 +17,6 @@ def test_numbers_in_their_places():
     }
     assert [label.get_text() for label in ax.get_xticklabels()] == ["0.5", "0.7"]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["32", "64"]
+    (ax,) = heat_map(values, (0.5, 0.7), (32, 64), "β1", "latent", "distance", digits=1).axes
+    assert [text.get_text() for text in ax.texts] == ["1.0", "4.0", "2.2"]
     assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_title()) == ("β1", "latent", "distance")

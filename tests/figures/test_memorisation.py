@@ -30,6 +30,8 @@ def test_samples_stand_beside_their_nearest_photos():
     shown = [np.asarray(ax.get_images()[0].get_array()) for ax in figure.axes]
     np.testing.assert_array_equal(shown[0], 255 - photos[0])
     np.testing.assert_array_equal(shown[5], photos[4])
+    named = nearest_photos(photos[:2], photos, [[3], [0]], [[1], [2]], headings=["copy", "sample"])
+    assert [ax.get_title() for ax in named.axes] == ["copy", "1.00", "sample", "2.00"]
 
 
 def test_the_overview_shows_the_closest_samples_first_and_all_distances(tmp_path):

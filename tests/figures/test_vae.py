@@ -86,9 +86,21 @@ def test_latent_use_counts_units_and_draws_at_most_four_epochs():
     labels = [line.get_label() for line in right.get_lines()]
     assert labels == ["epoch 1: 1 nats", "epoch 4: 4 nats", "epoch 8: 8 nats", "epoch 11: 11 nats"]
     assert right.get_lines()[0].get_ydata().tolist() == [1, 0.2, 0.05, 0.01]
-    assert len(figures.latent_use(log[:1]).axes[1].get_lines()) == 1
     with pytest.raises(UserError, match="train with a LatentReport"):
         figures.latent_use([{"epoch": 1, "loss": 1.0}])
+
+
+def test_latent_use_draws_no_count_that_never_changes():
+    log = [
+        {"epoch": n, "images_seen": n, "active_units": 3, "kl_per_dimension": [n, 2.0, 0.2, 0.0]}
+        for n in (1, 2)
+    ]
+    for lines in (log, log[:1]):
+        (ax,) = figures.latent_use(lines).axes
+        assert ax.get_title() == "of 4 latents, 3 active, 3 above 0.1 nats"
+        assert len(ax.get_lines()) == len(lines)
+    changes = [log[0], {**log[1], "active_units": 2}]
+    assert len(figures.latent_use(changes).axes) == 2
 
 
 def test_latent_plane_puts_a_code_into_the_cell_of_its_face():

@@ -234,6 +234,8 @@ def test_a_protocol_that_differs_is_named():
     assert "95 % interval" in caption
     bare = Evaluation("c", {"fd": Number("FD (x)", 40.0)}, {"num_images": 100})
     assert "95 %" not in tables.evaluation_table(Report([bare])).caption
+    bare.protocol["options"] = ""  # of samples drawn without any
+    assert Report([bare]).table().splitlines()[-1] == "protocol: num_images 100"
 
 
 def test_without_a_number_to_judge_by_the_first_run_is_called_the_first(study):
