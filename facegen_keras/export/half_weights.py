@@ -9,6 +9,7 @@ import numpy as np
 
 from facegen_keras.errors import require
 from facegen_keras.export.model_file import METADATA, read_model_file
+from facegen_keras.export.prior import NAME as PRIOR
 from facegen_keras.export.write import attach_metadata
 from facegen_keras.files.h5_file import copy_member, copy_without
 
@@ -38,7 +39,7 @@ def write_halves(source: str | os.PathLike, target: str | os.PathLike) -> None:
 
 
 def _copy_halved(old: h5py.File, name: str, new: h5py.File) -> None:
-    if name == WEIGHTS:
+    if name in (WEIGHTS, PRIOR):
         _halve(old[name], new.create_group(name))
     else:
         copy_member(old, name, new)

@@ -12,7 +12,7 @@ from facegen_keras.models.options.combined import CombinedOptions
 from facegen_keras.models.options.vae import VAEOptions
 from facegen_keras.models.posterior import draw_codes
 
-PRIOR_PHOTOS = 12_000  # each of ten components then has some ten codes for every number of a code
+PHOTOS_PER_COMPONENT = 1200  # some ten codes for every number of a code of 128
 
 
 class EncodingModel(FaceModel):
@@ -55,8 +55,8 @@ class EncodingModel(FaceModel):
         """Fit the mixture of `prior="mixture"` to codes of photos; the same again with one seed.
 
         Args:
-            faces: `Faces`, or uint8 `(n, height, width, 3)`; at most 12,000 are used, chosen at
-                random, half of them flipped if the training flipped photos.
+            faces: `Faces`, or uint8 `(n, height, width, 3)`; at most 1,200 per component
+                are used, chosen at random, half of them flipped if the training flipped photos.
 
         Raises:
             UserError: The prior is normal, there are fewer than two photos per component, or they
@@ -64,8 +64,10 @@ class EncodingModel(FaceModel):
         """
         if self.options.prior == "normal":
             raise UserError('prior normal: fit_prior fits a mixture; make the model with "mixture"')
-        codes = draw_codes(self.sampling_encoder, faces, PRIOR_PHOTOS, bool(self.mirror), self.seed)
-        self._prior = fit_mixture(codes, self.options.prior_components, self.seed)
+        components = self.options.prior_components
+        count = PHOTOS_PER_COMPONENT * components
+        codes = draw_codes(self.sampling_encoder, faces, count, bool(self.mirror), self.seed)
+        self._prior = fit_mixture(codes, components, self.seed)
         self._prior_step = self.steps
 
     def resume(self, state: RunState) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from facegen_keras.errors import UserError
+from facegen_keras.export.half_weights import write_halves
 from facegen_keras.export.prior import write_prior
 from facegen_keras.export.write import save_generator, update_metadata
 from facegen_keras.files.h5_file import seal
@@ -52,6 +53,22 @@ def test_the_same_faces_from_a_file(decoder, tmp_path, suffix):
     assert load_generator(path).prior is None
     with pytest.raises(UserError, match="holds no mixture, its prior is normal"):
         load_generator(path, prior="mixture")
+
+
+def test_a_file_of_halves_keeps_its_mixture_as_halves(decoder, tmp_path):
+    model, _ = decoder
+    codes = np.random.default_rng(1).standard_normal((600, 6)) * [3, 1, 1, 1, 0.2, 1] + 2
+    prior = fit_mixture(codes, 30)
+    model.latent_prior = lambda: prior
+    path = save_generator(model, tmp_path / "vae_decoder.h5")
+    write_halves(path, tmp_path / "half.h5")
+    with h5py.File(tmp_path / "half.h5") as file:
+        assert file["facegen_prior/cholesky"].dtype == np.float16
+        assert file["facegen_prior/weights"].dtype == np.float32  # few numbers: nothing is saved
+    kept = load_generator(tmp_path / "half.h5").prior
+    np.testing.assert_allclose(kept.cholesky, prior.cholesky, rtol=1e-3, atol=1e-6)
+    z = latents(range(20), 6)
+    assert 0 < np.abs(kept.codes(z) - prior.codes(z)).max() < 0.02
 
 
 def test_a_damaged_prior_is_one_line(decoder, tmp_path):

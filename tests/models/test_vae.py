@@ -200,6 +200,19 @@ def test_a_mixture_is_fitted_to_the_photos_trained_on_and_exported(made_up, tmp_
         vae().fit_prior(made_up(40))
 
 
+def test_each_gaussian_of_the_prior_takes_up_to_1200_photos(made_up, monkeypatch):
+    asked = []
+
+    def draw_codes(encoder, faces, count, *args):
+        asked.append(count)
+        return posterior.draw_codes(encoder, faces, count, *args)
+
+    monkeypatch.setattr("facegen_keras.models.encoding_model.draw_codes", draw_codes)
+    for components in (2, 5):
+        vae(prior="mixture", prior_components=components).fit_prior(made_up(12))
+    assert asked == [2400, 6000]
+
+
 def test_codes_of_mirrored_photos_are_part_of_the_prior(made_up):
     model = vae()
     photos = made_up(30)
