@@ -44,10 +44,7 @@ from facegen_keras.figures.ring import ring_panels
 from facegen_keras.figures.style_curves import sizes_by_layer, truncation_curves
 from facegen_keras.figures.stylegan2 import (
     direction_table,
-    growing_stages,
     noise_effect,
-    projection_steps,
-    quality_against_diversity,
     style_mix_matrix,
     truncation_table,
 )
@@ -76,7 +73,6 @@ __all__ = [
     "explained_variance",
     "face_table",
     "gaussian_pairs",
-    "growing_stages",
     "heat_map",
     "image_grid",
     "image_rows",
@@ -97,8 +93,6 @@ __all__ = [
     "optimal_discriminator",
     "point_clouds",
     "power_spectra",
-    "projection_steps",
-    "quality_against_diversity",
     "rate_distortion",
     "read_log",
     "ring_panels",

@@ -7,21 +7,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from facegen_keras.errors import UserError
-from facegen_keras.figures.grids import add_headings, checked_table, face_table, of_one_size
+from facegen_keras.figures.grids import add_headings, checked_table, face_table
 from facegen_keras.figures.pixels import INCH, face_width, fit_figure, keep_whole, show_sheet
 from facegen_keras.figures.theme import (
-    COLOURS,
-    DASHES,
-    MARKERS,
-    errors_of,
     figure_of,
     hide_axes,
-    new_axes,
-    new_figure,
     panels,
     styled,
 )
-from facegen_keras.generate.projection import Projection
 
 GAP = 0.12  # fraction of a face, between the unmixed faces and the matrix of mixed ones
 
@@ -87,56 +80,6 @@ def truncation_table(
 
 
 @styled
-def quality_against_diversity(
-    psis: Sequence[float],
-    diversity: Sequence[float],
-    quality: Sequence[float],
-    diversity_label: str,
-    quality_label: str,
-    photos: float | None = None,
-    ax: Axes | None = None,
-) -> Figure:
-    """The trade-off of truncation: one point per ψ, joined in their order.
-
-    Args:
-        psis: Values of truncation ψ.
-        diversity: Measured at each ψ. Numbers with an `.error` (`metrics.Estimate`) get bars of one
-            standard error.
-        quality: Measured at each ψ, likewise.
-        diversity_label: What was measured as diversity, for the axis.
-        quality_label: What was measured as quality, for the axis.
-        photos: Diversity of the photos, as a vertical line.
-        ax: Where to draw.
-
-    Raises:
-        UserError: The numbers of measurements and of truncations differ.
-    """
-    if not len(psis) == len(diversity) == len(quality) or not len(psis):
-        raise UserError(
-            f"{len(diversity)} diversities and {len(quality)} qualities for {len(psis)} ψ: "
-            "expected one of each"
-        )
-    ax = ax or new_axes(5, 3.3)
-    ax.errorbar(
-        diversity,
-        quality,
-        xerr=errors_of(diversity),
-        yerr=errors_of(quality),
-        marker=MARKERS[0],
-        capsize=2,
-    )
-    for psi, x, y in zip(psis, diversity, quality, strict=True):
-        ax.annotate(f"ψ = {psi:g}", (x, y), (5, 6), textcoords="offset points", fontsize=8)
-    if photos is not None:
-        ax.axvline(photos, color=COLOURS[2], linestyle=DASHES[2], label="data")
-        ax.legend()
-    ax.margins(x=0.12, y=0.18)
-    ax.set_xlabel(f"diversity: {diversity_label}")
-    ax.set_ylabel(f"quality: {quality_label}")
-    return figure_of(ax)
-
-
-@styled
 def noise_effect(
     faces: Mapping[str, np.ndarray], deviation: np.ndarray, labels: Sequence[object] | None = None
 ) -> Figure:
@@ -196,50 +139,3 @@ def direction_table(
     title = "direction" if names is None else None
     names = range(1, len(faces) + 1) if names is None else names
     return face_table(faces, names, columns, title, column_title, inch=inch, ax=ax)
-
-
-@styled
-def projection_steps(
-    photo: np.ndarray, found: Projection, space: str | None = None, shown: int = 3
-) -> Figure:
-    """A photo, the faces of its projection, and the loss: `projection.distance`.
-
-    Args:
-        photo: uint8 `(height, width, 3)`.
-        found: From `projection.project`.
-        space: Of the search, for the label.
-        shown: Faces drawn between the start and the result.
-    """
-    count = len(found.frames)
-    between = np.linspace(0, count - 1, shown + 2).astype(int)[1:-1]
-    pictures = [photo, found.start, *found.frames[between], found.image]
-    titles = ["target", "start", *[""] * len(between), "found"]
-    height, side = photo.shape[:2]
-    face = face_width(side)
-    # One below the other: side by side the faces would have less room than they need.
-    row, curve = face * height / side + 0.8, 2.4
-    figure = new_figure(len(pictures) * face + 2.2, row + curve)
-    above, below = figure.subplots(2, 1, height_ratios=(row, curve))
-    face_table(np.stack(pictures)[None], None, titles, ax=above)
-    if space:
-        above.set_xlabel(f"on the way in {space}")
-    below.plot(np.arange(1, len(found.losses) + 1), found.losses)
-    below.set_yscale("log")
-    below.set_xlabel("step")
-    below.set_ylabel("squared difference\nof pixels in [-1, 1],\nmean over scales")
-    return figure
-
-
-@styled
-def growing_stages(stages: Mapping[object, np.ndarray]) -> Figure:
-    """Samples of each stage of progressive growing, one row per stage, all drawn at one size.
-
-    Args:
-        stages: uint8 `(n, side, side, 3)` by name, such as `"8×8"`. Every side divides the largest.
-
-    Raises:
-        UserError: No stage is given, or a side does not divide the largest.
-    """
-    if not stages:
-        raise UserError("no stage to draw")
-    return face_table(of_one_size(stages), list(stages))

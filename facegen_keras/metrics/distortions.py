@@ -41,9 +41,9 @@ def shrink(images: np.ndarray, side: int, filter: str) -> np.ndarray:
     """Downscale to squares by one of `RESIZE_FILTERS`: uint8 `(n, side, side, 3)`.
 
     The filters with one-word names are Pillow's. They widen with the reduction and avoid aliasing.
-    "bilinear, no antialias" reads two pixels in each direction at any reduction, the default of
-    PyTorch's `interpolate` and of TensorFlow's `tf.image.resize`. Parmar et al. 2022
-    (arXiv:2104.11222) measured its effect on FID.
+    "bilinear, no antialias" reads two pixels in each direction at any reduction, as PyTorch's
+    `interpolate(mode="bilinear")` and TensorFlow's `tf.image.resize` do unless told otherwise.
+    Parmar et al. 2022 (arXiv:2104.11222) measured its effect on FID.
 
     Raises:
         UserError: Unknown filter.

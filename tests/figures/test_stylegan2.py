@@ -6,8 +6,6 @@ import pytest
 
 from facegen_keras import figures
 from facegen_keras.errors import UserError
-from facegen_keras.generate.projection import Projection
-from facegen_keras.metrics import Estimate
 from facegen_keras.pictures import tile
 
 TABLE = np.random.RandomState(0).randint(0, 256, (2, 3, 8, 8, 3)).astype("uint8")
@@ -66,31 +64,11 @@ def test_truncations_and_directions_name_their_columns():
 
 
 def test_tables_are_drawn_into_the_axes_of_the_caller():
-    figure, axes = plt.subplots(1, 3)
+    figure, axes = plt.subplots(1, 2)
     assert figures.face_table(TABLE, ax=axes[0]) is figure
     assert figures.style_mix_matrix(TABLE, [7], [8, 9], ax=axes[1]) is figure
-    points = figures.quality_against_diversity([1], [2.0], [3.0], "a", "b", ax=axes[2])
-    assert points is figure
-    assert len(figure.axes) == 3
+    assert len(figure.axes) == 2
     plt.close(figure)
-
-
-def test_quality_and_diversity_are_points_with_errors():
-    figure = figures.quality_against_diversity(
-        (0.5, 1), [Estimate(2.0, 0.25), 3.0], [0.9, 0.6], "distance", "precision", photos=4.0
-    )
-    (ax,) = figure.axes
-    line, *_ = ax.get_lines()
-    assert line.get_xydata().tolist() == [[2.0, 0.9], [3.0, 0.6]]
-    assert [text.get_text() for text in ax.texts] == ["ψ = 0.5", "ψ = 1"]
-    bars = ax.collections[0].get_segments()
-    assert bars[0][:, 0].tolist() == [1.75, 2.25]
-    assert ax.get_xlabel() == "diversity: distance"
-    assert ax.get_ylabel() == "quality: precision"
-    assert any(list(line.get_xdata()) == [4.0, 4.0] for line in ax.get_lines())
-    figure.canvas.draw()
-    with pytest.raises(UserError, match="expected one of each"):
-        figures.quality_against_diversity((0.5, 1), [1.0], [1.0, 2.0], "a", "b")
 
 
 def test_noise_is_shown_beside_its_deviation():
@@ -106,35 +84,3 @@ def test_noise_is_shown_beside_its_deviation():
     figure.canvas.draw()
     with pytest.raises(UserError, match="deviation of shape"):
         figures.noise_effect({"none": TABLE[:, 0]}, deviation[:1])
-
-
-def test_a_projection_from_its_start_to_what_it_found():
-    frames = np.stack([np.full((8, 8, 3), level, "uint8") for level in (10, 20, 30, 40, 50)])
-    start, found = np.zeros((8, 8, 3), "uint8"), np.full((8, 8, 3), 60, "uint8")
-    result = Projection(np.zeros((1, 4, 2), "float32"), found, start, [4.0, 2.0, 1.0], frames)
-    figure = figures.projection_steps(TABLE[0, 0], result, "w", shown=3)
-    left, right = figure.axes
-    assert shown(left)[0, ::8, 0].tolist() == [int(TABLE[0, 0, 0, 0, 0]), 0, 20, 30, 40, 60]
-    assert headings(left)[0] == ["target", "start", "", "", "", "found"]
-    (line,) = right.get_lines()
-    assert line.get_xydata().tolist() == [[1, 4.0], [2, 2.0], [3, 1.0]]
-    assert "squared difference" in right.get_ylabel()
-    figure.canvas.draw()
-    width = left.get_axes_locator()(left, None).width * figure.bbox.width  # of six faces
-    assert width / 48 == pytest.approx(round(width / 48))
-    assert width >= 6 * 128 - 0.5
-
-
-def test_stages_are_drawn_at_one_size_without_smoothing():
-    small = np.arange(2 * 4 * 4 * 3, dtype="uint8").reshape(2, 4, 4, 3)
-    figure = figures.growing_stages({"4×4": small, "8×8": TABLE[0]})
-    (ax,) = figure.axes
-    sheet = shown(ax)
-    assert sheet.shape == (16, 16, 3)  # the fewest images of a stage
-    np.testing.assert_array_equal(sheet[:8:2, 8::2], small[1])
-    np.testing.assert_array_equal(sheet[1:8:2, 9::2], small[1])
-    assert headings(ax)[1] == ["4×4", "8×8"]
-    with pytest.raises(UserError, match="does not divide"):
-        figures.growing_stages({"3×3": small[:, :3, :3], "8×8": TABLE[0]})
-    with pytest.raises(UserError, match="no stage"):
-        figures.growing_stages({})
