@@ -1,6 +1,7 @@
 """Faces on a page: grids, rows and tables with headings."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -123,6 +124,28 @@ def face_table(
     if ax is None:
         fit_figure(drawn)
     return figure_of(drawn)
+
+
+def of_one_size(rows: Mapping[Any, np.ndarray]) -> np.ndarray:
+    """Rows of faces of several resolutions as one table, uint8 `(rows, n, side, side, 3)`.
+
+    Pixels are repeated, not smoothed: a face is shown as it is. The shortest row decides `n`.
+
+    Args:
+        rows: uint8 `(n, side, side, 3)` by name. Every side divides the largest.
+
+    Raises:
+        UserError: A side does not.
+    """
+    largest = max(images.shape[1] for images in rows.values())
+    fewest = min(len(images) for images in rows.values())
+    table = []
+    for name, images in rows.items():
+        factor, rest = divmod(largest, images.shape[1])
+        if rest:
+            raise UserError(f"{name}: a side of {images.shape[1]} does not divide {largest}")
+        table.append(images[:fewest].repeat(factor, axis=1).repeat(factor, axis=2))
+    return np.stack(table)
 
 
 def checked_table(
