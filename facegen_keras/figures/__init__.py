@@ -12,6 +12,7 @@ from facegen_keras.figures.adversarial import (
     timelapse_strip,
 )
 from facegen_keras.figures.architecture import architecture
+from facegen_keras.figures.balls import neighbour_balls
 from facegen_keras.figures.captions import credit
 from facegen_keras.figures.curves import compare_runs, loss_curves, read_log
 from facegen_keras.figures.distances import (
@@ -45,6 +46,7 @@ from facegen_keras.figures.style_curves import sizes_by_layer, truncation_curves
 from facegen_keras.figures.stylegan2 import (
     direction_table,
     noise_effect,
+    style_exchange,
     style_mix_matrix,
     truncation_table,
 )
@@ -89,6 +91,7 @@ __all__ = [
     "named_bars",
     "nearest_distances",
     "nearest_photos",
+    "neighbour_balls",
     "noise_effect",
     "optimal_discriminator",
     "point_clouds",
@@ -100,6 +103,7 @@ __all__ = [
     "save",
     "save_png",
     "sizes_by_layer",
+    "style_exchange",
     "style_mix_matrix",
     "timelapse_strip",
     "trade_off",

@@ -45,8 +45,8 @@ def optimal_discriminator(
         ax: Where to draw.
     """
     ax = ax or new_axes(4, 2.6)
-    ax.plot(x, real, label="p(photo)")
-    ax.plot(x, fake, label="p(fake)")
+    ax.plot(x, real, label="$p(x)$ of photos")
+    ax.plot(x, fake, label="$p_G(x)$ of fakes")
     total = np.asarray(real) + np.asarray(fake)
     best = np.divide(real, total, out=np.full(len(total), np.nan), where=total > 0)
     ax.plot(x, best, label="best discriminator D*")

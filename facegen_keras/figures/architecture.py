@@ -53,7 +53,7 @@ Diagram = tuple[Mapping[str, Box], Sequence[Arrow]]
 
 VAE: Diagram = (
     {
-        "x": Box(0.8, 1.6, "photo x", "data"),
+        "x": Box(0.8, 1.6, "face x", "data"),
         "encoder": Box(2.8, 1.6, "encoder"),
         "q": Box(4.8, 1.6, "mean μ,\nlog-variance log σ²", "data"),
         "noise": Box(4.8, 0.5, "noise ε ~ N(0, I)", "noise"),
@@ -80,13 +80,13 @@ VAE: Diagram = (
 
 DCGAN: Diagram = (
     {
-        "z": Box(0.8, 0.6, "latent\nz ~ N(0, I)", "noise"),
-        "generator": Box(2.8, 0.6, "generator G"),
-        "fake": Box(4.8, 0.6, "fake G(z)", "data"),
-        "x": Box(4.8, 1.8, "photo x", "data"),
-        "discriminator": Box(6.8, 1.2, "discriminator D"),
-        "d": Box(9.2, 1.8, "D's loss: photos 1,\nfakes 0", "loss"),
-        "g": Box(9.2, 0.6, "G's loss:\nfakes 1", "loss"),
+        "z": Box(0.8, 1.0, "latent\nz ~ N(0, I)", "noise"),
+        "generator": Box(2.8, 1.0, "generator G"),
+        "fake": Box(4.8, 1.0, "fake G(z)", "data"),
+        "x": Box(4.8, 2.2, "photo x", "data"),
+        "discriminator": Box(6.8, 1.6, "discriminator D"),
+        "d": Box(9.2, 2.2, "D's loss: photos 1,\nfakes 0; trains D", "loss"),
+        "g": Box(9.2, 0.6, "G's loss: fakes 1;\ntrains G, not D", "loss"),
     },
     (
         Arrow("z", "generator"),
@@ -95,6 +95,8 @@ DCGAN: Diagram = (
         Arrow("x", "discriminator"),
         Arrow("discriminator", "d", "logits"),
         Arrow("discriminator", "g", "logits"),
+        Arrow("d", "discriminator", bend=0.3),
+        Arrow("g", "generator", stops=True, bend=-0.14),
     ),
 )
 
@@ -131,21 +133,21 @@ COMBINED: Diagram = (
 
 STYLEGAN2: Diagram = (
     {
-        "z": Box(0.8, 3.2, "latent\nz ~ N(0, I)", "noise"),
-        "mapping": Box(0.8, 2.2, "mapping: normalize,\ndense layers"),
-        "w": Box(0.8, 1.2, "style vector w", "data"),
-        "constant": Box(2.9, 3.2, "learned constant\n4×4", "data"),
-        "b4": Box(5.0, 3.2, "4×4: one modulated\nconvolution"),
-        "b8": Box(5.0, 2.2, "8×8: up, two modulated\nconvolutions"),
-        "b64": Box(5.0, 1.2, "… to 64×64: up,\ntwo convolutions"),
-        "noise": Box(5.0, 0.2, "noise: a value for each\npixel of each layer", "noise"),
-        "rgb4": Box(7.4, 3.2, "to RGB"),
-        "rgb8": Box(7.4, 2.2, "to RGB, plus the\nupsampled one above"),
-        "rgb64": Box(7.4, 1.2, "to RGB, plus the\nupsampled one above"),
-        "face": Box(9.6, 1.2, "drawn face", "data"),
-        "x": Box(9.6, 3.2, "photo", "data"),
-        "discriminator": Box(9.6, 2.2, "residual\ndiscriminator"),
-        "loss": Box(11.6, 2.2, "losses of G and D;\nR1, path length", "loss"),
+        "z": Box(0.9, 3.2, "latent\nz ~ N(0, I)", "noise"),
+        "mapping": Box(0.9, 2.3, "mapping: normalize,\ndense layers"),
+        "w": Box(0.9, 1.4, "style vector w", "data"),
+        "constant": Box(2.75, 3.2, "learned constant\n4×4", "data"),
+        "b4": Box(4.6, 3.2, "4×4: one modulated\nconvolution"),
+        "b8": Box(4.6, 2.3, "8×8: up, two modulated\nconvolutions"),
+        "b64": Box(4.6, 1.4, "… to 64×64: up,\ntwo convolutions"),
+        "noise": Box(4.6, 0.5, "noise: a value for each\npixel of each layer", "noise"),
+        "rgb4": Box(6.45, 3.2, "to RGB"),
+        "rgb8": Box(6.45, 2.3, "to RGB, plus the\nupsampled one above"),
+        "rgb64": Box(6.45, 1.4, "to RGB, plus the\nupsampled one above"),
+        "face": Box(6.45, 0.5, "drawn face", "data"),
+        "x": Box(8.3, 1.4, "photo", "data"),
+        "discriminator": Box(8.3, 0.5, "residual\ndiscriminator"),
+        "loss": Box(8.3, -0.4, "losses of G and D;\nR1, path length", "loss"),
     },
     (
         Arrow("z", "mapping"),

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogFormatterSciNotation, LogLocator, NullFormatter
 
 from facegen_keras.errors import UserError
 from facegen_keras.figures.theme import (
+    BLACK,
     COLOURS,
     DASHES,
     MARKERS,
     figure_of,
     hide_axes,
+    look_of,
     new_axes,
     panels,
     styled,
@@ -61,7 +63,7 @@ def gaussian_pairs(
     if not pairs or any(stats.dim > 2 for pair in pairs for stats in pair):
         raise UserError("gaussian_pairs draws pairs of one or two features; give at least one pair")
     flat = all(stats.dim == 2 for pair in pairs for stats in pair)
-    height = 2.5 if flat else 2.2
+    height = 2.7 if flat else 2.4
     figure, axes = panels(1, len(pairs), 2.3 * len(pairs), height, sharex=True, sharey=True)
     for ax, pair in zip(axes[0], pairs, strict=True):
         for number, (stats, label) in enumerate(zip(pair, labels, strict=True)):
@@ -69,10 +71,12 @@ def gaussian_pairs(
             draw(ax, stats, COLOURS[number], DASHES[number], label)
         if flat:
             ax.set_aspect("equal")
+        ax.set_xlabel("first feature" if flat else "feature")
         total = frechet_distance(*pair)
         moved = float(((pair[0].mean - pair[1].mean) ** 2).sum())
         shape = max(total - moved, 0.0)  # rounding
         ax.set_title(f"FD = {total:.2f}\nmeans {moved:.2f} + spreads {shape:.2f}", fontsize=8)
+    axes[0, 0].set_ylabel("second feature" if flat else "density")
     handles, names = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=2)
     return figure
@@ -96,17 +100,32 @@ def _ellipses(ax: Axes, stats: Statistics, colour: str, dash: LineStyleType, lab
 
 
 @styled
-def point_clouds(clouds: Mapping[str, np.ndarray]) -> Figure:
+def point_clouds(
+    clouds: Mapping[str, np.ndarray],
+    behind: np.ndarray | None = None,
+    labels: tuple[str, str] = ("samples", "photos"),
+) -> Figure:
     """Sets of points in the plane, one panel each, on common axes.
 
     Args:
         clouds: `(n, 2)` by title.
+        behind: Points that stand in grey behind each of the sets, `(m, 2)`.
+        labels: Of the sets and of the points behind them, if there are any.
     """
-    figure, axes = panels(1, len(clouds), 2.3 * len(clouds), 2.6, sharex=True, sharey=True)
+    figure, axes = panels(1, len(clouds), 2.3 * len(clouds), 2.8, sharex=True, sharey=True)
     for ax, (title, points) in zip(axes[0], clouds.items(), strict=True):
-        ax.plot(*np.asarray(points).T, ".", markersize=2)
+        ax.plot(*np.asarray(points).T, ".", markersize=2, label=labels[0])
+        if behind is not None:
+            ax.plot(
+                *np.asarray(behind).T, ".", markersize=2, color="0.7", zorder=1, label=labels[1]
+            )
         ax.set_aspect("equal")
+        ax.set_xlabel("first feature")
         ax.set_title(title, fontsize=8)
+    axes[0, 0].set_ylabel("second feature")
+    if behind is not None:
+        handles, names = axes[0, 0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside lower center", ncols=2, markerscale=4)
     return figure
 
 
@@ -193,7 +212,12 @@ def sample_size_curves(
 
 
 @styled
-def model_comparison(report: Report, keys: Sequence[str] | None = None) -> Figure:
+def model_comparison(
+    report: Report,
+    keys: Sequence[str] | None = None,
+    looks: Mapping[str, int] | None = None,
+    ranges: Mapping[str, tuple[float, float]] | None = None,
+) -> Figure:
     """The table of several models as a figure: one panel per number, one line per model.
 
     Points carry their value and, where an error is known, a bar of 95 % (1.96 standard errors to
@@ -204,6 +228,10 @@ def model_comparison(report: Report, keys: Sequence[str] | None = None) -> Figur
     Args:
         report: A `metrics.Report`.
         keys: Numbers to draw, such as `("fd", "kd", "precision", "recall")`; by default all.
+        looks: Number of the colour and the marker by name (up to a comma), so that a model has the
+            same ones in every figure; other names are black. By default all are black, and markers
+            go by the order of the report.
+        ranges: Ends of the axis of a number, by key; by default it ends beside the values.
 
     Raises:
         UserError: A key that was not measured.
@@ -220,15 +248,18 @@ def model_comparison(report: Report, keys: Sequence[str] | None = None) -> Figur
     figure, axes = panels(rows, columns, *size, sharey=True)
     families = [name.partition(",")[0] for name in names]
     distinct = list(dict.fromkeys(families))
-    markers = [MARKERS[distinct.index(family) % len(MARKERS)] for family in families]
+    drawn = [look_of(family, looks, distinct.index(family)) for family in families]
+    colours = [COLOURS[look] if looks else BLACK for look in drawn]
     for ax, key in zip(axes.flat, keys, strict=False):
         for row, evaluation in enumerate(report.evaluations):
             if number := evaluation.numbers.get(key):
-                _draw_number(ax, row, markers[row], number, RANGES.get(key))
+                _draw_number(ax, row, number, RANGES.get(key), (MARKERS[drawn[row]], colours[row]))
         lower = next(e.numbers[key].lower_is_better for e in report.evaluations if key in e.numbers)
         label = textwrap.fill(report.label(key), WIDEST)
         ax.set_title(f"{label}\n{'lower' if lower else 'higher'} is better", fontsize=8)
         ax.margins(x=0.25)
+        if ends := (ranges or {}).get(key):
+            ax.set_xlim(ends[0] - 0.1 * (ends[1] - ends[0]), ends[1] + 0.1 * (ends[1] - ends[0]))
         ax.locator_params(axis="x", nbins=4)
         ax.grid(False, axis="y")
     for ax in axes.flat[len(keys) :]:
@@ -259,13 +290,17 @@ def _numbers_of_one(report: Report, keys: Sequence[str], name: str) -> Figure:
 
 
 def _draw_number(
-    ax: Axes, row: int, marker: str, number: Number, limits: tuple[float, float] | None
+    ax: Axes,
+    row: int,
+    number: Number,
+    limits: tuple[float, float] | None,
+    look: tuple[str, str],
 ) -> None:
     value, error = number.value, number.error
     bar = INTERVAL * (error or 0.0)
     low, high = limits or (-np.inf, np.inf)
     bars = [[min(bar, max(value - low, 0.0))], [min(bar, max(high - value, 0.0))]]
-    ax.errorbar(value, row, xerr=bars, color="black", marker=marker, ms=5, capsize=3)
+    ax.errorbar(value, row, xerr=bars, marker=look[0], color=look[1], ms=5, capsize=3)
     # Here, for the reason above.
     from facegen_keras.metrics.result import number_text
 
@@ -281,6 +316,7 @@ def distance_against_compute(
     floor: float | None = None,
     floor_label: str = "photos against photos",
     ax: Axes | None = None,
+    looks: Mapping[str, int] | None = None,
 ) -> Figure:
     """A distance against the compute it cost: one point per model, on a logarithmic axis.
 
@@ -293,6 +329,8 @@ def distance_against_compute(
         floor: The best possible value, such as the distance of photos from photos.
         floor_label: Name of that value.
         ax: Where to draw.
+        looks: Number of the colour and the marker by name, so that a model has the same ones in
+            every figure; other names are black. By default in the order given.
 
     Raises:
         UserError: No model is given, or a compute is not above zero.
@@ -303,14 +341,15 @@ def distance_against_compute(
         )
     ax = ax or new_axes(5, 3.2)
     for number, (name, (compute, distance)) in enumerate(models.items()):
+        look = look_of(name, looks, number)
         error = getattr(distance, "error", None)
         ax.errorbar(
             compute,
             distance,
             None if error is None else INTERVAL * error,
             ls="none",
-            color=COLOURS[number % 7],
-            marker=MARKERS[number % 7],
+            color=COLOURS[look],
+            marker=MARKERS[look],
             markersize=7,
             capsize=3,
             label=name,
@@ -319,6 +358,7 @@ def distance_against_compute(
         ax.axhline(floor, color="0.4", linestyle=DASHES[2], label=floor_label)
     ax.set_xscale("log")
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+    ax.xaxis.set_major_formatter(LogFormatterSciNotation(minor_thresholds=(np.inf, np.inf)))
     ax.xaxis.set_minor_formatter(NullFormatter())  # labels of a short axis would overlap
     ax.margins(x=0.3)
     ax.set_ylim(bottom=0, top=1.15 * max(float(value) for _, value in models.values()))

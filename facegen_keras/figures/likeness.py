@@ -1,6 +1,6 @@
 """Likeness of faces: measures of it side by side, and what a weight trades it for."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -52,35 +52,58 @@ def likeness_ratios(
 
 @styled
 def trade_off(
-    points: Mapping[str, tuple[float, float]], xlabel: str, ylabel: str, ax: Axes | None = None
+    points: Mapping[str, tuple[float, float]],
+    xlabel: str,
+    ylabel: str,
+    sweep: Sequence[str] = (),
+    ax: Axes | None = None,
 ) -> Figure:
-    """Models as points between two numbers, with a bar of one standard error in each direction.
+    """Models as named points between two numbers, with a bar of one standard error in each
+    direction.
 
     Args:
         points: Both numbers by the model's name. Numbers with an `.error` get bars.
         xlabel: Of the first number.
         ylabel: Of the second number.
+        sweep: Names of points that differ in one setting, in its order: they have one colour, and
+            a thin line joins them.
         ax: Where to draw.
 
     Raises:
-        UserError: There is no point.
+        UserError: There is no point, or the sweep names one that there is not.
     """
     if not points:
         raise UserError("trade_off: no point to draw")
+    if unknown := [name for name in sweep if name not in points]:
+        raise UserError(f"trade_off: no point {', '.join(unknown)}; there are {', '.join(points)}")
     ax = ax or new_axes(5, 3.3)
-    for number, (name, (x, y)) in enumerate(points.items()):
+    if sweep:
+        line = [[float(number) for number in points[name]] for name in sweep]
+        ax.plot(*zip(*line, strict=True), color=COLOURS[0], linestyle="-", linewidth=0.8)
+    for name, (x, y) in points.items():
+        swept = name in sweep
         ax.errorbar(
             x,
             y,
             xerr=getattr(x, "error", None),
             yerr=getattr(y, "error", None),
-            color=COLOURS[number % len(COLOURS)],
-            marker=MARKERS[number % len(MARKERS)],
+            color=COLOURS[0 if swept else 2],
+            marker=MARKERS[0 if swept else 1],
             linestyle="none",
             capsize=2,
-            label=name,
         )
+        below = swept and list(sweep).index(name) % 2  # its neighbours may lie close together
+        end = y + (-1 if below else 1) * (getattr(y, "error", None) or 0)
+        ax.annotate(
+            name,
+            (x, end),
+            (0, -6 if below else 6),
+            textcoords="offset points",
+            va="top" if below else "bottom",
+            ha="center",
+            fontsize=8,
+        )
+    ax.margins(0.12)
     ax.set_xlabel(xlabel)
     ax.set_ylabel(ylabel)
-    ax.legend()
     return figure_of(ax)

@@ -12,7 +12,15 @@ from matplotlib.figure import Figure, FigureBase
 from facegen_keras.errors import UserError
 from facegen_keras.figures.grids import HEADING, SPACE, image_grid
 from facegen_keras.figures.pixels import INCH
-from facegen_keras.figures.theme import figure_of, new_axes, new_figure, styled
+from facegen_keras.figures.theme import (
+    COLOURS,
+    DASHES,
+    figure_of,
+    look_of,
+    new_axes,
+    new_figure,
+    styled,
+)
 
 if TYPE_CHECKING:
     from facegen_keras.metrics import Memorisation
@@ -80,7 +88,10 @@ def nearest_photos(
 
 @styled
 def nearest_distances(
-    distances: Mapping[str, np.ndarray], threshold: float | None = None, ax: Axes | None = None
+    distances: Mapping[str, np.ndarray],
+    threshold: float | None = None,
+    ax: Axes | None = None,
+    looks: Mapping[str, int] | None = None,
 ) -> Figure:
     """How close each set comes to the training photos: a cumulative distribution per set.
 
@@ -88,12 +99,16 @@ def nearest_distances(
         distances: Distance of each image to its nearest training photo, `(n,)` by name.
         threshold: An image is called close below it; drawn as a vertical line.
         ax: Where to draw.
+        looks: Number of the colour and the dash by name, so that a model has the same ones in every
+            figure; other names are black. By default in the order given.
     """
     ax = ax or new_axes(5, 3.2)
-    for name, values in distances.items():
+    for number, (name, values) in enumerate(distances.items()):
+        look = look_of(name, looks, number)
         values = np.sort(values)
         percent = 100 * np.arange(1, len(values) + 1) / len(values)
-        ax.step([values[0], *values], [0, *percent], where="post", label=name)
+        (line,) = ax.step([values[0], *values], [0, *percent], where="post", label=name)
+        line.set(color=COLOURS[look], linestyle=DASHES[look])
     if threshold is not None:
         ax.axvline(threshold, color="0.4", linewidth=1, label="close: left of this line")
     ax.set_xlabel("distance to the nearest image of the set")

@@ -8,10 +8,11 @@ from matplotlib.figure import Figure
 
 from facegen_keras.errors import UserError
 from facegen_keras.figures.theme import COLOURS, panels, styled
-from facegen_keras.models.ring import CENTRES, EDGE, NEAR, Snapshot
+from facegen_keras.models.ring import CENTRES, EDGE, NEAR, Snapshot, draw_ring
 
 INCHES = 1.5  # of a panel
-ARROWS = 16  # a panel has room for
+ARROWS = 12  # a panel has room for
+REAL = 200  # points of the ring in a panel
 
 
 @styled
@@ -19,7 +20,8 @@ def ring_panels(games: Mapping[str, Sequence[Snapshot]]) -> Figure:
     """The samples of several games over time, on what their discriminators say.
 
     The lighter the ground, the more the discriminator takes it for real; the black line is where
-    it says one half. Circles are the Gaussians. An arrow shows where the generator's loss falls
+    it says one half. Blue dots are real points, orange ones samples; what lies in a circle counts
+    as near a Gaussian. An arrow shows where the generator's loss falls
     fastest at a sample; only its direction and not its length means something.
 
     Args:
@@ -55,6 +57,8 @@ def _draw(ax: Axes, snapshot: Snapshot) -> None:
             *(centre[:, None] + NEAR * np.stack([np.cos(angles), np.sin(angles)])),
             color=COLOURS[3], linestyle="-", linewidth=0.9,
         )  # fmt: skip
+    real = draw_ring(REAL, np.random.default_rng(0))
+    ax.scatter(real[:, 0], real[:, 1], s=2, color=COLOURS[3], linewidths=0, zorder=2)
     samples = np.clip(snapshot.samples, -EDGE, EDGE)
     ax.scatter(samples[:, 0], samples[:, 1], s=4, color=COLOURS[4], linewidths=0, zorder=3)
     chosen = slice(None, None, max(1, len(samples) // ARROWS))
@@ -62,7 +66,7 @@ def _draw(ax: Axes, snapshot: Snapshot) -> None:
     arrows = snapshot.pull / np.maximum(lengths, 1e-12)
     ax.quiver(
         *samples[chosen].T, *arrows[chosen].T,
-        color=COLOURS[1], scale=9, width=0.012, zorder=4,
+        facecolor="white", edgecolor="black", linewidth=0.5, scale=9, width=0.015, zorder=4,
     )  # fmt: skip
     ax.set(xlim=(-EDGE, EDGE), ylim=(-EDGE, EDGE), xticks=[], yticks=[], aspect="equal")
     ax.grid(False)

@@ -4,17 +4,15 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from facegen_keras.errors import UserError
 from facegen_keras.figures.grids import add_headings, checked_table, face_table
-from facegen_keras.figures.pixels import INCH, face_width, fit_figure, keep_whole, show_sheet
-from facegen_keras.figures.theme import (
-    figure_of,
-    hide_axes,
-    panels,
-    styled,
-)
+from facegen_keras.figures.pixels import INCH, fit_figure, show_sheet
+from facegen_keras.figures.theme import figure_of, hide_axes, styled
+from facegen_keras.pictures import tile
 
 GAP = 0.12  # fraction of a face, between the unmixed faces and the matrix of mixed ones
 
@@ -88,7 +86,7 @@ def noise_effect(
     Args:
         faces: uint8 `(n, height, width, 3)` by name of the noise, one column each.
         deviation: Standard deviation of the pixels over many noise inputs, `(n, height, width)`, in
-            grey levels; the last column.
+            grey levels; the last column. White from the 99th percentile on.
         labels: Of the n rows.
 
     Raises:
@@ -97,20 +95,74 @@ def noise_effect(
     names = list(faces)
     images = np.stack([np.asarray(faces[name]) for name in names], axis=1)
     images = checked_table(images, labels, names)
-    count, across, height, width, _ = images.shape
+    count, _, height, width, _ = images.shape
     if deviation.shape != (count, height, width):
         raise UserError(f"deviation of shape {deviation.shape}: expected {(count, height, width)}")
-    face = face_width(width)
-    size = (across + 1) * face + 2.5, count * height / width * face + 0.7
-    figure, axes = panels(1, 2, *size, width_ratios=(across, 1.15))
-    left, right = axes[0]
-    face_table(images, labels, names, ax=left)
-    shown = right.imshow(np.concatenate(list(deviation)), vmin=0)
-    keep_whole(right, width, count * height)
-    hide_axes(right)
-    right.set_title("deviation", fontsize=9)
-    figure.colorbar(shown, ax=right, label="grey levels")
-    return figure
+    most = float(np.percentile(deviation, 99))
+    table = np.concatenate([images, _as_grey(deviation, most)[:, None]], axis=1)
+    return _with_scale(table, labels, [*names, "deviation"], most, (1.0, "max"))
+
+
+@styled
+def style_exchange(
+    faces: np.ndarray,
+    maps: np.ndarray,
+    rows: Sequence[object],
+    columns: Sequence[object],
+    most: float | None = None,
+) -> Figure:
+    """Faces before and after each of several changes, and where the change moves the pixels.
+
+    Args:
+        faces: uint8 `(n, changes + 1, height, width, 3)`, the first column before any change.
+        maps: How far the pixels move, `(changes, height, width)`, in grey levels; the last row.
+        rows: Headings of the n rows and of the maps.
+        columns: Headings of the columns.
+        most: White in the maps; by default their largest value.
+
+    Raises:
+        UserError: The shapes differ.
+    """
+    count, across, height, width, _ = np.shape(faces)
+    if maps.shape != (across - 1, height, width):
+        raise UserError(f"maps of shape {maps.shape}: expected {(across - 1, height, width)}")
+    most = float(maps.max()) if most is None else most
+    last = np.full((1, across, height, width, 3), 255, np.uint8)  # no map of the first column
+    last[0, 1:] = _as_grey(maps, most)
+    ends = "max" if maps.max() > most else "neither"
+    return _with_scale(np.concatenate([faces, last]), rows, columns, most, (1 / (count + 1), ends))
+
+
+def _as_grey(values: np.ndarray, most: float) -> np.ndarray:
+    """Numbers as grey pictures, uint8 `(..., 3)`: 0 is black, `most` and more are white."""
+    grey = (255 * np.clip(values / most, 0, 1)).round().astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=-1)
+
+
+def _with_scale(
+    table: np.ndarray,
+    rows: Sequence[object] | None,
+    columns: Sequence[object],
+    most: float,
+    bar: tuple[float, str],
+) -> Figure:
+    """A table that has grey maps in it, and their scale on its right: its height and open ends."""
+    table = checked_table(table, rows, columns)
+    count, across, height, width, _ = table.shape
+    sheet = tile(table.reshape(-1, height, width, 3), (across, count))
+    drawn = show_sheet(sheet, width)
+    hide_axes(drawn)
+    add_headings(
+        drawn,
+        ([width * (i + 0.5) - 0.5 for i in range(across)], columns, None),
+        ([height * (i + 0.5) - 0.5 for i in range(count)], rows, None),
+    )
+    share, ends = bar
+    place = drawn.inset_axes((1 + 0.08 / across, 0, 0.1 / across, share))
+    greys = ScalarMappable(Normalize(0, most), "gray")
+    figure_of(drawn).colorbar(greys, cax=place, label="grey levels", extend=ends)
+    fit_figure(drawn)
+    return figure_of(drawn)
 
 
 @styled

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypedDict, TypeVar, Unpack
 
@@ -34,6 +34,7 @@ PRINT_DOTS = 300  # per inch in the PNG for a report
 FOLDER = "output/figures"
 
 COLOURS = ("#0072B2", "#E69F00", "#000000", "#56B4E9", "#D55E00", "#009E73", "#CC79A7")
+BLACK = "#000000"
 DASHES: tuple[LineStyleType, ...] = (
     "-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 3)),
 )  # fmt: skip
@@ -60,6 +61,19 @@ STYLE: dict[RcKeyType, object] = {
 
 Arguments = ParamSpec("Arguments")
 Drawn = TypeVar("Drawn", bound=FigureBase)
+
+
+def look_of(name: str, looks: Mapping[str, int] | None, number: int) -> int:
+    """The number of a name's colour, dash and marker.
+
+    Args:
+        name: Of a model or of a set. What follows a comma does not count.
+        looks: Numbers by name; other names are black.
+        number: Without `looks`.
+    """
+    if looks is None:
+        return number % len(COLOURS)
+    return looks.get(name.partition(",")[0], COLOURS.index(BLACK)) % len(COLOURS)
 
 
 class PanelOptions(TypedDict, total=False):

@@ -14,6 +14,7 @@ from facegen_keras.figures.pixels import face_width, keep_whole
 from facegen_keras.figures.theme import (
     COLOURS,
     DASHES,
+    DOTS,
     MARKERS,
     count_images,
     figure_of,
@@ -28,7 +29,7 @@ from facegen_keras.pictures import tile
 REACH = 4.0  # standard deviations drawn on either side of a prior's mean
 BINS = 33
 SPEAKS = 0.1  # nats: a dimension that costs less tells the decoder next to nothing
-SQUARE = 3.6  # inches of the plane of a latent
+PLANE_FACE = 96 / DOTS  # inches of a face on the plane of a latent, which is drawn twice
 EPOCHS_DRAWN = 4  # lines that can still be told apart
 
 
@@ -73,7 +74,7 @@ def latent_histograms(
     for ax in axes[:, 0]:
         ax.set_ylabel("density")
     figure.supxlabel("latent", fontsize=9)
-    axes.flat[0].legend(fontsize=6, loc="upper left", handlelength=1)
+    axes.flat[0].legend(fontsize=7, loc="upper left", handlelength=1)
     return figure
 
 
@@ -238,8 +239,8 @@ def latent_plane(faces: np.ndarray, codes: np.ndarray, values: np.ndarray, label
             "codes (photos, 2)"
         )
     sheet = tile(faces, (side, side))
-    inch = side * face_width(faces.shape[2])
-    figure = new_figure(inch + SQUARE + 1.5, inch + 0.6)
+    inch = side * face_width(faces.shape[2], PLANE_FACE)
+    figure = new_figure(2 * inch + 2.2, inch + 0.6)
     figure.set_layout_engine("none")  # the places below are exact
 
     def place(left: float, low: float, width: float, height: float) -> Axes:
@@ -250,7 +251,7 @@ def latent_plane(faces: np.ndarray, codes: np.ndarray, values: np.ndarray, label
     left.imshow(sheet, extent=(0, 1, 0, 1))
     hide_axes(left)
     keep_whole(left, sheet.shape[1], sheet.shape[0])
-    right = place(inch + 1.2, inch + 0.5 - SQUARE, SQUARE, SQUARE)
+    right = place(inch + 1.2, 0.5, inch, inch)
     square = np.vectorize(math.erf)(np.asarray(codes, "float64") / math.sqrt(2)) / 2 + 0.5
     points = right.scatter(square[:, 0], square[:, 1], c=values, s=5, cmap="viridis", linewidths=0)
     names = ["0", *[""] * (side - 1), "1"]
@@ -260,6 +261,6 @@ def latent_plane(faces: np.ndarray, codes: np.ndarray, values: np.ndarray, label
     for ax in (left, right):
         ax.set_xlabel("Φ(first latent)")
         ax.set_ylabel("Φ(second latent)")
-    bar = place(inch + 1.2, inch - 0.2 - SQUARE, SQUARE, 0.12)
-    figure.colorbar(points, cax=bar, label=label, orientation="horizontal")
+    bar = place(2 * inch + 1.35, 0.5, 0.12, inch)
+    figure.colorbar(points, cax=bar, label=label)
     return figure

@@ -14,6 +14,8 @@ def test_optimal_discriminator_is_a_half_where_the_densities_meet():
     figure = figures.optimal_discriminator(x, np.array([1, 2, 3, 0]), np.array([1, 0, 1, 0]))
     lines = {line.get_label(): line.get_ydata() for line in figure.axes[0].get_lines()}
     np.testing.assert_array_equal(lines["best discriminator D*"], [0.5, 1, 0.75, np.nan])
+    np.testing.assert_array_equal(lines["$p(x)$ of photos"], [1, 2, 3, 0])
+    np.testing.assert_array_equal(lines["$p_G(x)$ of fakes"], [1, 0, 1, 0])
 
 
 def test_logit_histograms_share_bins_that_hold_everything():

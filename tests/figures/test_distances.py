@@ -12,6 +12,7 @@ from facegen_keras.figures import (
     point_clouds,
     sample_size_curves,
 )
+from facegen_keras.figures.theme import COLOURS, MARKERS
 from facegen_keras.metrics import Estimate, Evaluation, Number, Report, SampleSizeCurve, Statistics
 
 
@@ -46,6 +47,12 @@ def test_clouds():
     figure = point_clouds({"one": points, "two": 2 * points})
     np.testing.assert_array_equal(figure.axes[1].get_lines()[0].get_xydata(), 2 * points)
     assert [ax.get_title() for ax in figure.axes] == ["one", "two"]
+    assert not figure.legends
+    with_photos = point_clouds({"one": points}, points + 1, ("drawn", "photos"))
+    drawn = lines(with_photos.axes[0])
+    np.testing.assert_array_equal(drawn["drawn"], points)
+    np.testing.assert_array_equal(drawn["photos"], points + 1)
+    assert len(with_photos.legends) == 1
 
 
 def test_distortion_curves():
@@ -104,6 +111,24 @@ def test_lines_of_one_family_share_a_marker():
     photos, vae, dcgan, again, other = (x.lines[0].get_marker() for x in ax.containers)
     assert (again, other) == (vae, dcgan)
     assert len({photos, vae, dcgan}) == 3
+
+
+def test_a_model_looks_the_same_in_every_figure_and_an_axis_ends_where_asked():
+    numbers = {"precision": Number("precision", 0.7)}
+    names = ["held out", "vae, reconstructions", "dcgan"]
+    many = Report([Evaluation(name, numbers, {}) for name in names])
+    looks = {"dcgan": 1, "vae": 4}
+    (ax,) = model_comparison(many, looks=looks, ranges={"precision": (0, 1)}).axes
+    assert ax.get_xlim() == pytest.approx((-0.1, 1.1))
+    table = {x.lines[0].get_color(): x.lines[0].get_marker() for x in ax.containers}
+    assert table == {COLOURS[number]: MARKERS[number] for number in (2, 4, 1)}
+    (ax,) = distance_against_compute(
+        {"vae": (1e15, 9.0), "dcgan": (6e15, 5.0)}, "FD", looks=looks
+    ).axes
+    assert [x.lines[0].get_color() for x in ax.containers] == [COLOURS[4], COLOURS[1]]
+    ax.figure.canvas.draw()
+    ticks = {round(x.get_position()[0], -14): x.get_text() for x in ax.get_xticklabels()}
+    assert "3" in ticks[3e15]
 
 
 def test_an_interval_ends_where_no_value_can_be():

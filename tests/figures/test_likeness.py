@@ -28,11 +28,18 @@ def test_ratios_stand_at_their_value_and_row():
 
 
 def test_models_lie_where_their_numbers_are():
-    points = {"γ 0": (Estimate(40.0, 1.0), Estimate(0.7, 0.1)), "γ 1": (36.0, 0.2)}
-    (ax,) = figures.trade_off(points, "grey levels", "fine detail").axes
+    points = {"VAE": (25.0, 0.3), "γ 0": (Estimate(40.0, 1.0), Estimate(0.7, 0.1))}
+    points["γ 1"] = (36.0, 0.2)
+    (ax,) = figures.trade_off(points, "grey levels", "fine detail", sweep=["γ 0", "γ 1"]).axes
     assert [container[0].get_xydata().tolist() for container in ax.containers] == [
-        [[40, 0.7]], [[36, 0.2]],
+        [[25, 0.3]], [[40, 0.7]], [[36, 0.2]],
     ]  # fmt: skip
+    assert ax.get_lines()[0].get_xydata().tolist() == [[40, 0.7], [36, 0.2]]
+    vae, *swept = (container[0].get_color() for container in ax.containers)
+    assert swept[0] == swept[1] != vae
+    assert [text.get_text() for text in ax.texts] == list(points)
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("grey levels", "fine detail")
     with pytest.raises(UserError, match="no point"):
         figures.trade_off({}, "x", "y")
+    with pytest.raises(UserError, match="no point γ 2"):
+        figures.trade_off(points, "x", "y", sweep=["γ 2"])

@@ -8,6 +8,7 @@ from facegen_keras.figures import (
     nearest_photos,
     save_png,
 )
+from facegen_keras.figures.theme import COLOURS
 from facegen_keras.metrics import Memorisation
 
 
@@ -20,6 +21,9 @@ def test_nearest_distances_are_cumulative():
     assert lines(ax)["held out"].tolist() == [[1, 0], [1, 50], [3, 100]]
     assert lines(ax)["close: left of this line"][:, 0].tolist() == [1.5, 1.5]
     assert len({line.get_linestyle() for line in ax.get_lines()[:2]}) == 2
+    sets = {"held out": np.array([3.0]), "vae": np.array([2.0])}
+    black, own = nearest_distances(sets, looks={"vae": 4}).axes[0].get_lines()
+    assert (black.get_color(), own.get_color()) == (COLOURS[2], COLOURS[4])
 
 
 def test_samples_stand_beside_their_nearest_photos():

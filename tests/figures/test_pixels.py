@@ -46,6 +46,12 @@ DRAWN = {
         figures.noise_effect({"none": f[:3], "some": f[3:6]}, np.ones(f[:3].shape[:3])),
         f[4],
     ),
+    "exchange": lambda f: (
+        figures.style_exchange(
+            f[:8].reshape(2, 4, *f.shape[1:]), np.ones((3, *f.shape[1:3])), "abw", "0123"
+        ),
+        tile(f[:8], (4, 2)),
+    ),
 }
 
 

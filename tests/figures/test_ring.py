@@ -5,7 +5,8 @@ import pytest
 
 from facegen_keras.errors import UserError
 from facegen_keras.figures import ring_panels
-from facegen_keras.models.ring import CELLS, EDGE, Snapshot
+from facegen_keras.figures.ring import REAL
+from facegen_keras.models.ring import CELLS, CENTRES, EDGE, NEAR, Snapshot
 
 
 def snapshot(step):
@@ -26,6 +27,8 @@ def test_a_row_for_each_game():
     np.testing.assert_array_equal(
         points.get_offsets(), np.clip(games["one"][0].samples, -EDGE, EDGE)
     )
+    (real,) = [x.get_offsets() for x in others if len(x.get_offsets()) == REAL]
+    assert np.linalg.norm(real[:, None] - CENTRES, axis=-1).min(axis=1).max() < NEAR
     figure.canvas.draw()
 
 

@@ -76,11 +76,32 @@ def test_noise_is_shown_beside_its_deviation():
     figure = figures.noise_effect(
         {"none": TABLE[:, 0], "one": TABLE[:, 1]}, deviation, ["seed 1", "seed 2"]
     )
-    left, right, bar = figure.axes
-    np.testing.assert_array_equal(shown(left), tile(TABLE[:, :2].reshape(-1, 8, 8, 3), (2, 2)))
-    np.testing.assert_array_equal(shown(right), np.concatenate(list(deviation)))
-    assert headings(left) == (["none", "one"], ["seed 1", "seed 2"])
+    (ax,) = figure.axes
+    most = np.percentile(deviation, 99)
+    grey = (255 * np.clip(deviation / most, 0, 1)).round().astype("uint8")
+    whole = np.concatenate([TABLE[:, :2], grey[:, None, ..., None].repeat(3, -1)], axis=1)
+    np.testing.assert_array_equal(shown(ax), tile(whole.reshape(-1, 8, 8, 3), (3, 2)))
+    assert headings(ax) == (["none", "one", "deviation"], ["seed 1", "seed 2"])
+    (bar,) = ax.child_axes
     assert bar.get_ylabel() == "grey levels"
+    assert bar.get_ylim() == (0, most)
     figure.canvas.draw()
     with pytest.raises(UserError, match="deviation of shape"):
         figures.noise_effect({"none": TABLE[:, 0]}, deviation[:1])
+
+
+def test_exchanged_styles_stand_above_the_map_of_what_moved():
+    maps = np.arange(128.0).reshape(2, 8, 8)
+    figure = figures.style_exchange(TABLE, maps, ["a", "b", "where"], ["before", 1, 2], most=127.0)
+    (ax,) = figure.axes
+    sheet = shown(ax)
+    np.testing.assert_array_equal(sheet[:16], tile(TABLE.reshape(-1, 8, 8, 3), (3, 2)))
+    assert (sheet[16:, :8] == 255).all()  # nothing has moved yet, so there is no map
+    np.testing.assert_array_equal(sheet[16:, 8:16, 0], (255 * maps[0] / 127).round())
+    assert sheet[-1, -1].tolist() == [255, 255, 255]
+    assert headings(ax) == (["before", "1", "2"], ["a", "b", "where"])
+    assert ax.child_axes[0].get_ylim() == (0, 127)
+    assert figures.style_exchange(TABLE, maps, ["a", "b", "where"], ["before", 1, 2]).axes
+    figure.canvas.draw()
+    with pytest.raises(UserError, match="maps of shape"):
+        figures.style_exchange(TABLE, maps[:1], ["a", "b", "where"], ["before", 1, 2])

@@ -115,9 +115,10 @@ def test_latent_plane_puts_a_code_into_the_cell_of_its_face():
     (points,) = right.collections
     expected = [[0.5, 0.5], [0.8413, 0.1587], [0.0, 1.0]]
     np.testing.assert_allclose(points.get_offsets(), expected, atol=1e-4)
-    assert bar.get_xlabel() == "brightness"
+    assert bar.get_ylabel() == "brightness"
     figure.canvas.draw()
-    assert left.get_window_extent().size.round().tolist() == [256, 256]  # 128 a face
+    for ax in (left, right):
+        assert ax.get_window_extent().size.round().tolist() == [192, 192]  # 96 a face
     for wrong in (faces[:3], faces):
         with pytest.raises(UserError, match="expected n \\* n faces"):
             figures.latent_plane(wrong, codes[:, :1] if wrong is faces else codes, [0] * 3, "")
