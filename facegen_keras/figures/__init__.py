@@ -12,15 +12,12 @@ from facegen_keras.figures.adversarial import (
     timelapse_strip,
 )
 from facegen_keras.figures.architecture import architecture
-from facegen_keras.figures.balls import neighbour_balls
 from facegen_keras.figures.captions import credit
 from facegen_keras.figures.curves import compare_runs, loss_curves, read_log
 from facegen_keras.figures.distances import (
     distance_against_compute,
     distortion_curves,
-    gaussian_pairs,
     model_comparison,
-    point_clouds,
     sample_size_curves,
 )
 from facegen_keras.figures.faces import (
@@ -41,6 +38,7 @@ from facegen_keras.figures.memorisation import (
     nearest_distances,
     nearest_photos,
 )
+from facegen_keras.figures.plane import gaussian_pairs, neighbour_balls, point_clouds
 from facegen_keras.figures.ring import ring_panels
 from facegen_keras.figures.style_curves import sizes_by_layer, truncation_curves
 from facegen_keras.figures.stylegan2 import (

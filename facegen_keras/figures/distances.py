@@ -26,13 +26,10 @@ from facegen_keras.figures.theme import (
 )
 
 if TYPE_CHECKING:
-    from matplotlib.typing import LineStyleType
-
-    from facegen_keras.metrics import Number, Report, SampleSizeCurve, Statistics
+    from facegen_keras.metrics import Number, Report, SampleSizeCurve
 
 INTERVAL = 1.96  # standard errors to each side: 95 % of a normal distribution
 APART = 0.07  # fraction of the axis between two numbers below it
-REACH = 3.5  # standard deviations of a density that are drawn
 WIDEST = 32  # letters in a line of a panel's title
 # Of the table of one model: where its label, value, interval and direction stand.
 COLUMNS = ((0, "left"), (0.57, "right"), (0.59, "left"), (0.76, "left"))
@@ -41,92 +38,6 @@ FITTING = 42  # letters that fit into the first of these columns, at the least w
 RANGES = dict.fromkeys(("precision", "recall", "coverage"), (0.0, 1.0))
 RANGES |= dict.fromkeys(("fid", "fd", "density"), (0.0, np.inf))
 PANELS = 4  # numbers side by side in a comparison of models
-
-
-@styled
-def gaussian_pairs(
-    pairs: Sequence[tuple[Statistics, Statistics]], labels: tuple[str, str] = ("a", "b")
-) -> Figure:
-    """Pairs of Gaussians, one panel each, with their Fréchet distance and its two terms.
-
-    Args:
-        pairs: Statistics of one feature (drawn as densities) or of two (as the ellipses of one and
-            of two standard deviations).
-        labels: Of the two Gaussians of every pair.
-
-    Raises:
-        UserError: More than two features, or no pair.
-    """
-    # Here, because it imports SciPy, and a training draws no distance.
-    from facegen_keras.metrics import frechet_distance
-
-    if not pairs or any(stats.dim > 2 for pair in pairs for stats in pair):
-        raise UserError("gaussian_pairs draws pairs of one or two features; give at least one pair")
-    flat = all(stats.dim == 2 for pair in pairs for stats in pair)
-    height = 2.7 if flat else 2.4
-    figure, axes = panels(1, len(pairs), 2.3 * len(pairs), height, sharex=True, sharey=True)
-    for ax, pair in zip(axes[0], pairs, strict=True):
-        for number, (stats, label) in enumerate(zip(pair, labels, strict=True)):
-            draw = _ellipses if stats.dim == 2 else _density
-            draw(ax, stats, COLOURS[number], DASHES[number], label)
-        if flat:
-            ax.set_aspect("equal")
-        ax.set_xlabel("first feature" if flat else "feature")
-        total = frechet_distance(*pair)
-        moved = float(((pair[0].mean - pair[1].mean) ** 2).sum())
-        shape = max(total - moved, 0.0)  # rounding
-        ax.set_title(f"FD = {total:.2f}\nmeans {moved:.2f} + spreads {shape:.2f}", fontsize=8)
-    axes[0, 0].set_ylabel("second feature" if flat else "density")
-    handles, names = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=2)
-    return figure
-
-
-def _density(ax: Axes, stats: Statistics, colour: str, dash: LineStyleType, label: str) -> None:
-    mean, deviation = float(stats.mean[0]), float(np.sqrt(stats.covariance[0, 0]))
-    x = np.linspace(mean - REACH * deviation, mean + REACH * deviation, 200)
-    y = np.exp(-0.5 * ((x - mean) / deviation) ** 2) / (deviation * np.sqrt(2 * np.pi))
-    ax.plot(x, y, color=colour, linestyle=dash, label=label)
-    ax.set_yticks([])
-
-
-def _ellipses(ax: Axes, stats: Statistics, colour: str, dash: LineStyleType, label: str) -> None:
-    values, vectors = np.linalg.eigh(stats.covariance)
-    angle = np.linspace(0, 2 * np.pi, 100)
-    circle = np.stack([np.cos(angle), np.sin(angle)])
-    for radius in (1, 2):
-        x, y = stats.mean[:, None] + radius * vectors @ (np.sqrt(values)[:, None] * circle)
-        ax.plot(x, y, color=colour, linestyle=dash, label=label if radius == 1 else None)
-
-
-@styled
-def point_clouds(
-    clouds: Mapping[str, np.ndarray],
-    behind: np.ndarray | None = None,
-    labels: tuple[str, str] = ("samples", "photos"),
-) -> Figure:
-    """Sets of points in the plane, one panel each, on common axes.
-
-    Args:
-        clouds: `(n, 2)` by title.
-        behind: Points that stand in grey behind each of the sets, `(m, 2)`.
-        labels: Of the sets and of the points behind them, if there are any.
-    """
-    figure, axes = panels(1, len(clouds), 2.3 * len(clouds), 2.8, sharex=True, sharey=True)
-    for ax, (title, points) in zip(axes[0], clouds.items(), strict=True):
-        ax.plot(*np.asarray(points).T, ".", markersize=2, label=labels[0])
-        if behind is not None:
-            ax.plot(
-                *np.asarray(behind).T, ".", markersize=2, color="0.7", zorder=1, label=labels[1]
-            )
-        ax.set_aspect("equal")
-        ax.set_xlabel("first feature")
-        ax.set_title(title, fontsize=8)
-    axes[0, 0].set_ylabel("second feature")
-    if behind is not None:
-        handles, names = axes[0, 0].get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside lower center", ncols=2, markerscale=4)
-    return figure
 
 
 @styled
@@ -301,7 +212,7 @@ def _draw_number(
     low, high = limits or (-np.inf, np.inf)
     bars = [[min(bar, max(value - low, 0.0))], [min(bar, max(high - value, 0.0))]]
     ax.errorbar(value, row, xerr=bars, marker=look[0], color=look[1], ms=5, capsize=3)
-    # Here, for the reason above.
+    # Here, because it imports SciPy, and a training draws no distance.
     from facegen_keras.metrics.result import number_text
 
     digits = number_text(value, error)

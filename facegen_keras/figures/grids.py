@@ -112,6 +112,22 @@ def face_table(
     Raises:
         UserError: The images do not form a table, or the headings do not fit it.
     """
+    drawn = draw_table(images, rows, columns, row_title, column_title, inch, ax)
+    if ax is None:
+        fit_figure(drawn)
+    return figure_of(drawn)
+
+
+def draw_table(
+    images: np.ndarray,
+    rows: Sequence[object] | None = None,
+    columns: Sequence[object] | None = None,
+    row_title: str | None = None,
+    column_title: str | None = None,
+    inch: float = INCH,
+    ax: Axes | None = None,
+) -> Axes:
+    """`face_table` before its figure is fitted: what stands beside it can still be added."""
     images = checked_table(images, rows, columns)
     count, across, height, width, _ = images.shape
     drawn = show_sheet(tile(images.reshape(-1, height, width, 3), (across, count)), width, inch, ax)
@@ -121,9 +137,7 @@ def face_table(
         ([width * (i + 0.5) - 0.5 for i in range(across)], columns, column_title),
         ([height * (i + 0.5) - 0.5 for i in range(count)], rows, row_title),
     )
-    if ax is None:
-        fit_figure(drawn)
-    return figure_of(drawn)
+    return drawn
 
 
 def of_one_size(rows: Mapping[Any, np.ndarray]) -> np.ndarray:

@@ -21,8 +21,8 @@ def ring_panels(games: Mapping[str, Sequence[Snapshot]]) -> Figure:
 
     The lighter the ground, the more the discriminator takes it for real; the black line is where
     it says one half. Blue dots are real points, orange ones samples; what lies in a circle counts
-    as near a Gaussian. An arrow shows where the generator's loss falls
-    fastest at a sample; only its direction and not its length means something.
+    as near a Gaussian. An arrow shows where the generator's loss falls fastest at a sample; only
+    its direction and not its length means something.
 
     Args:
         games: What `RingGAN.play` returns, by name; one row each, all of one length.

@@ -9,10 +9,9 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from facegen_keras.errors import UserError
-from facegen_keras.figures.grids import add_headings, checked_table, face_table
+from facegen_keras.figures.grids import add_headings, checked_table, draw_table, face_table
 from facegen_keras.figures.pixels import INCH, fit_figure, show_sheet
 from facegen_keras.figures.theme import figure_of, hide_axes, styled
-from facegen_keras.pictures import tile
 
 GAP = 0.12  # fraction of a face, between the unmixed faces and the matrix of mixed ones
 
@@ -98,7 +97,7 @@ def noise_effect(
     count, _, height, width, _ = images.shape
     if deviation.shape != (count, height, width):
         raise UserError(f"deviation of shape {deviation.shape}: expected {(count, height, width)}")
-    most = float(np.percentile(deviation, 99))
+    most = float(np.percentile(deviation, 99)) or 1.0  # nothing has moved: a black map
     table = np.concatenate([images, _as_grey(deviation, most)[:, None]], axis=1)
     return _with_scale(table, labels, [*names, "deviation"], most, (1.0, "max"))
 
@@ -126,7 +125,7 @@ def style_exchange(
     count, across, height, width, _ = np.shape(faces)
     if maps.shape != (across - 1, height, width):
         raise UserError(f"maps of shape {maps.shape}: expected {(across - 1, height, width)}")
-    most = float(maps.max()) if most is None else most
+    most = (float(maps.max()) if most is None else most) or 1.0  # nothing has moved: black maps
     last = np.full((1, across, height, width, 3), 255, np.uint8)  # no map of the first column
     last[0, 1:] = _as_grey(maps, most)
     ends = "max" if maps.max() > most else "neither"
@@ -147,17 +146,8 @@ def _with_scale(
     bar: tuple[float, str],
 ) -> Figure:
     """A table that has grey maps in it, and their scale on its right: its height and open ends."""
-    table = checked_table(table, rows, columns)
-    count, across, height, width, _ = table.shape
-    sheet = tile(table.reshape(-1, height, width, 3), (across, count))
-    drawn = show_sheet(sheet, width)
-    hide_axes(drawn)
-    add_headings(
-        drawn,
-        ([width * (i + 0.5) - 0.5 for i in range(across)], columns, None),
-        ([height * (i + 0.5) - 0.5 for i in range(count)], rows, None),
-    )
-    share, ends = bar
+    drawn = draw_table(table, rows, columns)
+    across, (share, ends) = table.shape[1], bar
     place = drawn.inset_axes((1 + 0.08 / across, 0, 0.1 / across, share))
     greys = ScalarMappable(Normalize(0, most), "gray")
     figure_of(drawn).colorbar(greys, cax=place, label="grey levels", extend=ends)

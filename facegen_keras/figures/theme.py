@@ -33,8 +33,8 @@ DOTS = 120  # per inch on screen
 PRINT_DOTS = 300  # per inch in the PNG for a report
 FOLDER = "output/figures"
 
-COLOURS = ("#0072B2", "#E69F00", "#000000", "#56B4E9", "#D55E00", "#009E73", "#CC79A7")
 BLACK = "#000000"
+COLOURS = ("#0072B2", "#E69F00", BLACK, "#56B4E9", "#D55E00", "#009E73", "#CC79A7")
 DASHES: tuple[LineStyleType, ...] = (
     "-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 3)),
 )  # fmt: skip

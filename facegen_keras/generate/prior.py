@@ -8,9 +8,8 @@ from facegen_keras.export.model_file import read_model_file
 from facegen_keras.export.prior import write_prior
 from facegen_keras.export.write import prior_metadata, update_metadata
 from facegen_keras.generate.loading import load_encoder
-from facegen_keras.mixture import Mixture, fit_mixture
-from facegen_keras.models.encoding_model import PHOTOS_PER_COMPONENT
-from facegen_keras.models.posterior import draw_codes
+from facegen_keras.mixture import Mixture
+from facegen_keras.models.encoding_model import mixture_of_codes
 
 FAMILIES = ("vae", "combined")  # those that have an encoder
 
@@ -29,8 +28,8 @@ def fit_prior(
 
     Args:
         path: The decoder or generator, with its encoder beside it.
-        faces: Photos to encode, best those of the training; at most 1,200 per component
-            are used.
+        faces: Photos to encode, best those of the training; at most 1,200 per component are
+            used.
         components: Gaussians in the mixture; None goes back to N(0, I).
         mirror: Flip half of the photos; by default as the training did.
         seed: Of the choice of photos, their codes, and the fit.
@@ -50,9 +49,7 @@ def fit_prior(
     if components is not None:
         if mirror is None:
             mirror = bool((file.metadata.get("training") or {}).get("mirror"))
-        count = PHOTOS_PER_COMPONENT * components
-        codes = draw_codes(load_encoder(path), faces, count, mirror, seed)
-        mixture = fit_mixture(codes, components, seed)
+        mixture = mixture_of_codes(load_encoder(path), faces, components, mirror, seed)
     write_prior(path, mixture)
     update_metadata(path, **{"prior_components": None, **prior_metadata(mixture)})
     return mixture

@@ -15,6 +15,25 @@ from facegen_keras.models.posterior import draw_codes
 PHOTOS_PER_COMPONENT = 1200  # some ten codes for every number of a code of 128
 
 
+def mixture_of_codes(
+    encoder: keras.Model, faces: Faces | np.ndarray, components: int, mirror: bool, seed: int
+) -> Mixture:
+    """Fit a mixture to codes of photos; the same again with one seed.
+
+    Args:
+        encoder: As from `load_encoder`.
+        faces: `Faces`, or uint8 `(n, height, width, 3)`; at most 1,200 per component are used.
+        components: Gaussians in the mixture.
+        mirror: Flip half of the photos, as in a training with `mirror`.
+        seed: Of the choice of photos, their codes, and the fit.
+
+    Raises:
+        UserError: There are fewer than two photos per component, or they have another size.
+    """
+    codes = draw_codes(encoder, faces, PHOTOS_PER_COMPONENT * components, mirror, seed)
+    return fit_mixture(codes, components, seed)
+
+
 class EncodingModel(FaceModel):
     """A family with an encoder. Its options have `prior` and `prior_components`.
 
@@ -55,8 +74,8 @@ class EncodingModel(FaceModel):
         """Fit the mixture of `prior="mixture"` to codes of photos; the same again with one seed.
 
         Args:
-            faces: `Faces`, or uint8 `(n, height, width, 3)`; at most 1,200 per component
-                are used, chosen at random, half of them flipped if the training flipped photos.
+            faces: `Faces`, or uint8 `(n, height, width, 3)`; at most 1,200 per component are
+                used, chosen at random, half of them flipped if the training flipped photos.
 
         Raises:
             UserError: The prior is normal, there are fewer than two photos per component, or they
@@ -64,10 +83,13 @@ class EncodingModel(FaceModel):
         """
         if self.options.prior == "normal":
             raise UserError('prior normal: fit_prior fits a mixture; make the model with "mixture"')
-        components = self.options.prior_components
-        count = PHOTOS_PER_COMPONENT * components
-        codes = draw_codes(self.sampling_encoder, faces, count, bool(self.mirror), self.seed)
-        self._prior = fit_mixture(codes, components, self.seed)
+        self._prior = mixture_of_codes(
+            self.sampling_encoder,
+            faces,
+            self.options.prior_components,
+            bool(self.mirror),
+            self.seed,
+        )
         self._prior_step = self.steps
 
     def resume(self, state: RunState) -> None:

@@ -90,6 +90,15 @@ def test_noise_is_shown_beside_its_deviation():
         figures.noise_effect({"none": TABLE[:, 0]}, deviation[:1])
 
 
+def test_a_map_of_nothing_is_black():
+    still = np.zeros((2, 8, 8))
+    figure = figures.noise_effect({"none": TABLE[:, 0]}, still)
+    assert not shown(figure.axes[0])[:, 8:].any()
+    figure = figures.style_exchange(TABLE, still, ["a", "b", "where"], ["before", 1, 2])
+    assert not shown(figure.axes[0])[16:, 8:].any()
+    figure.canvas.draw()
+
+
 def test_exchanged_styles_stand_above_the_map_of_what_moved():
     maps = np.arange(128.0).reshape(2, 8, 8)
     figure = figures.style_exchange(TABLE, maps, ["a", "b", "where"], ["before", 1, 2], most=127.0)
