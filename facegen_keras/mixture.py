@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from facegen_keras.errors import UserError
 from facegen_keras.inference import in_chunks
@@ -25,6 +26,7 @@ ROWS = 64  # latents mapped at a time: bounds the memory
 LLOYD_STEPS = 10  # k-means only has to begin well
 EM_STEPS = 100  # at most
 TOLERANCE = 0.01  # nats per code: EM ends when a step gains less
+PATIENCE = 2.0  # seconds of silence before a long fit shows its progress
 TINY = 1e-6  # added to the variance of all codes: a latent dimension may be the same for all
 NEGLIGIBLE = 1e-9  # a smaller share of a code in a component is left out of its covariance
 
@@ -144,7 +146,8 @@ def fit_mixture(codes: np.ndarray, components: int, seed: int = 0) -> Mixture:
     It begins at the clusters of k-means, whose centres are drawn as in k-means++ (Arthur &
     Vassilvitskii 2007). Each covariance is drawn towards that of all codes, which counts as many
     codes as a code has numbers: components of few codes stay broad. Arithmetic is float64, and the
-    same codes and seed give the same mixture.
+    same codes and seed give the same mixture. A fit that takes longer than two seconds shows its
+    progress.
 
     Args:
         codes: `(n, dim)`.
@@ -162,7 +165,8 @@ def fit_mixture(codes: np.ndarray, components: int, seed: int = 0) -> Mixture:
     share = np.eye(components)[nearest]
     whole = np.atleast_2d(np.cov(x.T, bias=True)) + TINY * np.eye(x.shape[1])
     before = -np.inf
-    for _ in range(EM_STEPS):
+    steps = range(EM_STEPS)
+    for _ in tqdm(steps, "fitting the prior", unit="step", delay=PATIENCE, leave=False):
         mixture = _maximise(x, share, whole)
         joint = mixture.log_joint(x)
         share, likelihood = _shares(joint), _log_sum(joint).mean()
