@@ -30,9 +30,9 @@ COMMAND = re.compile(
 )
 FLAG = re.compile(r"(?<![\w-])--([a-z]\w*)")
 ONLY_WITH_A_RUN = "--resume"  # its flags are read together with the run's own file
-# Of the parser, of git, of pytest, of two benchmarks, of Slurm and of XLA.
+# Of the parser, of git, of pytest, of three benchmarks, of Slurm and of XLA.
 ELSEWHERE = {"family", "config", "help", "version", "depth", "long", "minutes", "features"}
-ELSEWHERE |= {"gpus", "nodes", "ntasks", "signal", "time"}
+ELSEWHERE |= {"bandwidth", "gpus", "nodes", "ntasks", "signal", "time"}
 ELSEWHERE |= {"xla_backend_optimization_level", "xla_cpu_max_isa"}
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 FILE = re.compile(
@@ -193,3 +193,15 @@ def test_every_link_to_a_heading_finds_it(document):
     for file, anchor in links:
         target = document.parent / file if file else document
         assert anchor in anchors_of(target), f"{file}#{anchor}"
+
+
+def test_the_table_of_batches_follows_from_its_formula():
+    """That of benchmarks/scaling.py: 90 % where the exchange takes a ninth of the computation."""
+    text = text_of(ROOT / "docs" / "cluster.md")
+    rows = re.findall(r"\| ([\d.]+) \| ([\d.]+) MB \| ([\d,]+) \| ([\d,]+) \|", text)
+    assert len(rows) == 4
+    for gflop, megabytes, *images in rows:
+        for (count, bandwidth), given in zip(((8, 150e9), (16, 10e9)), images, strict=True):
+            exchange = 2 * (count - 1) / count * float(megabytes) * 1e6 / bandwidth
+            needed = 9 * exchange * 0.4 * 156e12 / (float(gflop) * 1e9)
+            assert abs(int(given.replace(",", "")) - needed) < max(1, 0.02 * needed)

@@ -54,7 +54,7 @@ class EvaluateConfig:
     """First seed of the samples."""
     prior: Literal["normal", "mixture"] | None = None
     """Where samples come from: N(0, I), or the mixture that is fitted to the codes of photos; by
-    default what the file holds (vae)."""
+    default what the file holds (vae and combined)."""
     truncation_psi: float | None = None
     """Truncation ψ: 1 (the default) changes nothing, 0 gives the mean face (stylegan2)."""
     truncation_cutoff: int | None = None

@@ -74,10 +74,10 @@ class GenerateConfig:
     """A photo, folder or archive to send through encoder and decoder (vae and combined)."""
     prior: Literal["normal", "mixture"] | None = None
     """Where new faces come from: N(0, I), or the mixture that is fitted to the codes of photos; by
-    default what the file holds (vae)."""
+    default what the file holds (vae and combined)."""
     crop: str | None = None
     """Of photos that are given: center, none, or x0,y0,x1,y1 in pixels of the photo; by default
-    as the model's training cropped them."""
+    the crop option of the model's training; photos cropped before it need theirs here."""
     truncation_psi: float | None = None
     """Truncation ψ: 1 (the default) changes nothing, 0 gives the mean face (stylegan2)."""
     truncation_cutoff: int | None = None

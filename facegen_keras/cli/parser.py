@@ -52,8 +52,8 @@ def parse(config_type: type[Config], argv: Sequence[str], prog: str, description
     parser.add_argument(
         "--config",
         action="config",
-        help="A YAML file of the same names, or the name of one that comes with the package, such "
-        "as dcgan_64.",
+        help="A YAML file of the same names; for train also the name of one that comes with the "
+        "package, such as dcgan_64.",
     )
     parser.add_class_arguments(config_type)
     files, flags = _arrange(config_type, list(argv))

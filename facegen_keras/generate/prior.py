@@ -24,7 +24,8 @@ def fit_prior(
     """Give an exported VAE or combined model the prior that a training with `prior="mixture"` would
     have given it.
 
-    The mixture goes into the generator's file, in the place of an earlier one.
+    The mixture goes into the generator's file, in the place of an earlier one. Metrics in its
+    metadata are removed: they were measured with that one.
 
     Args:
         path: The decoder or generator, with its encoder beside it.
@@ -51,5 +52,5 @@ def fit_prior(
             mirror = bool((file.metadata.get("training") or {}).get("mirror"))
         mixture = mixture_of_codes(load_encoder(path), faces, components, mirror, seed)
     write_prior(path, mixture)
-    update_metadata(path, **{"prior_components": None, **prior_metadata(mixture)})
+    update_metadata(path, **{"prior_components": None, **prior_metadata(mixture), "metrics": []})
     return mixture

@@ -27,8 +27,8 @@ class Augmentation:
 
     Attributes:
         adapts: Whether the probability follows the discriminator.
-        probability: Scalar variable: of an image to be augmented. None where it is always 1 and
-            has no variable.
+        probability: Scalar variable: of an image to be augmented, 0 without a policy. None where
+            nothing adapts it and it has no variable.
     """
 
     def __init__(self, model: FaceModel, always_adds_variables: bool = False) -> None:
@@ -42,7 +42,7 @@ class Augmentation:
             scalar = {"shape": (), "initializer": "zeros", "trainable": False, "dtype": "float32"}
             self.probability = model.add_weight(name="augment_probability", **scalar)
             self._sign_sum = model.add_weight(name="sign_sum", **scalar)
-            if not self.adapts:
+            if self.policy and not self.adapts:
                 self.probability.assign(1.0)
 
     def __call__(self, images: Tensor) -> Tensor:

@@ -107,6 +107,8 @@ def _forecast_lines(
         "(counted, not run: good to a factor of two)",
         f"memory: about {expected.memory / GIB:.1f} GiB in the largest step",
     ]
+    if config.progressive:
+        lines.append("counted at the full resolution; while growing it is faster")
     if expected.free is not None and not expected.fits:
         lines.append(f"too much memory: {memory_advice(config, expected.free)}")
     if other := smaller(config, len(faces), speed):

@@ -104,12 +104,18 @@ def announcement(config: TrainConfig, photos: int) -> str | None:
 
 
 def smaller(config: TrainConfig, photos: int, speed: float) -> str | None:
-    """The configuration for a small machine, and its time: `configs/x.yaml needs 4 hours`."""
+    """The configuration for a small machine, and its time: `configs/x.yaml needs 4 hours`.
+
+    None where there is none, or none that takes fewer operations.
+    """
     name = SMALLER.get(config.options_type.family)
     path = configurations().get(name or "")
     if path is None:
         return None
     other = TrainConfig(**read_config(path))
+    works = [work_of(each.options_type.family, each.options()) for each in (other, config)]
+    if works[0].operations >= works[1].operations:
+        return None
     seconds = forecast(other, photos, speed).seconds
     return f"configs/{name}.yaml ({other.epochs} epochs) needs about {duration(seconds)}"
 

@@ -9,6 +9,7 @@ import facegen_keras as fg
 from facegen_keras import losses
 from facegen_keras.engine import autodiff
 from facegen_keras.errors import UserError
+from facegen_keras.export.write import update_metadata
 from facegen_keras.generate import fit_prior
 from facegen_keras.inference import to_network_range
 from facegen_keras.mixture import fit_mixture
@@ -203,8 +204,10 @@ def test_a_mixture_of_codes_of_the_averaged_encoder_can_be_its_prior(made_up, tm
     plain = fg.load_generator(path, prior="normal").sample(range(4))
     assert fit_prior(path, made_up(40), components=None) is None
     np.testing.assert_array_equal(fg.load_generator(path).sample(range(4)), plain)
+    update_metadata(path, metrics=[{"name": "FD", "value": 1.0}])
     fit_prior(path, made_up(40), components=2, seed=3)
     np.testing.assert_array_equal(fg.load_generator(path).sample(range(4)), faces)
+    assert fg.load_generator(path).metadata["metrics"] == []  # of other faces
 
 
 def test_a_prior_is_fitted_to_a_model_with_an_encoder(made_up, tmp_path):

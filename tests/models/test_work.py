@@ -16,6 +16,10 @@ TINY = {
 }  # fmt: skip
 
 
+def test_every_family_is_counted():
+    assert set(TINY) == set(FAMILIES)
+
+
 @pytest.mark.parametrize("family", TINY)
 def test_the_weights_are_those_of_the_networks(family):
     options = FAMILIES[family].options_type(resolution=32, **TINY[family])

@@ -51,6 +51,15 @@ def test_a_dry_run_of_the_default_line_builds_nothing(machine, photos, capsys):
     assert "too much" not in out
 
 
+def test_a_dry_run_recommends_nothing_that_is_no_smaller(machine, photos, capsys, monkeypatch):
+    machine(64 * GIB)
+    monkeypatch.setattr(dry_run, "PATIENCE", 0.0)
+    assert cli.main(["train", "--config", "stylegan2_64_progressive", *photos, "--dry_run"]) == 0
+    out = capsys.readouterr().out
+    assert "stylegan2_64_small" not in out
+    assert "counted at the full resolution; while growing it is faster" in out
+
+
 def test_a_dry_run_says_what_does_not_fit(machine, photos, capsys):
     machine(8 * GIB)
     assert cli.main(["train", *DEFAULT, *photos, "--dry_run"]) == 0
