@@ -33,7 +33,7 @@ ONLY_WITH_A_RUN = "--resume"  # its flags are read together with the run's own f
 # Of the parser, of git, of pytest, of three benchmarks, of Slurm and of XLA.
 ELSEWHERE = {"family", "config", "help", "version", "depth", "long", "minutes", "features"}
 ELSEWHERE |= {"bandwidth", "gpus", "nodes", "ntasks", "signal", "time"}
-ELSEWHERE |= {"xla_backend_optimization_level", "xla_cpu_max_isa"}
+ELSEWHERE |= {"xla_backend_optimization_level", "xla_cpu_max_isa", "xla_gpu_deterministic_ops"}
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 FILE = re.compile(
     r"`((?:configs|facegen_keras|benchmarks|notebooks|docs|tests|saved_models|dataset)/"

@@ -1,5 +1,7 @@
 """JAX: the functions of `facegen_keras.backend`. There is no kernel: `jax.jit` fuses by itself."""
 
+import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
@@ -10,8 +12,11 @@ import numpy as np
 from keras import ops
 
 from facegen_keras.backend.types import Tensor
+from facegen_keras.errors import UserError
 
 ONLY_XLA = True
+BFLOAT16_AMD = r"gfx(908|90a|94|95|11|12)"  # Instinct MI100 and newer, Radeon RX 7000 and newer
+DETERMINISTIC = "--xla_gpu_deterministic_ops=true"
 PREDICTION = "facegen_prediction"  # attribute of a model that keeps its compiled prediction
 fused_batch_norm = fused_adam = fused_leaky_relu = None
 
@@ -28,7 +33,9 @@ def has_accelerator() -> bool:
 
 def has_bfloat16() -> bool:
     """Whether the device is a TPU, or a GPU that is an Ampere or newer."""
-    capability = getattr(jax.devices()[0], "compute_capability", None)  # of a GPU: "8.0"
+    capability = str(getattr(jax.devices()[0], "compute_capability", ""))  # "8.0"; AMD's "gfx90a"
+    if capability.startswith("gfx"):
+        return re.match(BFLOAT16_AMD, capability) is not None
     return jax.default_backend() == "tpu" or float(capability or 0) >= 8
 
 
@@ -38,7 +45,13 @@ def xla_is_faster() -> bool:
 
 
 def make_deterministic() -> None:
-    """Nothing to do: a compiled function repeats itself on a CPU and a TPU."""
+    """Nothing to do on a CPU and a TPU, where a compiled function repeats itself.
+
+    Raises:
+        UserError: On a GPU it does so only with a flag that XLA reads when it starts.
+    """
+    if jax.default_backend() == "gpu" and DETERMINISTIC not in os.environ.get("XLA_FLAGS", ""):
+        raise UserError(f"deterministic: on a GPU set XLA_FLAGS={DETERMINISTIC} before the command")
 
 
 def exact_float32() -> AbstractContextManager[None]:

@@ -1,6 +1,7 @@
 """PyTorch: the functions of `facegen_keras.backend`."""
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -36,7 +37,10 @@ def xla_is_faster() -> bool:
 
 
 def make_deterministic() -> None:
-    """Turn on deterministic algorithms, for the rest of the process."""
+    """Turn on deterministic algorithms, for the rest of the process; before anything is computed:
+    cuBLAS reads its variable when it starts, and PyTorch refuses a product without it.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
 
 

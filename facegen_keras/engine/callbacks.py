@@ -297,9 +297,11 @@ class BestModel(keras.callbacks.Callback):
         return self.patience is not None and epochs - self.best_epoch >= self.patience
 
     def get_state(self) -> dict[str, Any]:
-        return {"best": self.best, "best_epoch": self.best_epoch}
+        return {"best": self.best, "best_epoch": self.best_epoch, "kept": self.path is not None}
 
     def set_state(self, state: dict[str, Any]) -> None:
+        if self.path is not None and not state.get("kept", True):
+            return  # `fid_every` chose the model until now: the file is not that of this best
         self.best, self.best_epoch = state["best"], state["best_epoch"]
 
 

@@ -67,6 +67,7 @@ def fit(
         callbacks += [GracefulStop(), Autosave(checkpoints, 1, SAVE_MINUTES, callbacks)]
         if all_trained(model, epochs):
             print(f"nothing to do: all {epochs} epochs are trained")
+            model.end()
             return keras.callbacks.History()
     if distribution.member().count > 1:
         callbacks = _of_this_process(callbacks)

@@ -29,6 +29,7 @@ HOPELESS_ACCURACY = 0.999  # a discriminator that is never wrong has nothing lef
 AGREE_EVERY = 1.0  # seconds between two questions to the other processes whether to stop
 HANGUP = (signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ()  # Windows has none
 SEEDS_COMPARED = range(32)  # 496 pairs of samples
+VALUES_AT_A_TIME = 2**14  # of an image, as float64: 64 MB of 512 photos
 
 
 class Autosave(keras.callbacks.Callback):
@@ -60,14 +61,21 @@ class Autosave(keras.callbacks.Callback):
         self.epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        if time.monotonic() - self.saved_at >= 60 * self.minutes:
+        if self._is_time():
             self._save(self.epoch, self.model.position)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if not self.model.epoch_is_complete:
             self._save(epoch, self.model.position)  # cut off: training is about to end
-        elif is_due(epoch, self.every, self.params["epochs"]) or self.model.stop_training:
+        elif (
+            is_due(epoch, self.every, self.params["epochs"])
+            or self.model.stop_training
+            or self._is_time()  # an epoch of one step has no other moment
+        ):
             self._save(epoch + 1, 0)
+
+    def _is_time(self) -> bool:
+        return time.monotonic() - self.saved_at >= 60 * self.minutes
 
     def _save(self, epoch: int, position: int) -> None:
         self.model.sync()
@@ -140,6 +148,7 @@ class GracefulStop(keras.callbacks.Callback):
         self.deadline = None if seconds is None else time.monotonic() + seconds
         self.reserve = min(LAST_SHARE * (seconds or 0.0), LAST_SECONDS)
         self.reason: str | None = None
+        self.interrupted = False  # by a Ctrl-C of this process's own
         self.handlers: dict[int, Any] = {}
         self.steps: deque[float] = deque(maxlen=RECENT_STEPS)  # seconds
         self.longest_pause = 0.0  # seconds between two steps
@@ -211,10 +220,12 @@ class GracefulStop(keras.callbacks.Callback):
     def _on_signal(self, number: int, frame: Any) -> None:
         if number in HANGUP:
             _leave_terminal()
-        if self.reason:
-            if number in HANGUP:  # shells send several
-                return
-            raise KeyboardInterrupt
+        if number == signal.SIGINT:
+            if self.interrupted:
+                raise KeyboardInterrupt
+            self.interrupted = True
+        if self.reason:  # shells and schedulers send several; other processes were told before
+            return
         self.reason = f"{signal.Signals(number).name} received"
         tqdm.write(f"{self.reason}: saving a checkpoint (press Ctrl-C again to stop immediately)")
 
@@ -304,8 +315,12 @@ def pairwise_distance(images: np.ndarray) -> float:
     """
     if len(images) < 2:
         return float("nan")
-    flat = images.reshape(len(images), -1).astype("float64")
-    norms = (flat**2).sum(axis=1)
-    squared = norms[:, None] + norms[None, :] - 2 * flat @ flat.T
+    flat = images.reshape(len(images), -1)
+    products = np.zeros((len(flat), len(flat)))
+    for start in range(0, flat.shape[1], VALUES_AT_A_TIME):  # of 512 photos, a part at a time
+        part = flat[:, start : start + VALUES_AT_A_TIME].astype("float64")
+        products += part @ part.T
+    norms = np.diag(products)
+    squared = norms[:, None] + norms[None, :] - 2 * products
     upper = squared[np.triu_indices(len(flat), 1)]
     return float(np.sqrt(np.clip(upper, 0, None) / flat.shape[1]).mean())

@@ -291,7 +291,7 @@ class Trainer(WholeModel):
             self.batch_size, self.train_function = batch_size, None
         self.data_fingerprint, self.mirror = data_fingerprint, mirror
         self.steps_per_epoch = steps_per_epoch
-        self.position = 0
+        self.position = self.start.position
         self._next_step = self.steps
         self._began = (self.steps, self.images_seen)
         self._to_skip = self.start.position
@@ -385,13 +385,13 @@ class Trainer(WholeModel):
             functions[phase] = self.train_function
 
         def train_function(*args: Any) -> Any:
-            self.position = self.position % self.steps_per_epoch + 1
-            if self._to_skip:  # a resumed epoch: these batches were trained before
+            if self._to_skip:  # a resumed epoch: these batches were trained before, and are counted
                 self._to_skip -= 1
                 *state, iterator = args
                 if backend.NAME != "torch":
                     next(iterator)
                 return ({}, state[0]) if state else {}
+            self.position = self.position % self.steps_per_epoch + 1
             phase = self.phase_of(self._next_step)
             self._next_step += 1
             self.train_step = steps[phase]  # PyTorch's trainer looks it up at every step

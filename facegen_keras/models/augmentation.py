@@ -72,4 +72,6 @@ class Augmentation:
             adapted = ops.clip(self.probability + step, 0.0, 1.0)
             self._sign_sum.assign(ops.where(due, 0.0, total))
             self.probability.assign(ops.where(due, adapted, self.probability.value))
-        report["augment_probability"] = ops.convert_to_tensor(self.probability)
+        # Without a target not the variable, which a checkpoint of another `augment` may have set.
+        now = self.probability if self.adapts else float(bool(self.policy))
+        report["augment_probability"] = ops.convert_to_tensor(now, "float32")

@@ -72,8 +72,13 @@ def load_photos(config: TrainConfig) -> tuple[Faces, Faces | None]:
     return faces, None
 
 
-def build(config: TrainConfig) -> FaceModel:
+def build(config: TrainConfig, restored: bool = False) -> FaceModel:
     """The compiled model of a configuration; its initial weights depend on `seed` alone.
+
+    Args:
+        config: With a family.
+        restored: Whether a checkpoint gives it its weights, so that `init_from` is not read again:
+            the file may have gone, or be another by now.
 
     Raises:
         UserError: An option has an impossible value, or `init_from` cannot be started from.
@@ -88,7 +93,7 @@ def build(config: TrainConfig) -> FaceModel:
             "freeze_discriminator: the layers of a trained discriminator are frozen; give its "
             "generator as init_from"
         )
-    if config.init_from:
+    if config.init_from and not restored:
         kept = model.start_from(config.init_from)
         print(f"started from {config.init_from}; newly initialised: {', '.join(kept) or 'none'}")
     model.compile(optimizers(config, model))
@@ -105,8 +110,10 @@ def build(config: TrainConfig) -> FaceModel:
 
 def _shown(source: str) -> str:
     """What is on the hub as it is; of a path the last part, since the rest is private."""
-    of_hub = source.startswith(HUB_PREFIX) and not Path(source.removeprefix(HUB_PREFIX)).exists()
-    return source if of_hub else Path(source).name
+    if not source.startswith(HUB_PREFIX):
+        return Path(source).name
+    place = Path(source.removeprefix(HUB_PREFIX).partition(":")[0]).expanduser()  # without split
+    return place.name if place.exists() else source
 
 
 def optimizers(config: TrainConfig, model: FaceModel) -> dict[str, keras.optimizers.Optimizer]:

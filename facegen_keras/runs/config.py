@@ -78,7 +78,8 @@ class _Training:
     seed: int = FaceModelOptions.seed
     """Seed of weights, latents and the order of the data."""
     deterministic: bool = False
-    """Use kernels that give the same bits in every run; may be slower."""
+    """Use kernels that give the same bits in every run; may be slower. JAX on a GPU needs a flag of
+    XLA for it, and says so."""
     patience: int | None = None
     """Stop after this many epochs without a better validation loss, and keep the best model
     (vae)."""

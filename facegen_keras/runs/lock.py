@@ -22,6 +22,7 @@ LOCK = "running.json"
 RENEW = 20.0  # seconds
 ATTEMPTS = 5  # to read a lock that is being written
 STALE = 120.0  # seconds without a renewal after which an owner elsewhere is believed gone
+ME = secrets.token_hex(8)  # tells processes apart where there is no /proc
 JOB = "SLURM_JOB_ID"  # a job that was requeued keeps its number: its earlier start is over
 
 
@@ -111,7 +112,7 @@ def check_unlocked(folder: Path) -> dict[str, Any] | None:
     if owner is None or _is_ours(owner):
         return owner
     age = time.time() - owner["renewed"]
-    if owner["boot"] == _boot():
+    if owner["boot"] and owner["boot"] == _boot():
         is_alive, advice = _born(owner["pid"]) == owner["born"], ""
     else:
         requeued = owner["job"] is not None and owner["job"] == os.environ.get(JOB)
@@ -147,7 +148,7 @@ def _owner() -> dict[str, Any]:
         "host": socket.gethostname(),
         "boot": _boot(),
         "pid": os.getpid(),
-        "born": _born(os.getpid()),
+        "born": _born(os.getpid()) or ME,
         "job": os.environ.get(JOB),
         "renewed": time.time(),
     }
@@ -167,20 +168,11 @@ def _boot() -> str:
 
 
 def _born(pid: int) -> str | None:
-    """When a process began, as the system counts it; None where there is no such process."""
+    """When a process began, as the system counts it; None where there is no such process, or no
+    /proc: `os.kill(pid, 0)` only asks on Unix, and is a Ctrl-C on Windows.
+    """
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
-        if Path("/proc/self/stat").exists():
-            return None
     except OSError:
-        pass
-    else:
-        return text.rpartition(")")[2].split()[19]
-    try:  # a system without /proc
-        os.kill(pid, 0)
-    except ProcessLookupError:
         return None
-    except OSError:
-        pass
-    return "alive"
+    return text.rpartition(")")[2].split()[19]

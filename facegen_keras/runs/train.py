@@ -57,6 +57,7 @@ from facegen_keras.runs.folder import (
 from facegen_keras.runs.forecast import announcement, check_memory
 from facegen_keras.runs.lock import RunLock, check_unlocked
 
+CHECKPOINTS = "checkpoints"  # in the folder of a run
 MAX_ROLLBACKS = 3  # a run that breaks more often has a problem that other numbers do not solve
 
 
@@ -106,7 +107,9 @@ class Run:
         self.faces, self.held_out = load_photos_everywhere(self.config)
         if distribution.is_first() and (note := announcement(self.config, len(self.faces))):
             print(note)
-        self.model = build(self.config)
+        self.model = build(
+            self.config, restored=distribution.in_first(lambda: _has_weights(folder))
+        )
         self.model.photos = self.faces  # for the prior, also where nothing is left to train
         self.model.check_batch_size(config.batch_size)
         if not backend.has_accelerator():
@@ -167,7 +170,7 @@ class Run:
     @property
     def checkpoints(self) -> Path:
         """The folder of the run's checkpoints."""
-        return self.folder / "checkpoints"
+        return self.folder / CHECKPOINTS
 
     @property
     def is_complete(self) -> bool:
@@ -265,7 +268,7 @@ class Run:
         """Export, publish to `saved_models_dir`, and draw the curves."""
         config, model, folder, best = self.config, self.model, self.folder, self.best
         path = save_generator(model, main_file(model, folder), run=folder.name)
-        if best is not None and best.path.exists():
+        if best is not None and best.best_epoch and best.path.exists():
             path = best.path
             self._check_prior(path)
         self._draw_curves()
@@ -307,6 +310,11 @@ def _found(config: TrainConfig) -> tuple[str | None, Precision, dict[str, list]]
     config = settle_precision(config, folder)
     changed = check_same_run(config, folder) if folder else {}
     return str(folder) if folder else None, config.precision, changed
+
+
+def _has_weights(folder: str | None) -> bool:
+    """Whether there is a run to resume, and a checkpoint in it."""
+    return folder is not None and bool(checkpoint.find(Path(folder) / CHECKPOINTS))
 
 
 def early_end(config: TrainConfig, model: FaceModel, photos: int) -> str | None:

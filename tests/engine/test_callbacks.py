@@ -214,7 +214,7 @@ def test_early_stopping_with_patience_keeps_the_best(tmp_path, exports, capsys):
     best = attach(BestModel("held out", tmp_path / "b.h5", "run", patience=3), stop_training=False)
     assert run_epochs(best, [5.0, 4.0, 4.5, 3.0, 3.5, 3.0, 3.2, 2.0]) == 7
     assert len(exports) == 3
-    assert best.get_state() == {"best": 3.0, "best_epoch": 4}
+    assert best.get_state() == {"best": 3.0, "best_epoch": 4, "kept": True}
     assert "no better than 3 for 3 epochs" in capsys.readouterr().out
 
 

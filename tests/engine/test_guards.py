@@ -3,6 +3,7 @@
 import os
 import pty
 import signal
+import tracemalloc
 from types import SimpleNamespace
 
 import keras
@@ -304,3 +305,40 @@ def test_weights_that_are_no_numbers_are_not_saved(toy, made_up, tmp_path):
     again = toy()
     checkpoint.restore(again, tmp_path)
     assert again.broken is None
+
+
+@pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, None])
+def test_who_stops_a_job_may_say_so_twice(toy, made_up, tmp_path, hangup, monkeypatch, first):
+    """A scheduler sends several signals; in a cluster another process may have told before."""
+    monkeypatch.setattr("facegen_keras.engine.guards._leave_terminal", lambda: None)
+    stop = GracefulStop()
+
+    def twice():
+        if first is None:
+            stop.reason = "SIGTERM received"  # by another process, see `_ask_the_others`
+        else:
+            os.kill(os.getpid(), first)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    fit(toy(), made_up(24), [At(2, twice), stop, Autosave(tmp_path, 50, 60)])
+    assert saved_steps(tmp_path) == [2]
+
+
+def test_epochs_of_one_step_are_saved_by_minutes_too(toy, made_up, tmp_path):
+    seen = []
+    saved = Autosave(tmp_path, every=50, minutes=1e-9)
+    look = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: seen.append(saved_steps(tmp_path)[-1:])
+    )
+    fit(toy(), made_up(4), [saved, look], epochs=4)
+    assert seen == [[1], [2], [3], [4]]
+    assert checkpoint.latest(tmp_path).state.start == Start(4, 0)
+
+
+def test_comparing_large_photos_takes_little_memory():
+    photos = np.random.RandomState(0).randint(0, 256, (48, 256, 256, 3), dtype=np.uint8)
+    tracemalloc.start()
+    pairwise_distance(photos)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2 * photos.nbytes

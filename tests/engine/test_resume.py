@@ -129,3 +129,28 @@ def test_a_broken_loss_is_told_and_not_saved(toy, made_up, tmp_path):
     with pytest.raises(UserError, match=f"colour is not a number at {message}"):
         train(toy(broken_at=8), made_up(24), tmp_path)
     assert [path.name for path in checkpoint.find(tmp_path)] == ["checkpoint-000000006.h5"]
+
+
+def test_an_interrupt_while_trained_batches_are_passed_over_costs_nothing(
+    toy, made_up, state, tmp_path
+):
+    images, whole, again = made_up(24), toy(), toy()
+    train(whole, images, tmp_path / "whole")
+    train(toy(), images, tmp_path / "cut", callbacks=[Interrupt(10)])
+    train(toy(), images, tmp_path / "cut", callbacks=[Interrupt(1)])  # just resumed
+    found = checkpoint.latest(tmp_path / "cut").state
+    assert (found.epoch, found.position, found.step) == (1, 4, 10)
+    train(again, images, tmp_path / "cut")
+    assert again.steps == whole.steps == 18
+    expected = state(whole)
+    for name, value in state(again).items():
+        np.testing.assert_array_equal(value, expected[name], err_msg=name)
+
+
+def test_a_second_training_follows_a_finished_one_in_a_new_session_too(toy, made_up, tmp_path):
+    images = made_up(24)
+    for _ in range(2):  # the second time there is nothing to do at first
+        model = toy()
+        train(model, images, tmp_path)
+        model.fit(images, epochs=2, batch_size=4, verbose=0)
+        assert model.steps == 18 + 12

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from facegen_keras.errors import UserError
-from facegen_keras.runs.build import build
+from facegen_keras.runs.build import _shown, build
 from facegen_keras.runs.config import TrainConfig
 
 
@@ -29,3 +29,10 @@ def test_layers_are_frozen_only_where_they_are_trained():
     config = TrainConfig(model="stylegan2", resolution=32, freeze_discriminator=2)
     with pytest.raises(UserError, match="give its generator as init_from"):
         build(config)
+
+
+def test_no_path_of_a_local_data_set_is_recorded(tmp_path):
+    (tmp_path / "photos").mkdir()
+    for source in (tmp_path / "photos", f"hf:{tmp_path}/photos", f"hf:{tmp_path}/photos:train"):
+        assert _shown(str(source)) == "photos"
+    assert _shown("hf:owner/name:train") == "hf:owner/name:train"

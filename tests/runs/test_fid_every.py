@@ -53,4 +53,11 @@ def test_the_distance_keeps_the_best_model_and_the_validation_loss_is_only_logge
     states = checkpoint.latest(folder / "checkpoints").state.callbacks
     (key,) = (key for key in states if key.startswith("MetricEvery fid efficientnet-lite0 "))
     assert states[key] == {"best": distance, "best_epoch": 1}
-    assert states["BestModel"] == {"best": -1.0, "best_epoch": 2}
+    assert states["BestModel"] == {"best": -1.0, "best_epoch": 2, "kept": False}
+
+    # What the distance kept is not passed off as the best by the validation loss.
+    train("measured", f"--resume {folder} --fid_every null")
+    result = json.loads((folder / "result.json").read_text())
+    assert (result["best_epoch"], result["best_value"]) == (0, None)
+    published = fg.load_generator(train.models / "vae_decoder.h5").metadata
+    assert published["images_seen"] == 64  # the last one

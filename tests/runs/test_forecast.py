@@ -81,7 +81,7 @@ def test_a_training_that_does_not_fit_is_refused_and_writes_nothing(
 def test_a_training_says_how_long_it_takes_before_it_begins(machine, photos, monkeypatch, capsys):
     machine(64 * GIB)
 
-    def build(config: TrainConfig) -> None:
+    def build(config: TrainConfig, restored: bool) -> None:
         raise UserError("far enough")
 
     monkeypatch.setattr("facegen_keras.runs.train.build", build)

@@ -125,3 +125,39 @@ def test_an_owner_that_was_believed_gone_gives_up(tmp_path, owner, monkeypatch):
         mine.check_held()
     mine.release()
     assert json.loads((tmp_path / LOCK).read_text())["host"] == "node7"
+
+
+@pytest.fixture
+def without_proc(monkeypatch):
+    """A system without /proc, as macOS and Windows, where signal 0 is a Ctrl-C."""
+
+    def no_link(path):
+        raise OSError(2, "No such file or directory")
+
+    monkeypatch.setattr(lock.os, "readlink", no_link)
+    monkeypatch.setattr(lock, "Path", _Nowhere)
+    monkeypatch.setattr(lock.os, "kill", lambda *args: pytest.fail(f"os.kill{args}"))
+
+
+class _Nowhere:
+    def __init__(self, path):
+        assert str(path).startswith("/proc")
+
+    def read_text(self):
+        raise FileNotFoundError(2, "No such file or directory")
+
+    def exists(self):
+        return False
+
+
+def test_where_there_is_no_proc_the_last_sign_of_life_counts(tmp_path, owner, without_proc):
+    mine = RunLock(tmp_path)
+    mine.take()
+    check_unlocked(tmp_path)  # this process may go on
+    mine.release()
+    assert not (tmp_path / LOCK).exists()
+    owner(host="another Mac", pid=os.getpid() + 1, born="of another process")
+    with pytest.raises(UserError, match="on another Mac is training this run"):
+        check_unlocked(tmp_path)
+    owner(pid=os.getpid() + 1, born="x", renewed=time.time() - STALE - 1)  # its number may be taken
+    check_unlocked(tmp_path)

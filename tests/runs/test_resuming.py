@@ -273,3 +273,12 @@ def test_wandb_goes_on_under_its_id(train, monkeypatch):
     for _, entry in entries:
         assert {"loss", "kl_loss", "epoch", "images_seen", "fakes"} <= set(entry)
         assert entry["fakes"] == [(32, 32, 3)] * 16
+
+
+def test_what_a_run_started_from_is_not_needed_again(train, tmp_path, log_of):
+    model = fg.DCGAN(resolution=32, latent_dim=6, base_channels=4)
+    start = fg.save_generator(model, tmp_path / "start_generator.h5")
+    run = train("started", f"--model dcgan --epochs 1 --init_from {start}")
+    start.unlink()
+    train("started", f"--resume {run} --epochs 2")
+    assert [line["epoch"] for line in log_of(run)] == [1, 2]

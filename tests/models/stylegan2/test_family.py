@@ -294,3 +294,16 @@ def test_resume_is_exact(tiny_stylegan2, tmp_path, eager):
 def test_impossible_options_are_named(tiny_stylegan2, options, message):
     with pytest.raises(UserError, match=message):
         tiny_stylegan2(**options)
+
+
+@pytest.mark.parametrize(("before", "now"), [("", "color"), ("color", "")])
+def test_the_log_says_what_is_augmented_after_a_change_on_resume(before, now, tmp_path):
+    tiny = {"resolution": 32, "latent_dim": 6, "channel_base": 128, "channel_max": 8, "w_dim": 8}
+    first, second = (StyleGAN2(**tiny, mapping_layers=1, augment=each) for each in (before, now))
+    for model in (first, second):
+        model.compile()
+    first.begin(8, 1)
+    checkpoint.save(first, tmp_path, 0, 0)
+    checkpoint.restore(second, tmp_path)
+    second.augmentation.follow(report := {}, 8)
+    assert float(report["augment_probability"]) == bool(now)
