@@ -16,6 +16,7 @@ from facegen_keras.data import Faces, load_faces
 from facegen_keras.data.image_files import comparison_warnings, format_and_side
 from facegen_keras.errors import UserError
 from facegen_keras.export.from_hub import is_hub_name
+from facegen_keras.export.model_file import read_model_file
 from facegen_keras.export.parts import companion_path
 from facegen_keras.export.prior import ARRAYS
 from facegen_keras.export.write import update_metadata
@@ -153,18 +154,20 @@ def _evaluate(
         for text in evaluation.warnings:
             print(f"warning: {subject.name}: {text}", file=sys.stderr)
         if config.stamp and isinstance(subject.samples, Generator):
-            update_metadata(subject.name, metrics=evaluation.records())
+            now = evaluation.records()
+            earlier = read_model_file(subject.name).metadata.get("metrics") or []
+            kept = [e for e in earlier if e.get("metric") not in {n["metric"] for n in now}]
+            update_metadata(subject.name, metrics=[*kept, *now])
         if config.memorisation and config.data_path:
             picture = _picture(folder, subject.name, pictures)
-            finding = record.findings.get(key)
-            if finding is None or not picture.exists():
-                if subject.side not in splits:
-                    photos = _split(config, extractor, config.data_path, subject.side)
-                    splits[subject.side] = photos
-                finding = _check_memorisation(
-                    config, extractor, subject, splits[subject.side], picture
-                )
-                record.add(key, evaluation, finding)
+            if subject.side not in splits:
+                splits[subject.side] = _split(config, extractor, config.data_path, subject.side)
+            photos = splits[subject.side]
+            of = request(photos=[part.fingerprint for part in photos])
+            before, finding = record.findings.get(key, ("", ""))
+            if before != of or not picture.exists():
+                finding = _check_memorisation(config, extractor, subject, photos, picture)
+                record.add(key, evaluation, (of, finding))
             print(f"{subject.name}: {finding}; the nearest photos: {picture}")
     report = record.report
     print(report.table())

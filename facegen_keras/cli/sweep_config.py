@@ -52,7 +52,13 @@ def read(argv: Sequence[str]) -> Sweep:
         raise UserError("sweep: two of the files have the same name, which names their runs")
     # Read all of them before the first is trained: a misspelt key must not show after hours.
     configs = [_configuration(file, name, flags) for file, name in zip(files, names, strict=True)]
-    return Sweep(Path(configs[0].output_dir), tuple(configs))
+    folders = list(dict.fromkeys(config.output_dir for config in configs))
+    if len(folders) > 1:
+        raise UserError(
+            f"sweep: the files name {len(folders)} output_dir, {', '.join(folders)}: the runs of a "
+            "sweep stand in one; give --output_dir"
+        )
+    return Sweep(Path(folders[0]), tuple(configs))
 
 
 def _configuration(file: str, name: str, flags: Sequence[str]) -> TrainConfig:

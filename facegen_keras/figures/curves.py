@@ -196,6 +196,11 @@ def over_training(runs: Mapping[str, tuple[Sequence[dict], Sequence[float]]], ke
         runs: The lines of a log, and the hours at the end of each, by the name of the run.
         key: The number; lines without it are left out.
     """
+    runs = {
+        name: (log, hours)
+        for name, (log, hours) in runs.items()
+        if any(line.get(key) is not None for line in log)
+    }
     below = len(runs) > MOST_INSIDE
     figure, ((left, right),) = panels(1, 2, 7.5, 3.2 + below * 0.1 * len(runs), sharey=True)
     for name, (log, hours) in runs.items():

@@ -11,7 +11,7 @@ from facegen_keras.generate.generator import Generator, SamplingOptions
 from facegen_keras.metric_names import COMPARED, PER_PHOTO, check_metrics
 from facegen_keras.metrics.confidence import FEWEST, with_errors
 from facegen_keras.metrics.extractor import FeatureExtractor
-from facegen_keras.metrics.feature_statistics import Moments, Statistics
+from facegen_keras.metrics.feature_statistics import Moments, Statistics, check_same_features
 from facegen_keras.metrics.frechet import frechet_distance
 from facegen_keras.metrics.inception import InceptionFeatures
 from facegen_keras.metrics.inception_score import inception_score
@@ -110,6 +110,8 @@ def evaluate(
     if COMPARED & set(metrics):
         wanted = subject.count if num_reference is None else (num_reference or None)
         reference = _reference(faces, extractor, wanted, per_photo, cache_dir, progress)
+    if "fid" in metrics and reference and photos_to_reconstruct(model, reference, subject.count):
+        encoder_beside(model)  # one of another model is refused now, not after the samples
     protocol = protocol_of(extractor, reference, subject, seed, options)
 
     numbers: dict[str, Number] = {}
@@ -289,6 +291,8 @@ def _reference(
         raise UserError(NO_PHOTOS)
     if not isinstance(faces, Reference):
         faces = Reference(extractor, faces, wanted, cache_dir, progress)
+    theirs = faces.extractor
+    check_same_features(theirs.dim, theirs.protocol, extractor.dim, extractor.protocol)
     if per_photo and faces.photos is None:
         raise UserError(
             "kid, pr and standard errors need the photos themselves, and statistics hold only "

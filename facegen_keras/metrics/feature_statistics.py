@@ -75,7 +75,10 @@ class Statistics:
             UserError: Fewer than two images.
         """
         moments = Moments()
-        for batch in [features] if isinstance(features, np.ndarray) else features:
+        if isinstance(features, np.ndarray):  # in parts: each is copied, in float64
+            starts = range(0, max(len(features), 1), GATHER)
+            features = [features[start : start + GATHER] for start in starts]
+        for batch in features:
             moments.update(batch)
         return moments.statistics(protocol)
 

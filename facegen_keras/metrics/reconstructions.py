@@ -1,7 +1,8 @@
 """Photos through the encoder beside a generator and back, measured as its samples are.
 
 The distance of reconstructions is what the decoder costs, mostly blur; what the distance of samples
-has beyond it is the prior's.
+has beyond it is the prior's, and the bias of few images: reconstructions are compared with their
+own photos, and lack most of that.
 """
 
 from collections.abc import Iterator

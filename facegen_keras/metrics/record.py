@@ -32,13 +32,13 @@ class Record:
         requests: Of everything to measure, in the order of the result; from `request`.
 
     Attributes:
-        findings: What the memorisation check said, by request.
+        findings: Of which photos, and what the memorisation check said of them, by request.
     """
 
     def __init__(self, folder: Path, requests: Sequence[str]) -> None:
         self.folder, self.requests = folder, requests
         self.path = folder / f"{NAME}.json"
-        self.findings: dict[str, str] = {}
+        self.findings: dict[str, tuple[str, str]] = {}
         self._done: dict[str, Evaluation] = {}
         if not self._take_over():
             self._done, self.findings = {}, {}
@@ -55,7 +55,9 @@ class Record:
         """What has been measured, in the order of the requests."""
         return Report([self._done[key] for key in self.requests if key in self._done])
 
-    def add(self, request: str, evaluation: Evaluation, finding: str | None = None) -> None:
+    def add(
+        self, request: str, evaluation: Evaluation, finding: tuple[str, str] | None = None
+    ) -> None:
         """Keep a result, and what the memorisation check said, and write both files.
 
         Raises:
@@ -69,7 +71,7 @@ class Record:
         for key, entry in zip(keys, entries, strict=True):
             entry["request"] = key
             if key in self.findings:
-                entry["memorisation"] = self.findings[key]
+                entry["memorisation_photos"], entry["memorisation"] = self.findings[key]
         write_text(self.path, json.dumps(entries, indent=2, ensure_ascii=False) + "\n")
         self.report.to_csv(self.path.with_suffix(".csv"))
 
@@ -81,7 +83,8 @@ class Record:
                     return False
                 self._done[entry["request"]] = Evaluation.from_entry(entry)
                 if "memorisation" in entry:
-                    self.findings[entry["request"]] = entry["memorisation"]
+                    of = entry.get("memorisation_photos", "")  # an earlier version's is made anew
+                    self.findings[entry["request"]] = of, entry["memorisation"]
         except FileNotFoundError:
             return True
         except (OSError, ValueError, TypeError, KeyError, AttributeError):

@@ -34,6 +34,7 @@ JUDGED = range(64)  # seeds of the samples that are compared with photos
 CLOSEST = 2  # samples of each model, beside so many photos:
 NEAREST = 3
 FURTHEST = 8
+VAL_PIXELS = "val_reconstruction_loss"
 
 
 @dataclass(frozen=True)
@@ -97,14 +98,18 @@ def drawings(runs: Sequence[Run], report: Report, photos: Photos | None) -> Iter
                 f"the hours; losses of different families do not compare. {_trainings(of_it)}."
             )
             yield Drawing(f"losses_{family}", caption, partial(over_training, _logs(of_it), key))
-    measured = [run for run in runs if run.judged_by in ("fid", "fd")]
-    if measured:
-        key = measured[0].judged_by or ""
+    alike: dict[tuple, list[Run]] = {}
+    for run in runs:
+        if run.judged_by in ("fid", "fd"):
+            alike.setdefault(run.measure, []).append(run)
+    for number, measured in enumerate(alike.values(), 1):
+        key, config = measured[0].judged_by or "", measured[0].config
         caption = (
-            f"{printed_name(key)} in training, over the images seen and over the hours. "
-            f"{_trainings(measured)}."
+            f"{printed_name(key)} ({config.extractor}, {config.fid_images:,} images) in training, "
+            f"over the images seen and over the hours. {_trainings(measured)}."
         )
-        yield Drawing("distance", caption, partial(over_training, _logs(measured), key))
+        name = "distance" if number == 1 else f"distance_{number}"
+        yield Drawing(name, caption, partial(over_training, _logs(measured), key))
     yield from filter(None, map(grid_of, by_family(runs).values()))
     if report.evaluations:
         numbers = [n for e in report.evaluations for n in e.numbers.values()]
@@ -191,8 +196,9 @@ def _beside_photos(
     Left out, with a word, where the network that judges is not installed.
     """
     families = by_family(runs).values()
-    best = {run.name: drawn[run.name] for run in map(_best, families)}
     which = "best" if all(map(_are_judged, families)) else "first"
+    chosen = [_best(family) if which == "best" else family[0] for family in families]
+    best = {run.name: drawn[run.name] for run in chosen}
     some = photos(next(iter(best.values())).resolution)
     if len(some) < NEAREST:
         return
@@ -224,12 +230,8 @@ def _best(runs: Sequence[Run]) -> Run:
 
 def _are_judged(runs: Sequence[Run]) -> bool:
     """Whether the runs can be compared: one alone, or all by one number measured in one way."""
-    first = runs[0]
-    return len(runs) == 1 or all(
-        run.judged_by is not None
-        and run.judged_by == first.judged_by
-        and run.config.fid_images == first.config.fid_images
-        for run in runs
+    return len(runs) == 1 or (
+        runs[0].judged_by is not None and len({run.measure for run in runs}) == 1
     )
 
 
@@ -283,6 +285,17 @@ def _has(run: Run, key: str) -> bool:
     return any(line.get(key) is not None for line in run.log)
 
 
+def _key_of_map(runs: Sequence[Run]) -> str | None:
+    """The number that a heat map shows: the one that all runs are judged by; where weights such as
+    β make that one another loss, the error of the pixels in it; else none.
+    """
+    if _are_judged(runs):
+        return runs[0].judged_by
+    same_photos = len({run.measured_on for run in runs}) == 1
+    of_pixels = all(_has(run, VAL_PIXELS) for run in runs)
+    return VAL_PIXELS if runs[0].judged_by == "val_loss" and same_photos and of_pixels else None
+
+
 def grid_of(runs: Sequence[Run]) -> Drawing | None:
     """The heat map of two options that these runs vary, at least two values of each; or None."""
     varied = [
@@ -290,8 +303,8 @@ def grid_of(runs: Sequence[Run]) -> Drawing | None:
         for name in differing(runs)
         if all(isinstance(getattr(run.config, name), int | float) for run in runs)
     ]
-    key = runs[0].judged_by
-    if len(varied) < 2 or key is None or any(run.judged_by != key for run in runs):
+    key = _key_of_map(runs)
+    if len(varied) < 2 or key is None:
         return None
     # The one with more values across: a page is wider than a figure is high.
     across, down = sorted(varied[:2], key=lambda n: -len({getattr(r.config, n) for r in runs}))
@@ -305,13 +318,15 @@ def grid_of(runs: Sequence[Run]) -> Drawing | None:
         f"Smallest {label} of the {runs[0].family} runs by {names[0]} and {names[1]}. "
         f"{_trainings(runs)}."
     )
+    if key != runs[0].judged_by:
+        caption += " The whole loss has weights in it that differ, and does not compare."
     if len(runs) > len({tuple(getattr(run.config, n) for n in varied[:2]) for run in runs}):
         caption += " Of several runs of one cell the best is shown."
     values = np.full((len(rows), len(columns)), np.nan)
     for run in runs:  # of two runs of one place, such as two seeds, the better
         place = rows.index(getattr(run.config, down)), columns.index(getattr(run.config, across))
-        if run.best is not None:
-            values[place] = np.nanmin([values[place], run.best])
+        if (smallest := run.smallest(key)) is not None:
+            values[place] = np.nanmin([values[place], smallest])
     title = f"smallest {label}"
     draw = partial(heat_map, values, columns, rows, *names, title)
     return Drawing(f"heat_map_{runs[0].family}", caption, draw, width=0.5)

@@ -67,10 +67,28 @@ class Run:
         return there[-1] if there else None
 
     @property
+    def measure(self) -> tuple[object, ...]:
+        """How that number is measured: only numbers of runs that agree in it compare."""
+        if self.judged_by == "val_loss":  # β and the other weights are in it
+            return *self.measured_on, self.config.beta, self.config.perceptual_weight
+        return *self.measured_on, self.config.extractor, self.config.fid_images
+
+    @property
+    def measured_on(self) -> tuple[object, ...]:
+        """The number's name, the photos that it is measured on, and the kind of error of pixels."""
+        config = self.config
+        photos = Path(config.data_path).name, config.limit, config.validation_split
+        kind = config.reconstruction if self.judged_by == "val_loss" else None
+        return self.judged_by, config.resolution, config.crop, *photos, kind
+
+    @property
     def best(self) -> float | None:
         """The smallest value of that number in the log."""
-        name = self.judged_by
-        return min(v for x in self.log if (v := x.get(name)) is not None) if name else None
+        return self.smallest(self.judged_by) if self.judged_by else None
+
+    def smallest(self, name: str) -> float | None:
+        """The smallest value of a number in the log; None where it is not there."""
+        return min((v for x in self.log if (v := x.get(name)) is not None), default=None)
 
 
 def by_family(runs: Sequence[Run]) -> dict[str, list[Run]]:

@@ -292,3 +292,26 @@ def test_an_interrupted_evaluation_goes_on_and_loses_only_the_one_under_way(
     assert [entry["model"] for entry in json.loads(kept.read_text())] == ["g.h5", "h.h5"]
     assert kept.with_suffix(".csv").exists()
     assert [entry["model"] for entry in read(place)] == ["h.h5"]
+
+
+def test_a_finding_belongs_to_its_photos(place, capsys):
+    def found(*flags):
+        assert main(["evaluate", "--model_path", "g.h5", "--memorisation", *common, *flags]) == 0
+        (line,) = (x for x in capsys.readouterr().out.splitlines() if "closer to a photo" in x)
+        return line.partition(";")[0]
+
+    common = ["--num_images", "20", "--metrics", "ppl"]
+    first = found("--data_path", "photos")
+    assert "20.6 % by chance" in first  # four are held out
+    assert "5.7 % by chance" in found("--data_path", "photos", "--held_out", "0.5")  # twenty
+    assert found("--data_path", "photos") == first
+    other = found("--data_path", "samples.zip")
+    assert other == found("--data_path", "samples.zip", "--output_dir", "fresh") != first
+
+
+def test_a_stamp_keeps_what_other_metrics_wrote(place):
+    common = ["evaluate", "--model_path", "g.h5", "--num_images", "20", "--stamp", "--metrics"]
+    for metrics in (["fid", "kid"], ["ppl"], ["fid"]):
+        assert main([*common, *metrics, "--data_path", "photos"]) == 0
+    stamped = load_generator(place / "g.h5").metadata["metrics"]
+    assert sorted(record["metric"] for record in stamped) == ["fd", "kd", "ppl"]

@@ -180,3 +180,11 @@ def test_a_misspelt_key_stops_it_before_anything_is_trained(configs, photos, tmp
 def test_it_needs_files(capsys):
     assert main(["sweep", "--epochs", "1"]) == 2
     assert "name the configuration files first" in capsys.readouterr().err
+
+
+def test_the_runs_of_a_sweep_stand_in_one_folder(configs, photos, tmp_path, capsys):
+    for place, config in zip("ab", configs, strict=True):
+        with open(config, "a", encoding="utf-8") as file:
+            file.write(f"output_dir: {tmp_path / place}\n")
+    assert main(["sweep", *configs, "--data_path", str(photos), "--epochs", "1"]) == 2
+    assert "name 2 output_dir" in capsys.readouterr().err

@@ -234,3 +234,22 @@ def test_written_down(generator, photos, tiny, tmp_path):
     assert "–" in table[1]
     assert "recall ↑" in table[0]
     assert sorted(p.name for p in tmp_path.iterdir() if p.is_file()) == ["x.csv", "x.json"]
+
+
+@pytest.mark.parametrize("metric", ["fid", "kid", "pr"])
+def test_photos_of_another_extractor_are_refused(generator, photos, tiny, metric):
+    other = type(tiny)()
+    other.resize = "legacy"
+    with pytest.raises(UserError, match="'legacy' in one and 'tiny'"):
+        quietly(generator, Reference(other, photos), [metric], 20, extractor=tiny)
+
+
+def test_an_encoder_of_another_model_is_refused_before_the_samples(
+    photos, tiny, tiny_family, tmp_path, monkeypatch
+):
+    path = save_generator(tiny_family("vae"), tmp_path / "vae_decoder.h5")
+    other = save_generator(tiny_family("vae"), tmp_path / "other" / "vae_decoder.h5")
+    other.with_name("vae_encoder.h5").replace(tmp_path / "vae_encoder.h5")
+    monkeypatch.setattr(fg.generate.Generator, "sample", lambda *a, **k: pytest.fail("drawn"))
+    with pytest.raises(UserError, match="exported from another model"):
+        quietly(path, photos, ["fid"], 50, extractor=tiny)

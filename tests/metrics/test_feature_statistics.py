@@ -138,3 +138,15 @@ def test_a_file_of_statistics_cannot_fill_the_memory(tmp_path):
     assert path.stat().st_size < 2**17
     with pytest.raises(UserError, match=r"not an \.npz of statistics"):
         Statistics.load(path)
+
+
+def test_statistics_of_an_array_need_no_copy_of_it():
+    import tracemalloc
+
+    features = np.random.default_rng(0).standard_normal((20_000, 64), np.float32)
+    tracemalloc.start()
+    try:
+        Statistics.from_features(features)
+        assert tracemalloc.get_traced_memory()[1] < 0.5 * features.nbytes
+    finally:
+        tracemalloc.stop()

@@ -35,7 +35,7 @@ def study(tmp_path_factory, tiny_family):
         config.resolved().save(run / "config.yaml")
         lines = [
             {"epoch": k, "images_seen": 3600 * k, "images_per_second": 10.0, "loss": loss + 9,
-             "val_loss": loss + (2 - k)}
+             "fd": loss + (2 - k)}
             for k in (1, 2)
         ]  # fmt: skip
         (run / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -61,11 +61,11 @@ def test_everything_that_a_report_needs(study, measured, tmp_path, capsys):
     out = tmp_path / "report"
     flags = ["--output", str(out), "--data_path", str(tmp_path / "faces.npy")]
     assert main(["report", str(study), str(measured.parent), *flags]) == 0
-    assert f"8 figures, tables, captions.md, provenance.json and report.tex: {out}" in (
+    assert f"9 figures, tables, captions.md, provenance.json and report.tex: {out}" in (
         capsys.readouterr().out
     )
     names = ["samples", "interpolation", "reconstructions", "nearest", "failures", "losses_vae"]
-    names += ["heat_map_vae", "evaluation"]
+    names += ["distance", "heat_map_vae", "evaluation"]
     names = [f"fig{k:02d}_{name}" for k, name in enumerate(names, 1)]
     assert sorted(p.name for p in (out / "figures").iterdir()) == sorted(
         f"{name}.{kind}" for name in names for kind in ("pdf", "png")
@@ -73,7 +73,7 @@ def test_everything_that_a_report_needs(study, measured, tmp_path, capsys):
     with Image.open(out / "figures" / f"{names[0]}.png") as picture:
         assert round(picture.info["dpi"][0]) == 300
     captions = (out / "captions.md").read_text()
-    assert captions.count("**Figure") == 8
+    assert captions.count("**Figure") == 9
     assert captions.count("**Table") == 2
     assert "The vae trainings." in captions
     what = ": vae, 7,200 images of faces_50%.zip, training seed 0."
@@ -90,7 +90,7 @@ def test_everything_that_a_report_needs(study, measured, tmp_path, capsys):
         "seed",
         "best",
     ]
-    assert rows[1] == ["vae_ld4_beta1", "4", "1", "7,200", "0.2", "0", "val loss 30.00"]
+    assert rows[1] == ["vae_ld4_beta1", "4", "1", "7,200", "0.2", "0", "FD 30.00"]
     assert "a & 40.0 $\\pm$ 1" in (out / "tables/evaluation.tex").read_text()
     record = json.loads((out / "provenance.json").read_text())
     assert [len(record[name]) for name in ("runs", "evaluations")] == [4, 2]
@@ -147,7 +147,7 @@ def test_without_the_network_that_judges_two_figures_are_left_out(
     flags = ["--output", str(tmp_path / "report"), "--data_path", str(tmp_path / "faces.npy")]
     assert main(["report", str(study), *flags]) == 0
     out, errors = capsys.readouterr()
-    assert out.startswith("5 figures, ")
+    assert out.startswith("6 figures, ")
     (told,) = (x for x in errors.splitlines() if x.startswith("without the nearest photos and the"))
     assert "offline-fd" in told
 
@@ -243,7 +243,7 @@ def test_without_a_number_to_judge_by_the_first_run_is_called_the_first(study):
     assert drawing._are_judged(runs)
     for run in runs:
         for line in run.log:
-            del line["val_loss"]
+            del line["fd"]
     assert not drawing._are_judged(runs)
     assert drawing._best(runs) is runs[0]
 
@@ -281,3 +281,44 @@ def test_a_second_report_leaves_no_figure_of_the_first(study, measured, tmp_path
     assert "1 figures" in capsys.readouterr().out.splitlines()[-1]
     left = sorted(path.name for path in (tmp_path / "report" / "figures").iterdir())
     assert left == ["fig01_evaluation.pdf", "fig01_evaluation.png"]
+
+
+def test_only_runs_that_are_measured_alike_are_compared(tmp_path):
+    def runs(name, number, *options):
+        for count, (changed, value) in enumerate(options):
+            run = tmp_path / name / f"run{count}"
+            run.mkdir(parents=True)
+            TrainConfig(model="vae", validation_split=0.1, **changed).resolved().save(
+                run / "config.yaml"
+            )
+            line = {"epoch": 1, "images_seen": 10, "images_per_second": 1.0, number: value}
+            (run / "log.jsonl").write_text(json.dumps(line) + "\n")
+        return collect([tmp_path / name])[0]
+
+    latents, extractors = (32, 64), ("efficientnet-lite0", "face-descriptor")
+    for name, number, key, values in (
+        ("rulers", "fd", "extractor", extractors),  # 0.03 is not nearer than 25
+        ("counts", "fd", "fid_images", (500, 5000)),
+        ("weights", "val_loss", "beta", (1.0, 2.0)),  # β is a factor of the loss itself
+    ):
+        found = runs(
+            name, number, *(({"latent_dim": n, key: v}, 9.0 - n) for n in latents for v in values)
+        )
+        assert not drawing._are_judged(found)
+        assert drawing.grid_of(found) is None
+        if number == "val_loss":  # the error of the pixels has no β in it
+            for run in found:
+                run.log[0]["val_reconstruction_loss"] = 5.0
+            assert drawing.grid_of(found).caption.startswith("Smallest val reconstruction loss of")
+        assert drawing._best(found) is found[0]
+        figures = drawing.drawings(found, Report([]), None)
+        distances = [each for each in figures if each.name.startswith("distance")]
+        assert len(distances) == (0 if number == "val_loss" else 2)
+
+
+def test_a_run_without_the_number_does_not_take_the_name_of_another():
+    logs = {"a": "fd", "b": "fid", "c": "fd"}
+    runs = {name: ([{"images_seen": 1, key: 1.0}], [0.1]) for name, key in logs.items()}
+    figure = over_training(runs, "fd")
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["a", "c"]
+    plt.close(figure)
