@@ -148,7 +148,7 @@ def _write_mp4(frames: np.ndarray, path: Path) -> None:
 
     height, width = frames.shape[1:3]
     writer = imageio_ffmpeg.write_frames(
-        str(path), (width, height), fps=FRAMES_PER_SECOND, macro_block_size=2, quality=8
+        str(path.absolute()), (width, height), fps=FRAMES_PER_SECOND, macro_block_size=2, quality=8
     )
     writer.send(None)
     for frame in np.ascontiguousarray(frames):

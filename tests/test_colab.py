@@ -4,9 +4,13 @@ Colab runs a notebook in `/content`, has `''` on `sys.path`, so that the current
 imported from, and has none of this package and not all that it needs.
 """
 
+import errno
+import functools
 import os
+import shutil
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import nbformat
@@ -189,6 +193,35 @@ def test_the_drive_keeps_runs_and_models(tmp_path, monkeypatch):
     assert Path("output/run_here/log.jsonl").read_text() == "two"
     assert sorted(path.name for path in Path("output").iterdir()) == ["run", "run_here"]
     assert mounted == [str(drive)] * 4
+
+
+def test_a_copy_to_the_drive_that_was_cut_off_is_completed(tmp_path, monkeypatch):
+    colab = type(sys)("google.colab")
+    colab.drive = types.SimpleNamespace(mount=lambda place: None)
+    monkeypatch.setitem(sys.modules, "google", type(sys)("google"))
+    monkeypatch.setitem(sys.modules, "google.colab", colab)
+    monkeypatch.chdir(tmp_path)
+    run = tmp_path / "output" / "run"
+    run.mkdir(parents=True)
+    for name in "abc":
+        (run / name).write_text(name)
+    copy, copied = shutil.copy2, []
+
+    def full_at_the_second(source, target, **options):
+        copied.append(source)
+        if len(copied) == 2:
+            raise OSError(errno.ENOSPC, "the Drive is full")
+        return copy(source, target, **options)
+
+    whole = shutil.copytree
+    monkeypatch.setattr(
+        shutil, "copytree", functools.partial(whole, copy_function=full_at_the_second)
+    )
+    with pytest.raises(OSError, match="the Drive is full"):
+        keep_on_drive(mount=tmp_path / "drive")
+    keep_on_drive(mount=tmp_path / "drive")
+    assert [path.name for path in Path("output").iterdir()] == ["run"]
+    assert sorted(path.name for path in Path("output/run").iterdir()) == ["a", "b", "c"]
 
 
 def test_elsewhere_there_is_no_drive(monkeypatch):

@@ -231,7 +231,7 @@ def _options(kind: object) -> list[object]:
 
 
 def _join(kind: object, values: list[str]) -> str:
-    if not _is_list(kind) or (len(values) == 1 and values[0].startswith("[")):
+    if not _is_list(kind) or (len(values) == 1 and re.fullmatch(r"\[.*\]", values[0])):
         return _whole(kind, values[0]) if len(values) == 1 else " ".join(values)
     return "[" + ", ".join(yaml.safe_dump(v, default_style='"').strip() for v in values) + "]"
 

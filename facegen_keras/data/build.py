@@ -152,7 +152,9 @@ def _fingerprint(names: Sequence[str], records: Sequence[Record], settings: Sett
     digest = hashlib.sha256(f"{cache.FORMAT} {settings.resolution} {settings.crop}\n".encode())
     for name, record in zip(names, records, strict=False):
         if not record.problem:
-            line = f"{name}\0{record.size}\0{record.crc:08x}\n"
+            # Earlier versions put these up to a pixel of the reduced size beside their place.
+            mark = "\0rounded" if record.rounded else ""
+            line = f"{name}\0{record.size}\0{record.crc:08x}{mark}\n"
             digest.update(line.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 

@@ -33,7 +33,7 @@ else:
     CAN_LOCK = True
 
 FORMAT = 1  # part of every fingerprint: raise it when decoding gives other pixels
-JUDGED = 1  # part of every index: raise it when other files are refused
+JUDGED = 2  # part of every index: raise it when other files are refused, or decoded anew
 BLOCK_BYTES = 16 * 2**20  # unit of the checksums
 ALWAYS_CHECK_BELOW = 2**30  # bytes; half a second. Larger files are checked when they look touched
 

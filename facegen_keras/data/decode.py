@@ -38,6 +38,10 @@ DRAFT_MARGIN = 4
 # is still at least 4 times the target, Lanczos decides the result: `tests/data/test_decode.py`
 # holds the difference to the full decode below half a grey level on average.
 
+ORIENTATION = 0x0112  # tag of EXIF
+SWAPPED = (5, 6, 7, 8)  # orientations in which width and height change places
+FAR_ENDS = {2: (1, 0), 3: (1, 1), 4: (0, 1), 6: (1, 0), 7: (1, 1), 8: (0, 1)}  # by orientation
+
 JPEG_START = b"\xff\xd8"
 MARKER = struct.Struct(">BBH")  # 0xFF, kind, length (ITU-T T.81, annex B)
 FRAME = struct.Struct(">BHHB")  # bits, height, width, components
@@ -76,6 +80,7 @@ class Record(NamedTuple):
         crc: CRC-32 of the encoded bytes.
         size: Number of encoded bytes.
         passing: The problem may be gone at the next try: the file, not its content, failed.
+        rounded: A JPEG that was decoded at a reduced size which libjpeg had to round up.
     """
 
     problem: str = ""
@@ -87,6 +92,7 @@ class Record(NamedTuple):
     crc: int = 0
     size: int = 0
     passing: bool = False
+    rounded: bool = False
 
 
 class _Seen(TypedDict, total=False):
@@ -96,6 +102,7 @@ class _Seen(TypedDict, total=False):
     height: int
     mode: str
     format: str
+    rounded: bool
 
 
 class Unusable(Exception):
@@ -127,9 +134,9 @@ def decode(data: bytes, settings: Settings) -> tuple[Record, bytes | None]:
 
 
 def _decode(data: bytes, settings: Settings, seen: _Seen) -> bytes:
-    image, scale = plain_jpeg(data, settings), 1.0
+    image, scale, far = plain_jpeg(data, settings), 1.0, (0, 0)
     if image is None:
-        image, scale = _open(data, settings, seen)
+        image, scale, far = _open(data, settings, seen)
         width, height = seen["width"], seen["height"]
     else:
         seen["width"], seen["height"] = width, height = image.size
@@ -141,9 +148,12 @@ def _decode(data: bytes, settings: Settings, seen: _Seen) -> bytes:
         if image.size != (side, side):
             image = image.resize((side, side), Image.Resampling.LANCZOS)
     else:
-        factors = (image.width / width, image.height / height)
-        left, upper = box[0] * factors[0], box[1] * factors[1]
-        right, lower = box[2] * factors[0], box[3] * factors[1]
+        # libjpeg rounds the reduced size up; the part that is too much is at the stored right and
+        # bottom, which may be the upright left and top.
+        before = (image.width - width * scale) * far[0]
+        above = (image.height - height * scale) * far[1]
+        left, upper = box[0] * scale + before, box[1] * scale + above
+        right, lower = box[2] * scale + before, box[3] * scale + above
         # Cropping first keeps Lanczos from looking beyond the crop, as in the other branch.
         x, y = math.floor(left), math.floor(upper)
         image = _rgb_part(image, (x, y, math.ceil(right), math.ceil(lower)))
@@ -193,8 +203,12 @@ def _plain_jpeg_size(data: bytes) -> tuple[int, int] | None:
     return None
 
 
-def _open(data: bytes, settings: Settings, seen: _Seen) -> tuple[Image.Image, float]:
-    """Open an upright image of any kind and return it with the scale it is decoded at."""
+def _open(
+    data: bytes, settings: Settings, seen: _Seen
+) -> tuple[Image.Image, float, tuple[int, int]]:
+    """Open an upright image of any kind and return it with the scale it is decoded at, and whether
+    its left and its top are the right and the bottom of the stored one.
+    """
     image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
     if image.format == "PNG" and PNG_END not in data:  # Pillow does not mind
         raise Unusable("truncated", "the end of the file is missing")
@@ -207,18 +221,20 @@ def _open(data: bytes, settings: Settings, seen: _Seen) -> tuple[Image.Image, fl
         seen["mode"] += "+alpha"
     if width * height > MAX_PIXELS:
         raise Unusable("unreadable", f"{width}x{height} pixels is more than {MAX_PIXELS}")
-    scale = 1.0
+    scale, far = 1.0, (0, 0)
     if image.format == "JPEG":
         scale = _draft(image, settings)
+        seen["rounded"] = image.size != (width * scale, height * scale)
     if _memory(image, width * height) > MAX_MEMORY:
         limit = f"{MAX_MEMORY // 10**6} MB of memory"
         raise Unusable("unreadable", f"{width}x{height} pixels would take more than {limit}")
     if "exif" in image.info or "xmp" in image.info or "Raw profile type exif" in image.info:
-        upright = ImageOps.exif_transpose(image)
-        if upright.size != image.size:
+        orientation = image.getexif().get(ORIENTATION, 1)
+        image = ImageOps.exif_transpose(image)
+        far = FAR_ENDS.get(orientation, far)
+        if orientation in SWAPPED:  # also where the reduced image is a square
             seen["width"], seen["height"] = height, width
-        image = upright
-    return image, scale
+    return image, scale, far
 
 
 def _draft(image: Image.Image, settings: Settings) -> float:
@@ -228,7 +244,7 @@ def _draft(image: Image.Image, settings: Settings) -> float:
     if scale == 1.0:
         return 1.0
     image.draft(image.mode, (round(width * scale), round(height * scale)))
-    return image.width / width
+    return 1 / round(width / image.width)
 
 
 def _draft_scale(width: int, height: int, settings: Settings) -> float:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 
 from facegen_keras.data import build, pool
 from facegen_keras.data.arrays import ArraySource
-from facegen_keras.data.decode import Record, Settings
+from facegen_keras.data.decode import Record, Settings, Unusable, crop_box
 from facegen_keras.data.sources import SET_ASIDE, Ignored, Source
 from facegen_keras.data.worker import read_items
 
@@ -93,7 +93,7 @@ def examine(
     with build.progress_bar(len(source), progress, "checking") as bar:
         if isinstance(source, ArraySource):
             ignored: list[Ignored] = []
-            records = _array_records(source, bar.update)
+            records = _array_records(source, settings, bar.update)
         else:
             build.check_crop(settings)
             ignored = source.ignored
@@ -133,14 +133,23 @@ def _count(values: Iterable[str]) -> dict[str, int]:
     return dict(Counter(value for value in values if value).most_common())
 
 
-def _array_records(source: ArraySource, advance: Callable[[int], object]) -> list[Record]:
+def _array_records(
+    source: ArraySource, settings: Settings, advance: Callable[[int], object]
+) -> list[Record]:
     _, height, width, _ = source.shape
+    problem, detail = "", ""
+    try:
+        crop_box(width, height, settings._replace(min_size=1))  # as `resize.open_array` asks
+    except Unusable as error:
+        problem, detail = error.args
     records = []
     for images in source.chunks(len(source)):
         for image in images:
             # Rows have no file to hash again, so this checksum is long enough on its own.
             check = int.from_bytes(hashlib.sha256(image).digest()[:16])
-            records.append(Record("", "", width, height, USUAL_MODE, "array", check, image.nbytes))
+            records.append(
+                Record(problem, detail, width, height, USUAL_MODE, "array", check, image.nbytes)
+            )
         advance(len(images))
     return records
 

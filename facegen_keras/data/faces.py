@@ -187,7 +187,8 @@ def load_faces(
         raise UserError(f"limit {limit}: must be 1 or more, or left out for all images")
     if min_size is not None:
         check_whole("min_size", min_size, least=0)
-    workers = pool.crew_size(workers)
+    limit = None if limit is None else int(limit)  # NumPy's have another repr, and no JSON
+    resolution, workers = int(resolution), pool.crew_size(workers)
     settings = Settings(resolution, crop, resolution // 2 if min_size is None else min_size)
     listed = open_source(source, without)
     if isinstance(listed, ArraySource):

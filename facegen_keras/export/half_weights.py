@@ -28,21 +28,29 @@ def as_half(weights: np.ndarray) -> np.ndarray:
         return weights.astype("float16")
 
 
-def write_halves(source: str | os.PathLike, target: str | os.PathLike) -> None:
+def write_halves(
+    source: str | os.PathLike, target: str | os.PathLike, prior_too: bool = True
+) -> None:
     """Write an exported `.h5` again, its large weights as float16 and compressed.
 
     Keras and this package open it as before: a weight becomes float32 again when it is read.
+
+    Args:
+        source: The file.
+        target: The new file.
+        prior_too: Also the mixture that latents are drawn from, if the file holds one.
     """
+    halved = (WEIGHTS, PRIOR) if prior_too else (WEIGHTS,)
+
+    def copy(old: h5py.File, name: str, new: h5py.File) -> None:
+        if name in halved:
+            _halve(old[name], new.create_group(name))
+        else:
+            copy_member(old, name, new)
+
     metadata = {**read_model_file(source).metadata, "weights_kept_as": "float16"}
-    copy_without(METADATA, source, target, _copy_halved)
+    copy_without(METADATA, source, target, copy)
     attach_metadata(target, metadata)
-
-
-def _copy_halved(old: h5py.File, name: str, new: h5py.File) -> None:
-    if name in (WEIGHTS, PRIOR):
-        _halve(old[name], new.create_group(name))
-    else:
-        copy_member(old, name, new)
 
 
 def _halve(old: h5py.Group, new: h5py.Group) -> None:

@@ -7,6 +7,7 @@ layers of this package. Everything else is refused by name before Keras opens th
 
 import json
 import os
+import re
 import sys
 import zipfile
 import zlib
@@ -125,7 +126,22 @@ def _read(path: str | os.PathLike, force: bool = False) -> tuple[ModelFile, bool
         raise UserError(f"{path}: not a model file; expected .h5 or .keras")
     if path.suffix == ".h5" and not _has_right_bytes(path):
         complain(CHANGED.format(path), force)
-    return (_read_h5 if path.suffix == ".h5" else _read_keras)(path)
+    file, intact = (_read_h5 if path.suffix == ".h5" else _read_keras)(path)
+    _check_metadata(file)
+    return file, intact
+
+
+def _check_metadata(file: ModelFile) -> None:
+    """Refuse what would become part of a path, or fail later.
+
+    Raises:
+        UserError: The family is no name, or the training no table.
+    """
+    family, training = file.metadata.get("family"), file.metadata.get("training")
+    if family is not None and not (isinstance(family, str) and re.fullmatch(r"[\w-]*", family)):
+        raise UserError(f"{file.path}: its metadata name the family {family!r}; export it again")
+    if training is not None and not isinstance(training, dict):
+        raise UserError(f"{file.path}: its metadata are not readable (training); export it again")
 
 
 def first_input_shape(config: dict) -> tuple | None:

@@ -52,7 +52,13 @@ def _copy_beside(entry: Path, target: Path) -> None:
         number = "" if count == 1 else f"_here{'' if count == 2 else count - 1}"
         name = target.with_stem(f"{target.stem}{number}")
         if not name.exists():
-            (shutil.copytree if entry.is_dir() else shutil.copy2)(entry, name)
+            part = name.with_name(f".{name.name}.part")  # a copy that is cut off has no name yet
+            if entry.is_dir():
+                shutil.rmtree(part, ignore_errors=True)
+                shutil.copytree(entry, part)
+            else:
+                shutil.copy2(entry, part)
+            part.rename(name)
             return
         if _holds(name, entry):
             return

@@ -17,6 +17,7 @@ from facegen_keras.export.formats import FORMATS, Format
 from facegen_keras.export.from_hub import local_model
 from facegen_keras.export.half_weights import as_half, write_halves
 from facegen_keras.export.parts import COMPANIONS, MAIN_PARTS, companion_path
+from facegen_keras.export.prior import ARRAYS
 from facegen_keras.export.runtimes import write_litert, write_onnx, write_saved_model
 from facegen_keras.files.atomic import replacing
 from facegen_keras.files.safetensors_file import write_safetensors
@@ -26,6 +27,7 @@ from facegen_keras.generate.loading import load_encoder, load_generator
 from facegen_keras.generate.stylegan2 import StyleGAN2Generator
 from facegen_keras.generate.web import write_page
 from facegen_keras.inference import latents
+from facegen_keras.mixture import Mixture
 from facegen_keras.models.stylegan2.official_names import official_settings, official_state
 from facegen_keras.version import __version__
 
@@ -73,8 +75,8 @@ def export_model(
     Raises:
         UserError: The format is unknown, needs a package that is not installed or the TensorFlow
             backend, or cannot hold this model; float16 would change an image by more than half a
-            grey level; the model is no generator, or has no parts; ONNX
-            Runtime Web is not to be had; or something cannot be written.
+            grey level; an h5 would replace the model itself; the model is no generator, or has no
+            parts; ONNX Runtime Web is not to be had; or something cannot be written.
     """
     if format not in FORMATS:
         raise UserError(f"format {format!r}: expected one of {', '.join(FORMATS)}")
@@ -84,6 +86,8 @@ def export_model(
         raise UserError("parts: not for the format web, a page has what it needs; leave it out")
     path = local_model(model_path)
     generator = load_generator(path)
+    if format == "h5" and Path(output).is_dir() and Path(output).samefile(path.parent):
+        raise UserError(f"output {output}: the folder of the model itself; give another")
     if format == "web":
         return write_page(generator, Path(output), _texts(generator, "generator"), runtime)
     make = {"safetensors": _weights, "h5": _halves}.get(format, _graphs)
@@ -144,18 +148,27 @@ def _halves(path: Path, generator: Generator, format: str, parts: bool) -> Files
     if path.suffix != ".h5":
         raise UserError(f"{path}: the format h5 makes an .h5 smaller; save the model as one first")
     z = latents(range(16), generator.latent_dim)
-    before = generator.forward(z)
+    before = generator(generator.codes(z))
+
+    def change() -> float:
+        """Of any value of the images of these latents, in grey levels."""
+        return float(np.abs(generator(generator.codes(z)) - before).max()) * 127.5
+
     for weight in generator.model.weights:
         weight.assign(as_half(ops.convert_to_numpy(weight.value)))
-    change = float(np.abs(generator.forward(z) - before).max()) * 127.5
-    if not change <= MOST_CHANGE:
+    if not (most := change()) <= MOST_CHANGE:
         raise UserError(
-            f"{path}: with weights of float16 its images change by up to {change:.2f} grey levels, "
+            f"{path}: with weights of float16 its images change by up to {most:.2f} grey levels, "
             f"and more than {MOST_CHANGE} is too much; keep it as it is"
         )
+    prior_too = False
+    if prior := generator.prior:
+        halves = (as_half(getattr(prior, name)).astype("float32") for name in ARRAYS)
+        generator.prior = Mixture(*halves)
+        prior_too = change() <= MOST_CHANGE  # else the mixture stays in float32
     beside = [companion_path(path, generator.family, part) for part in COMPANIONS]
     files = [path, *(there for there in beside if there.exists())]
-    return {file.name: partial(write_halves, file) for file in files}
+    return {file.name: partial(write_halves, file, prior_too=prior_too) for file in files}
 
 
 def _encoder(path: Path, generator: Generator) -> keras.Model:

@@ -13,6 +13,7 @@ from typing import Literal
 import pytest
 
 from facegen_keras import cli
+from facegen_keras.cli.demo_config import DemoConfig
 from facegen_keras.cli.parser import parse
 from facegen_keras.errors import UserError
 from facegen_keras.runs.config import TrainConfig
@@ -271,3 +272,8 @@ class TestMain:
         monkeypatch.setattr(sys, "stdout", stdout)
         assert cli.main(["train", "--help"]) == 0
         assert b"Adam's ?1" in stdout.buffer.getvalue()
+
+
+@pytest.mark.parametrize("name", ["[x].h5", "[a, b].h5", "[x]/y.h5"])
+def test_a_name_may_begin_like_a_list(name):
+    assert parse(DemoConfig, ["--model_path", name], "x", "y").model_path == [name]

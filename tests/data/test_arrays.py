@@ -168,3 +168,11 @@ def test_a_header_that_never_ends_is_not_read(tmp_path):
         archive.writestr("x.npy", b"\x93NUMPY\x02\x00" + struct.pack("<I", 2**31) + bytes(2**20))
     with pytest.raises(UserError, match="its header has 2,147,483,648 bytes"):
         load(tmp_path / "x.npz")
+
+
+def test_numbers_of_other_types_mean_the_same(images, tmp_path):
+    np.save(tmp_path / "x.npy", images)
+    for source in (images, tmp_path / "x.npy"):
+        plain, other = load(source, limit=3), load(source, resolution=16.0, limit=np.int64(3))
+        assert (len(other), other.fingerprint) == (3, plain.fingerprint)
+        assert isinstance(other.resolution, int)

@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -64,3 +65,11 @@ def test_command_line(folder, tmp_path, capsys):
         check(DataConfig())
     with pytest.raises(UserError, match="give another output_dir"):
         run_check(str(folder), str(folder / "00.png" / "x"), resolution=32, progress=False)
+
+
+def test_an_array_outside_the_crop_is_unusable_as_in_training(tmp_path, capsys):
+    np.save(tmp_path / "x.npy", np.zeros((3, 32, 32, 3), np.uint8))
+    source, out = str(tmp_path / "x.npy"), str(tmp_path / "out")
+    assert run_check(source, out, resolution=32, progress=False) == 0
+    assert run_check(source, out, resolution=32, crop="0,0,99,99", progress=False) == 1
+    assert "outside the crop" in capsys.readouterr().out

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from facegen_keras.data import decode as module
 from facegen_keras.data import pool
@@ -297,3 +297,26 @@ def test_bands_give_the_pixels_of_the_whole(mode, monkeypatch):
     whole = np.asarray(module._rgb_part(image, (3, 5, 40, 58)))
     monkeypatch.setattr(module, "BAND", 7)
     assert (np.asarray(module._rgb_part(image, (3, 5, 40, 58))) == whole).all()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("size", [(513, 701), (516, 515)])  # the second is reduced to a square
+def test_a_reduced_jpeg_of_any_size_keeps_its_place(size, orientation, encode):
+    noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    stored = Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encode(stored, "JPEG", quality=95, exif=exif)
+    upright = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+    exact = np.asarray(upright.resize((32, 32), Image.Resampling.LANCZOS), float)
+    settings = Settings(32, "none")
+    record, _ = decode(data, settings)
+    assert (record.width, record.height) == upright.size
+    assert record.rounded
+    assert np.abs(pixels(data, settings) - exact).mean() < 0.5
+
+
+def test_only_a_size_that_libjpeg_rounds_is_marked(encode):
+    for side, rounded in ((512, False), (513, True), (100, False)):
+        record, _ = decode(encode(flat("RGB", 90, side), "JPEG"), Settings(32, "none"))
+        assert record.rounded == rounded

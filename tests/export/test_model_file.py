@@ -299,3 +299,14 @@ def test_two_models_opened_at_once_do_not_count_each_others_weights():
         build()
     first.__exit__(None, None, None)
     assert keras.layers.Layer.add_weight is make
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [{"family": "../x"}, {"family": "/x"}, {"family": ["x"]}, {"family": 7}, {"training": "x"}],
+)
+def test_metadata_that_would_lead_elsewhere_are_refused(saved, entry):
+    export.update_metadata(saved[1], **entry)
+    with pytest.raises(UserError, match="its metadata") as refusal:
+        load_generator(saved[1])
+    assert "\n" not in str(refusal.value)

@@ -221,3 +221,9 @@ def test_strip_is_one_row(tmp_path):
     assert strip[0, ::3, 0].tolist() == [1, 2, 3, 4]
     with pytest.raises(UserError, match=r"\.gif, \.mp4 or \.png"):
         save_frames(frames, tmp_path / "walk.avi")
+
+
+@pytest.mark.parametrize("folder", ["2024-05-01T10:00", "-x", "a b ä"])
+def test_an_mp4_in_a_folder_of_any_name(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert save_frames(numbered(2, 8, 8), Path(folder) / "walk.mp4").stat().st_size > 0
