@@ -2,6 +2,7 @@
 
 import importlib
 import os
+from collections.abc import Iterable
 from types import ModuleType
 
 _NO_MEMORY = ("RESOURCE_EXHAUSTED", "out of memory", "Out of memory", "can't allocate memory")
@@ -52,6 +53,16 @@ def check_path(name: str, value: object) -> None:
     """
     if not isinstance(value, str | os.PathLike):
         raise UserError(f"{name} {value!r}: a {type(value).__name__}; expected the name of a file")
+
+
+def check_several(name: str, value: object) -> None:
+    """Refuse one number where several are expected.
+
+    Raises:
+        UserError: It cannot be gone through.
+    """
+    if not isinstance(value, Iterable):
+        raise UserError(f"{name} {value!r}: expected several, such as [{value!r}]")
 
 
 def check_whole(name: str, value: object, least: int = 1) -> None:

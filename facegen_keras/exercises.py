@@ -26,6 +26,8 @@ def check(yours: object, expected: float | str | np.ndarray, tolerance: float = 
         right = isinstance(yours, str) and yours.strip().lower() == expected.lower()
         print(f"expected {expected!r}, yours {yours!r}: {'right' if right else 'not yet'}")
         return
+    if hasattr(yours, "detach"):  # a tensor of PyTorch, perhaps on a GPU or with a gradient
+        yours = yours.detach().cpu()
     try:
         answer = np.asarray(yours, "float64")
     except (TypeError, ValueError) as error:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from facegen_keras.errors import UserError
+from facegen_keras.errors import UserError, check_whole
 from facegen_keras.inference import in_chunks
 
 STEPS = 16  # of the flow: its error is then 0.2 % of the spread of the codes, on average
@@ -180,8 +180,9 @@ def check_enough(codes: int, components: int) -> None:
     """Refuse a mixture of more components than there are codes for.
 
     Raises:
-        UserError: There are fewer than two codes per component.
+        UserError: There are fewer than two codes per component, or no component.
     """
+    check_whole("components", components)
     if codes < 2 * components:
         raise UserError(
             f"a mixture of {components} Gaussians for {codes} codes: give at least "

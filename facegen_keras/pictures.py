@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from facegen_keras.errors import UserError, check_path
+from facegen_keras.errors import UserError, check_path, check_whole
 from facegen_keras.files.atomic import replacing
 from facegen_keras.files.own_pictures import marked
 
@@ -38,7 +38,7 @@ def check_grid(shape: tuple[int, int], count: int) -> None:
 
 def grid_shape(count: int) -> tuple[int, int]:
     """Columns and rows of the squarest grid for `count` images, at least as wide as high."""
-    columns = int(np.ceil(np.sqrt(count)))
+    columns = max(1, int(np.ceil(np.sqrt(count))))
     return columns, int(np.ceil(count / columns))
 
 
@@ -50,7 +50,26 @@ def tile(images: np.ndarray, shape: tuple[int, int] | None = None) -> np.ndarray
         shape: Columns and rows; by default the squarest. Images beyond its places are left out.
 
     Raises:
-        UserError: There is no image, they are not uint8 RGB, or the sheet is almost empty.
+        UserError: There is no image, they are not uint8 RGB, the shape is not two whole numbers
+            from 1 on, or the sheet is almost empty.
+    """
+    images = _checked(images)
+    columns, rows = shape or grid_shape(len(images))
+    for name, value in (("columns", columns), ("rows", rows)):
+        check_whole(name, value)
+    check_grid((columns, rows), len(images))
+    images = images[: columns * rows]
+    _, height, width, _ = images.shape
+    sheet = np.full((rows, columns, height, width, 3), 255, "uint8")
+    sheet.reshape(-1, height, width, 3)[: len(images)] = images
+    return sheet.transpose(0, 2, 1, 3, 4).reshape(rows * height, columns * width, 3)
+
+
+def _checked(images: np.ndarray) -> np.ndarray:
+    """The images as an array.
+
+    Raises:
+        UserError: There is no image, or they are not uint8 RGB.
     """
     images = np.asarray(images)
     if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8 or not len(images):
@@ -58,13 +77,7 @@ def tile(images: np.ndarray, shape: tuple[int, int] | None = None) -> np.ndarray
             f"images of shape {images.shape}, {images.dtype}: "
             "expected uint8 (n, height, width, 3) with n at least 1"
         )
-    columns, rows = shape or grid_shape(len(images))
-    check_grid((columns, rows), len(images))
-    images = images[: columns * rows]
-    _, height, width, _ = images.shape
-    sheet = np.full((rows, columns, height, width, 3), 255, "uint8")
-    sheet.reshape(-1, height, width, 3)[: len(images)] = images
-    return sheet.transpose(0, 2, 1, 3, 4).reshape(rows * height, columns * width, 3)
+    return images
 
 
 def save_grid(
@@ -81,7 +94,7 @@ def save_grid(
         UserError: As for `tile`; or the ending is another one, or the file cannot be written.
     """
     check_path("path", path)
-    if shape is not None and (isinstance(shape, str) or len(shape) != 2):  # type: ignore[redundant-expr]
+    if shape is not None and (isinstance(shape, str) or np.shape(shape) != (2,)):  # type: ignore[redundant-expr]
         raise UserError(f"shape {shape!r}: expected (columns, rows)")
     if Path(path).suffix.lower() not in PICTURES:
         raise UserError(f"{path}: a grid is written as {', '.join(PICTURES)}")
@@ -118,9 +131,11 @@ def save_frames(
         seconds: Of each frame of a gif; by default 1/24. GIF counts in hundredths.
 
     Raises:
-        UserError: Another ending, frames of odd size for an mp4, or a file that cannot be written.
+        UserError: Another ending, frames that are not uint8 RGB or of odd size for an mp4, or a
+            file that cannot be written.
     """
-    path = Path(path)
+    check_path("path", path)
+    path, frames = Path(path), _checked(frames)
     if path.suffix == ".png":
         return save_grid(frames, path, (len(frames), 1))
     if path.suffix not in (".gif", ".mp4"):

@@ -30,3 +30,9 @@ def test_another_kind_of_answer_is_named():
         check([1, 2, 3], np.array([1, 2]))
     with pytest.raises(UserError, match="yours is dict: expected numbers"):
         check({}, 3)
+
+
+def test_a_tensor_of_pytorch_that_has_a_gradient_is_an_answer(capsys):
+    torch = pytest.importorskip("torch")
+    check(torch.tensor(3.41, requires_grad=True) * 1, 3.41)
+    assert capsys.readouterr().out == "expected 3.41, yours 3.41: right\n"

@@ -5,6 +5,7 @@ import pytest
 
 import facegen_keras as fg
 from facegen_keras.errors import UserError
+from facegen_keras.mixture import fit_mixture
 
 FACES = np.zeros((8, 32, 32, 3), np.uint8)
 
@@ -35,6 +36,9 @@ CALLS = {
     "path 3": lambda model: fg.save_grid(FACES, 3),
     "shape '6x6'": lambda model: fg.save_grid(FACES, "x.png", shape="6x6"),
     "metrics 3": lambda model: fg.metrics.evaluate(FACES, FACES, metrics=3),
+    "network: a Generator": lambda model: fg.layer_table(fg.Generator(model.decoder)),
+    "components 0": lambda model: fit_mixture(np.zeros((8, 3)), 0),
+    "components 2.0": lambda model: fit_mixture(np.zeros((8, 3)), 2.0),
     "stats None": lambda model: fg.metrics.Statistics.load(None),
 }
 

@@ -238,7 +238,11 @@ class _Page:
     def new_test(self, name: str, photos: list[str] | None, psi: float) -> tuple:
         return self.shown(self.studio.human_test(name, photos or (), psi))
 
-    def answer(self, left: bool, test: HumanTest) -> tuple:
+    def answer(self, left: bool, test: HumanTest | None) -> tuple:
+        if test is None:  # the server has started again, or `VISITORS` others came since
+            raise UserError("this test is no longer kept; press Start for another")
+        if test.finished:  # the other button, pressed while the last answer was on its way
+            raise UserError("this test is finished; press Start for another")
         test.answer(left)
         return self.shown(test)
 

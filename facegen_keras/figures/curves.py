@@ -144,18 +144,20 @@ def compare_runs(
     """One loss of several runs over the images they saw. The points of a short run are marked.
 
     Args:
-        folders: Run folders; the legend has their names, or the keys of a mapping.
+        folders: Run folders; the legend has their names, with those above them where two agree, or
+            the keys of a mapping.
         name: Key in their logs; by default the first of `val_loss`, `loss` and `generator_loss`
             that all of them have.
         ax: Where to draw.
 
     Raises:
-        UserError: A folder has no log, or the runs do not share such a key.
+        UserError: No folder is given, one has no log, or the runs do not share such a key.
     """
-    if isinstance(folders, Mapping):
-        logs = {run: read_log(folder) for run, folder in folders.items()}
-    else:
-        logs = {Path(folder).name: read_log(folder) for folder in folders}
+    if isinstance(folders, str | os.PathLike):
+        raise UserError(f"folders {os.fspath(folders)!r}: expected several, such as [{folders!r}]")
+    logs = {run: read_log(folder) for run, folder in _named(folders).items()}
+    if not logs:
+        raise UserError("no run to compare: give at least one folder")
     shared = set.intersection(*({k for line in log for k in line} for log in logs.values()))
     wanted = [name] if name else LOSSES
     key = next((key for key in wanted if key in shared), None)
@@ -169,6 +171,20 @@ def compare_runs(
     ax.set_ylabel(key.replace("_", " "))
     ax.legend()
     return figure_of(ax)
+
+
+def _named(
+    folders: Iterable[str | os.PathLike] | Mapping[str, str | os.PathLike],
+) -> Mapping[str, str | os.PathLike]:
+    """Run folders by their last names, or by as many of them as tell all of them apart."""
+    if isinstance(folders, Mapping):
+        return folders
+    paths = list(dict.fromkeys(map(Path, folders)))  # the same one twice is one
+    for names in range(1, max((len(path.parts) for path in paths), default=0) + 1):
+        named = {str(Path(*path.parts[-names:])): path for path in paths}
+        if len(named) == len(paths):
+            return named
+    return {str(path): path for path in paths}
 
 
 @styled

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
 
-from facegen_keras.errors import UserError
+from facegen_keras.errors import UserError, check_whole
 from facegen_keras.figures.pixels import INCH, face_width, fit_figure, keep_whole, show_sheet
 from facegen_keras.figures.theme import figure_of, hide_axes, new_figure, styled
 from facegen_keras.labels import check_headings
@@ -40,7 +40,11 @@ def image_grid(
     Raises:
         UserError: The images are not uint8 RGB, or there are more or fewer titles than images.
     """
-    columns, rows = (columns, -(-len(images) // columns)) if columns else grid_shape(len(images))
+    images = np.asarray(images)
+    if columns is not None:
+        check_whole("columns", columns)
+    count = len(images) if images.ndim else 0  # `tile` refuses none
+    columns, rows = (columns, max(1, -(-count // columns))) if columns else grid_shape(count)
     sheet = tile(images, (columns, rows))
     height, width = images.shape[1:3]
     if titles is None:

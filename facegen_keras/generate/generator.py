@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, TypedDict, Unpack
 
 import numpy as np
 
-from facegen_keras.errors import UserError
+from facegen_keras.errors import UserError, check_several
 from facegen_keras.generate.walks import interpolate, walk
 from facegen_keras.inference import images_per_pass, in_chunks, infer, latents, to_uint8
 from facegen_keras.mixture import Mixture
@@ -196,6 +196,7 @@ class Generator:
         Raises:
             UserError: A seed is invalid, or an option is unknown.
         """
+        check_several("positions", positions)
         start, end = latents([seed, other], self.latent_dim)
         t = np.asarray(list(positions), "float32")
         self._refuse(options)

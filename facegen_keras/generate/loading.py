@@ -51,8 +51,10 @@ def load_generator(
 
     Raises:
         UserError: The file is missing, damaged, unsafe, not a generator, or of another family, or
-            it holds no mixture.
+            it holds no mixture; or there is no such prior.
     """
+    if prior not in (None, "normal", "mixture"):
+        raise UserError(f"prior {prior!r}: expected normal or mixture, or None for the file's own")
     model, file, family = read_generator(local_model(path), expected_family, force)
     mixture = None if prior == "normal" else read_prior(file)
     if prior == "mixture" and mixture is None:

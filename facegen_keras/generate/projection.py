@@ -12,6 +12,7 @@ from facegen_keras.backend.types import Tensor
 from facegen_keras.engine import autodiff
 from facegen_keras.errors import UserError
 from facegen_keras.generate.stylegan2 import StyleGAN2Generator
+from facegen_keras.generate.w_space import check_styled
 from facegen_keras.inference import to_network_range, to_uint8
 
 # Appendix D of the paper: rate 0.1, raised over the first 5 % and lowered over the last 25 % of the
@@ -73,8 +74,10 @@ def project(
         on_step: Called after each step with the number of steps done and the loss.
 
     Raises:
-        UserError: The photo has another shape, or an option has an impossible value.
+        UserError: The generator is no StyleGAN2, the photo has another shape, or an option has an
+            impossible value.
     """
+    check_styled(generator)
     photo = np.asarray(photo)
     _check(photo, generator.resolution, space, steps)
     step_of = _loss_and_gradient(generator, to_network_range(photo[None]), features, feature_weight)

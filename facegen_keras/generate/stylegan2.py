@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from facegen_keras.errors import UserError
+from facegen_keras.errors import UserError, check_several, check_whole
 from facegen_keras.generate.generator import Generator, SamplingOptions
 from facegen_keras.generate.walks import straight_walk
 from facegen_keras.inference import in_chunks, infer, latents, to_uint8
@@ -98,6 +98,7 @@ class StyleGAN2Generator(Generator):
         Raises:
             UserError: A seed is invalid, or an option has an impossible value.
         """
+        check_several("seeds", seeds)
         seeds = list(seeds)
         options.setdefault("noise_seeds", seeds)
         return super().sample(seeds, **options)
@@ -171,6 +172,7 @@ class StyleGAN2Generator(Generator):
         Raises:
             UserError: A seed is invalid, or an option has an impossible value.
         """
+        check_several("positions", positions)
         w = self.mapping(latents([seed, other], self.latent_dim))
         start, end = self.styles(w, truncation_psi)
         t = np.asarray(list(positions), "float32")[:, None, None]
@@ -183,11 +185,13 @@ class StyleGAN2Generator(Generator):
         Raises:
             UserError: A layer does not exist, or none is given.
         """
-        chosen = list(range(self.layers) if layers is None else layers)
-        if not chosen or min(chosen) < 0 or max(chosen) >= self.layers:
+        layers = range(self.layers) if layers is None else layers
+        check_several("layers", layers)
+        chosen = list(layers)
+        if not chosen or not all(layer in range(self.layers) for layer in chosen):
             raise UserError(f"layers {chosen}: expected some of 0 to {self.layers - 1}")
         mask = np.zeros(self.layers, "float32")
-        mask[chosen] = 1
+        mask[[int(layer) for layer in chosen]] = 1
         return mask
 
     def mapping(self, z: np.ndarray) -> np.ndarray:
@@ -214,10 +218,10 @@ class StyleGAN2Generator(Generator):
             UserError: w has another shape, or an option has an impossible value.
         """
         cutoff = self.layers if truncation_cutoff is None else truncation_cutoff
-        if not 0 <= cutoff <= self.layers or int(cutoff) != cutoff:
-            raise UserError(f"truncation_cutoff {cutoff}: expected 0 to {self.layers} layers")
-        if not np.isfinite(truncation_psi):
-            raise UserError(f"truncation_psi {truncation_psi}: expected a number such as 0.7")
+        if cutoff not in range(self.layers + 1):
+            raise UserError(f"truncation_cutoff {cutoff!r}: expected 0 to {self.layers} layers")
+        if not _is_number(truncation_psi):
+            raise UserError(f"truncation_psi {truncation_psi!r}: expected a number such as 0.7")
         w = np.asarray(w, dtype="float32")
         if w.ndim == 2:
             w = np.repeat(w[:, None], self.layers, axis=1)
@@ -250,8 +254,12 @@ class StyleGAN2Generator(Generator):
         if noise_mode != "random":
             network = self.network(noise_mode)
             return in_chunks(lambda part: infer(network, part), styles, self.chunk)
-        if noise_seeds is not None and len(noise_seeds) != len(styles):
-            raise UserError(f"{len(noise_seeds)} noise_seeds for {len(styles)} images")
+        if noise_seeds is not None:
+            check_several("noise_seeds", noise_seeds)
+            for seed in noise_seeds:
+                check_whole("noise seed", seed, least=0)
+            if len(noise_seeds) != len(styles):
+                raise UserError(f"{len(noise_seeds)} noise_seeds for {len(styles)} images")
         network = self.network("input")
         shape, size = styles.shape[1:], network.inputs[1].shape[1]
         seeds: Sequence[int | None] = [None] * len(styles) if noise_seeds is None else noise_seeds
@@ -304,6 +312,12 @@ def with_noise_mode(synthesis: keras.Model, noise_mode: str) -> keras.Model:
     )
     copy.set_weights(synthesis.get_weights())
     return copy
+
+
+def _is_number(value: object) -> bool:
+    """Whether it is one finite number, also as an array of no axes."""
+    array = np.asarray(value)
+    return array.ndim == 0 and array.dtype.kind in "fiu" and bool(np.isfinite(array))
 
 
 def _noise(seed: int | None, size: int) -> np.ndarray:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from keras import ops
 
-from facegen_keras.errors import UserError
+from facegen_keras.errors import UserError, check_several
 from facegen_keras.generate.stylegan2 import StyleGAN2Generator
 from facegen_keras.inference import latents, to_uint8
 from facegen_keras.models.stylegan2.modulated_layers import StyledConv, ToRGB
@@ -54,8 +54,11 @@ def style_mix(
         column hold the unmixed faces, the corner is white.
 
     Raises:
-        UserError: A seed, a layer or an option is invalid.
+        UserError: The generator is no StyleGAN2, or a seed, a layer or an option is invalid.
     """
+    check_styled(generator)
+    check_several("rows", rows)
+    check_several("columns", columns)
     layers = np.flatnonzero(generator.layer_mask(layers))
     seeds = [*rows, *columns]
     w = generator.mapping(latents(seeds, generator.latent_dim))
@@ -91,8 +94,11 @@ def truncation_sweep(
         noise_mode: As in `StyleGAN2Generator`.
 
     Raises:
-        UserError: A seed or an option is invalid.
+        UserError: The generator is no StyleGAN2, or a seed or an option is invalid.
     """
+    check_styled(generator)
+    check_several("seeds", seeds)
+    check_several("psis", psis)
     seeds = list(seeds)
     w = generator.mapping(latents(seeds, generator.latent_dim))
     truncated = [generator.styles(w, psi, truncation_cutoff) for psi in psis]
@@ -116,7 +122,7 @@ def pca_directions(
         Directions scaled by the standard deviation of w along them.
 
     Raises:
-        UserError: The count is impossible.
+        UserError: The generator is no StyleGAN2, or the count is impossible.
     """
     _check_count(generator, count)
     z = np.random.RandomState(seed).randn(samples, generator.latent_dim)
@@ -228,10 +234,23 @@ def _styles_of(
     generator: StyleGAN2Generator, seed: int, psi: float, cutoff: int | None = None
 ) -> np.ndarray:
     """The styles of the face that is moved: `(1, layers, w_dim)`."""
+    check_styled(generator)
     return generator.styles(generator.mapping(latents([seed], generator.latent_dim)), psi, cutoff)
 
 
+def check_styled(generator: object) -> None:
+    """Refuse a generator without styles.
+
+    Raises:
+        UserError: It is not a StyleGAN2.
+    """
+    if not isinstance(generator, StyleGAN2Generator):
+        family = getattr(generator, "family", type(generator).__name__)
+        raise UserError(f"generator: a {family}; only a StyleGAN2, as from load_generator, has w")
+
+
 def _check_count(generator: StyleGAN2Generator, count: int) -> None:
+    check_styled(generator)
     if not 1 <= count <= generator.w_dim:
         raise UserError(f"count {count}: expected 1 to {generator.w_dim} directions")
 

@@ -18,6 +18,7 @@ from scipy.linalg import blas, lapack
 
 from facegen_keras.errors import UserError
 from facegen_keras.metrics.feature_statistics import Statistics, check_comparable
+from facegen_keras.metrics.finite import check_finite
 
 
 def frechet_distance(a: Statistics, b: Statistics) -> float:
@@ -61,13 +62,15 @@ def frechet_of_features(a: np.ndarray, b: np.ndarray) -> float:
         b: Features of the other side, `(m, dim)`; n and m may differ.
 
     Raises:
-        UserError: The numbers of features differ, or a side has fewer than two images.
+        UserError: The numbers of features differ, one is not finite, or a side has fewer than two
+            images.
     """
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1]:
         raise UserError(
             f"features of shape {a.shape} and {b.shape}; expected (n, dim) and (m, dim)"
         )
+    check_finite(a, b)
     if len(a) > a.shape[1] or len(b) > b.shape[1] or min(len(a), len(b)) < 2:
         return frechet_distance(Statistics.from_features(a), Statistics.from_features(b))
     difference = a.mean(0) - b.mean(0)

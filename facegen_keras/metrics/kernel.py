@@ -9,6 +9,7 @@ import numpy as np
 
 from facegen_keras.errors import UserError
 from facegen_keras.metrics.estimate import Estimate
+from facegen_keras.metrics.finite import check_finite
 
 
 def kernel_distance(
@@ -35,7 +36,7 @@ def kernel_distance(
         two sides with the smaller number, so too large.
 
     Raises:
-        UserError: The numbers of features differ, or there are too few images.
+        UserError: The numbers of features differ, one is not finite, or there are too few images.
     """
     a, b = np.asarray(features_a, np.float32), np.asarray(features_b, np.float32)
     smaller = _check(a, b)
@@ -79,6 +80,7 @@ def _check(a: np.ndarray, b: np.ndarray) -> int:
         raise UserError(
             f"features of shape {a.shape} and {b.shape}; expected (n, dim) and (m, dim)"
         )
+    check_finite(a, b)
     smaller = min(len(a), len(b))
     if smaller < 2:
         raise UserError(f"{smaller} image(s) on one side; a distance needs at least 2 on each side")

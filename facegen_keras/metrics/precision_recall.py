@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from facegen_keras.errors import UserError
+from facegen_keras.metrics.finite import check_finite
 
 ROWS = 1024  # rows of distances in memory at a time
 
@@ -48,11 +49,13 @@ def precision_recall(
         k_density: Neighbours of density and coverage; 5 in the paper.
 
     Raises:
-        UserError: The numbers of features differ, or there are not more images than k.
+        UserError: The numbers of features differ, one is not finite, or there are not more images
+            than k.
     """
     photos, samples = np.asarray(photos, np.float32), np.asarray(samples, np.float32)
     if photos.ndim != 2 or samples.ndim != 2 or photos.shape[1] != samples.shape[1]:
         raise UserError(f"features of shape {photos.shape} and {samples.shape}; expected (n, dim)")
+    check_finite(photos, samples)
     if min(k, k_density) < 1 or min(len(photos), len(samples)) <= max(k, k_density):
         raise UserError(
             f"{len(photos)} photos and {len(samples)} samples for k={k} and k_density={k_density}; "
@@ -93,11 +96,13 @@ def recalled(photos: np.ndarray, samples: np.ndarray, k: int = 3) -> np.ndarray:
         k: Neighbours that the ball of a sample reaches to.
 
     Raises:
-        UserError: The numbers of features differ, or there are not more samples than k.
+        UserError: The numbers of features differ, one is not finite, or there are not more samples
+            than k.
     """
     photos, samples = np.asarray(photos, np.float32), np.asarray(samples, np.float32)
     if photos.ndim != 2 or samples.ndim != 2 or photos.shape[1] != samples.shape[1]:
         raise UserError(f"features of shape {photos.shape} and {samples.shape}; expected (n, dim)")
+    check_finite(photos, samples)
     if not 1 <= k < len(samples):
         raise UserError(
             f"k={k} with {len(samples)} samples; expected from 1 to one less than these"

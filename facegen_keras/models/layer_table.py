@@ -2,6 +2,8 @@
 
 import keras
 
+from facegen_keras.errors import UserError
+
 
 def layer_table(network: keras.Model) -> str:
     """One line for each layer: its name, what it is, the shape of its output, its parameters.
@@ -14,7 +16,13 @@ def layer_table(network: keras.Model) -> str:
 
     Returns:
         Lines in columns, to print. The last one is the sum of the parameters.
+
+    Raises:
+        UserError: It is no Keras model, such as a `Generator`, whose `model` is one.
     """
+    if not isinstance(network, keras.Model):
+        has = ", such as its .model" if hasattr(network, "model") else ""
+        raise UserError(f"network: a {type(network).__name__}; expected a Keras model{has}")
     rows = [("layer", "kind", "output", "parameters")]
     for layer in network.layers:
         if not isinstance(layer, keras.layers.InputLayer):

@@ -13,13 +13,15 @@ import tomllib
 import urllib.request
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 
 from facegen_keras.cli import main
 from facegen_keras.cli.demo import DemoConfig
-from facegen_keras.demo.app import build_app, serve
+from facegen_keras.demo.app import _Page, build_app, serve
+from facegen_keras.demo.human_test import new_test
 from facegen_keras.demo.studio import Studio, models_in
 from facegen_keras.errors import UserError
 
@@ -224,6 +226,19 @@ def test_real_or_drawn_gives_a_score(open_tab, photos, output):
 def test_no_upload_is_left(page, gradio):
     left = [path.name for path in Path(os.environ["GRADIO_TEMP_DIR"]).rglob("photo*")]
     assert left == []
+
+
+def test_a_test_that_is_gone_or_finished_takes_no_answer(studio, made_up, tmp_path):
+    """After the server has started again, and from the other button beside the last answer."""
+    page = _Page(SimpleNamespace(update=dict), studio, tmp_path)
+    with pytest.raises(UserError, match="no longer kept; press Start"):
+        page.answer(True, None)
+    test = new_test("vae", studio.generator("vae_decoder"), made_up(5, 8), pairs=5)
+    for _ in range(5):
+        page.answer(True, test)
+    with pytest.raises(UserError, match="finished; press Start"):
+        page.answer(False, test)
+    assert len(list(tmp_path.glob("human_test_*.json"))) == 1  # one test, one result
 
 
 def test_only_this_machine_is_let_in(address, port, monkeypatch):

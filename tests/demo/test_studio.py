@@ -5,7 +5,11 @@ import numpy as np
 import pytest
 
 from facegen_keras.demo.studio import DIRECTIONS, Studio, enlarged, models_in
+from facegen_keras.demo.uploads import read_uploads
 from facegen_keras.errors import UserError
+from facegen_keras.generate.loading import load_encoder
+from facegen_keras.generate.projection import project
+from facegen_keras.generate.reconstruction import reconstruct
 from facegen_keras.generate.w_space import move_w, pca_directions, style_mix, traverse_w
 
 STYLEGAN2, VAE = "stylegan2_generator", "vae_decoder"
@@ -73,6 +77,11 @@ def test_a_photo_is_reconstructed_and_deleted(studio, photos, upload):
     photo = upload(photos[0])
     pair = studio.reconstruct(VAE, photo)
     assert pair.shape == (256, 512, 3)
+    seen = read_uploads([upload(photos[0])], 8)
+    again = reconstruct(studio.generator(VAE), load_encoder(studio.paths[VAE]), seen)
+    expected = enlarged(np.concatenate([seen, again]), 256)
+    np.testing.assert_array_equal(pair, np.concatenate(expected, axis=1))
+    assert (expected[0] != expected[1]).any()
     assert not photo.exists()
     assert photos[0].exists()
 
@@ -81,6 +90,11 @@ def test_a_photo_is_projected_with_progress(studio, photos, upload):
     photo, seen = upload(photos[0]), []
     triple, film = studio.project(STYLEGAN2, photo, 5, lambda done, loss: seen.append((done, loss)))
     assert triple.shape == (256, 768, 3)
+    (again,) = read_uploads([upload(photos[0])], 8)
+    found = project(studio.generator(STYLEGAN2), again, 5, progress=False)
+    expected = enlarged(np.stack([again, found.start, found.image]), 256)
+    np.testing.assert_array_equal(triple, np.concatenate(expected, axis=1))
+    assert (found.start != found.image).any()
     assert [done for done, _ in seen] == [1, 2, 3, 4, 5]
     assert all(0 < loss < 4 for _, loss in seen)
     assert imageio_ffmpeg.count_frames_and_secs(film)[0] == 6

@@ -65,6 +65,14 @@ def test_the_panel_holds_the_way_and_three_faces(generator):
     np.testing.assert_array_equal(large, np.concatenate([first, first, second], axis=1))
 
 
+def test_the_face_in_the_middle_is_at_the_position(plain):
+    panel = explorer.panel(plain, 3, 4, 0.3)
+    way = plain.walk_between(3, 4, [*np.linspace(0, 1, explorer.WALK), 0.3])
+    np.testing.assert_array_equal(panel[64:], np.concatenate(way[:-1], axis=1))
+    np.testing.assert_array_equal(panel[:64:2, 64:128:2], way[-1])
+    assert (way[-1] != way[0]).any()
+
+
 def test_a_figure_where_there_is_no_notebook(generator, plain):
     figure = explorer.explore(generator, 3, 4)
     assert isinstance(figure, Figure)

@@ -53,6 +53,16 @@ def test_grid_with_a_title_each():
         image_grid(IMAGES, titles=["a", "b"])
 
 
+def test_a_grid_of_a_list_and_of_nothing():
+    np.testing.assert_array_equal(shown(image_grid(list(IMAGES)).axes[0]), tile(IMAGES))
+    for images, columns in ((IMAGES[:0], None), (IMAGES[:0], 2), (IMAGES[0], 2), ([], None)):
+        with pytest.raises(UserError, match="n at least 1"):
+            image_grid(images, columns=columns)
+    for columns in (0, -2, 2.0):
+        with pytest.raises(UserError, match=f"columns {columns}: expected a whole number"):
+            image_grid(IMAGES, columns=columns)
+
+
 def test_axes_of_the_caller_are_used():
     figure, (left, right) = plt.subplots(1, 2)
     assert image_grid(IMAGES, ax=left) is figure
@@ -124,6 +134,16 @@ def test_families_without_a_common_loss_are_compared_side_by_side(tmp_path):
     assert [line.get_label() for line in left.get_lines()] == ["a", "b"]
     assert (right.get_title(), right.get_ylabel()) == ("dcgan", "generator loss")
     assert right.get_lines()[0].get_xydata().tolist() == [[9, 2.0]]
+    (other := tmp_path / "again" / "a").mkdir(parents=True)
+    (other / "log.jsonl").write_text(json.dumps({"images_seen": 9, "loss": 3.0}))
+    lines_of_both = compare_runs([a, other, a]).axes[0].get_lines()
+    assert {line.get_label(): line.get_ydata().tolist() for line in lines_of_both} == {
+        f"{tmp_path.name}/a": [2.0],
+        "again/a": [3.0],
+    }
+    for wrong, message in (([], "at least one folder"), (str(a), "expected several")):
+        with pytest.raises(UserError, match=message):
+            compare_runs(wrong)
     named = compare_runs({"γ = 1": a, "γ = 2": b}).axes[0].get_lines()
     assert [line.get_label() for line in named] == ["γ = 1", "γ = 2"]
 

@@ -20,7 +20,9 @@ def test_ratios_stand_at_their_value_and_row():
     assert np.all(np.abs(first.get_ydata() - [0, 1]) < 0.2)
     assert [label.get_text() for label in ax.get_yticklabels()] == ["pixels", "features"]
     assert [text.get_text() for text in ax.get_legend().get_texts()] == list(ratios)
-    assert ax.containers[0].has_xerr
+    bars = [container.lines[2][0].get_segments() for container in ax.containers]
+    np.testing.assert_allclose([bar[:, 0] for bar in bars[0]], [[0.4, 0.6], [2, 2]])
+    np.testing.assert_allclose([bar[:, 0] for bar in bars[1]], [[0.25, 0.25], [3, 5]])
     with pytest.raises(UserError, match="the same measures"):
         figures.likeness_ratios({"a": {"pixels": 1.0}, "b": {"features": 1.0}}, "ratio")
     with pytest.raises(UserError, match="one or more"):
@@ -35,6 +37,10 @@ def test_models_lie_where_their_numbers_are():
         [[25, 0.3]], [[40, 0.7]], [[36, 0.2]],
     ]  # fmt: skip
     assert ax.get_lines()[0].get_xydata().tolist() == [[40, 0.7], [36, 0.2]]
+    across, up = (bars.get_segments()[0] for bars in ax.containers[1].lines[2])
+    np.testing.assert_allclose(across, [[39, 0.7], [41, 0.7]])
+    np.testing.assert_allclose(up, [[40, 0.6], [40, 0.8]])
+    assert not ax.containers[0].lines[2]  # the VAE has no errors
     vae, *swept = (container[0].get_color() for container in ax.containers)
     assert swept[0] == swept[1] != vae
     assert [text.get_text() for text in ax.texts] == list(points)

@@ -111,3 +111,9 @@ def test_weights_that_do_not_fit_are_one_line(saved):
 def test_wrong_family_is_refused(saved):
     with pytest.raises(UserError, match="holds a dcgan model, not vae"):
         load_generator(saved[1], expected_family="vae")
+
+
+@pytest.mark.parametrize("prior", ["Normal", "none", "", False])
+def test_a_prior_that_there_is_not_is_refused_and_not_taken_for_the_files_own(saved, prior):
+    with pytest.raises(UserError, match=rf"prior {prior!r}: expected normal or mixture"):
+        load_generator(saved[1], prior=prior)

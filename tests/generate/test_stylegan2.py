@@ -79,6 +79,13 @@ def test_no_truncation_is_exact_and_full_truncation_is_the_average(generator, st
         ({"noise_mode": "loud"}, "const, random, none"),
         ({"truncation_psi": float("nan")}, "truncation_psi nan"),
         ({"noise_mode": "random", "noise_seeds": [1, 2]}, "2 noise_seeds for 8 images"),
+        ({"noise_mode": "random", "noise_seeds": 5}, "noise_seeds 5: expected several"),
+        ({"noise_mode": "random", "noise_seeds": [-1] * 8}, "noise seed -1: expected a whole"),
+        ({"truncation_psi": "0.7"}, "truncation_psi '0.7': expected a number"),
+        ({"truncation_psi": None}, "truncation_psi None: expected a number"),
+        ({"truncation_psi": [0.5, 1.0]}, "expected a number such as 0.7"),
+        ({"truncation_cutoff": "4"}, "truncation_cutoff '4': expected 0 to 8 layers"),
+        ({"truncation_cutoff": 1.5}, "truncation_cutoff 1.5: expected 0 to 8 layers"),
     ],
 )
 def test_impossible_options_are_named(generator, stylegan2_reference, options, message):
@@ -91,3 +98,15 @@ def test_wrong_shapes_are_named(generator):
         generator(np.zeros((2, 31)))
     with pytest.raises(UserError, match=r"expected \(n, 8, 32\)"):
         generator.synthesis(np.zeros((2, 7, 32)))
+
+
+def test_one_where_several_are_expected_is_named(generator):
+    for call, message in (
+        (lambda: generator.sample(3), r"seeds 3: expected several, such as \[3\]"),
+        (lambda: generator.walk_between(1, 2, 0.5), "positions 0.5: expected several"),
+        (lambda: generator.walk_between(1, 2, [1], layers=3), r"layers 3: .* such as \[3\]"),
+        (lambda: generator.walk_between(1, 2, [1], layers="0-3"), "expected some of 0 to 7"),
+        (lambda: generator.walk_between(1, 2, [1], layers=[1.5]), "expected some of 0 to 7"),
+    ):
+        with pytest.raises(UserError, match=message):
+            call()

@@ -9,10 +9,11 @@ from keras import ops
 from facegen_keras.cli.values import parse_layers
 from facegen_keras.errors import UserError
 from facegen_keras.generate import w_space
-from facegen_keras.generate.generator import interpolate_seeds
+from facegen_keras.generate.generator import Generator, interpolate_seeds
 from facegen_keras.generate.projection import distance, project
 from facegen_keras.generate.stylegan2 import StyleGAN2Generator, interpolate_w
 from facegen_keras.models import stylegan2
+from facegen_keras.models.dcgan import build_generator
 
 REFERENCE = Path(__file__).parent.parent / "fixtures" / "stylegan2_reference.npz"
 
@@ -98,6 +99,44 @@ def test_layers_that_do_not_exist_are_refused_everywhere(generator):
                 use(layers)
 
 
+def test_a_generator_without_styles_is_named_everywhere(generator):
+    directions = w_space.Directions(np.eye(1, 32, dtype="float32"), np.ones(1, "float32"), "pca")
+    other = Generator(build_generator(32, 8, 4, "float32"), "dcgan")
+    for use in (
+        lambda g: w_space.style_mix(g, [1], [2], [0]),
+        lambda g: w_space.truncation_sweep(g, [1]),
+        w_space.pca_directions,
+        w_space.sefa_directions,
+        lambda g: w_space.traverse_w(g, directions),
+        lambda g: w_space.move_w(g, directions, 1, [1.0]),
+        lambda g: project(g, np.zeros((32, 32, 3), "uint8")),
+    ):
+        with pytest.raises(UserError, match="generator: a dcgan; only a StyleGAN2"):
+            use(other)
+    for call, message in (
+        (lambda: w_space.style_mix(generator, 1, [2], [0]), "rows 1: expected several"),
+        (lambda: w_space.style_mix(generator, [1], 2, [0]), "columns 2: expected several"),
+        (lambda: w_space.truncation_sweep(generator, 3), "seeds 3: expected several"),
+        (lambda: w_space.truncation_sweep(generator, [3], 0.5), "psis 0.5: expected several"),
+    ):
+        with pytest.raises(UserError, match=message):
+            call()
+
+
+def test_random_noise_is_that_of_the_faces_own_seed(generator):
+    options = {"truncation_psi": 0.7, "noise_mode": "random"}
+    matrix = w_space.style_mix(generator, [1, 2], [3, 4], range(2), **options)
+    np.testing.assert_array_equal(matrix[1:, 0], generator.sample([1, 2], **options))
+    np.testing.assert_array_equal(matrix[0, 1:], generator.sample([3, 4], **options))
+    whole = w_space.style_mix(generator, [1, 2], [1, 2], range(8), **options)
+    for face in (1, 2):  # its own styles and its own noise
+        np.testing.assert_array_equal(whole[face, face], whole[face, 0])
+    faces = w_space.truncation_sweep(generator, [7, 8], (0.5, 1.0), noise_mode="random")
+    for column, psi in enumerate((0.5, 1.0)):
+        expected = generator.sample([7, 8], truncation_psi=psi, noise_mode="random")
+        np.testing.assert_array_equal(faces[:, column], expected)
+
+
 def test_pca_finds_the_axes_of_w(generator):
     found = w_space.pca_directions(generator, count=32, samples=2000)
     np.testing.assert_allclose(found.vectors @ found.vectors.T, np.eye(32), atol=1e-5)
@@ -146,6 +185,9 @@ def test_projection_finds_a_face_of_the_generator(generator):
     after = np.square(found.image / 127.5 - photo / 127.5).mean()
     assert after < 0.4 * before
     np.testing.assert_array_equal(found.frames[-1], found.image)
+    assert (found.styles == found.styles[:, :1]).all()  # in w, every layer has the same
+    plus = project(generator, photo, steps=2, space="w+", progress=False)
+    assert (plus.styles[:, 0] != plus.styles[:, 1]).any()
     with pytest.raises(UserError, match=r"expected uint8 \(32, 32, 3\)"):
         project(generator, photo[:16], progress=False)
 

@@ -227,3 +227,19 @@ def test_strip_is_one_row(tmp_path):
 def test_an_mp4_in_a_folder_of_any_name(folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert save_frames(numbered(2, 8, 8), Path(folder) / "walk.mp4").stat().st_size > 0
+
+
+@pytest.mark.parametrize("name", ["walk.gif", "walk.mp4", "walk.png"])
+@pytest.mark.parametrize("frames", [numbered(2, 8, 8) / 255.0, numbered(2, 8, 8)[:0]])
+def test_frames_that_are_no_pictures_are_refused(tmp_path, name, frames):
+    """As mp4, the bytes of float32 played as four times as many frames of noise."""
+    with pytest.raises(UserError, match=r"expected uint8 \(n, height, width, 3\)"):
+        save_frames(frames, tmp_path / name)
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (3, 0), (-2, -2), (2.0, 2.0), 4])
+def test_a_grid_of_no_such_shape_is_refused(tmp_path, shape):
+    with pytest.raises(UserError, match=r"expected (a whole number from 1 on|.columns, rows.)"):
+        save_grid(numbered(4), tmp_path / "grid.png", shape)
+    assert not [*tmp_path.iterdir()]

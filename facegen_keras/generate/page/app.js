@@ -22,7 +22,7 @@ const state = {
   },
   save({ seed, psi }) {
     Object.assign(state, { seed, psi });
-    const query = views.mix ? `seed=${seed}&psi=${psi}` : `seed=${seed}`;
+    const query = views.mix && psi !== undefined ? `seed=${seed}&psi=${psi}` : `seed=${seed}`;
     history.replaceState(null, "", `#${current ?? "face"}?${query}`);
   },
 };

@@ -42,7 +42,9 @@ export function faceView(model, state, failed) {
   if (model.styled && state.psi !== undefined) psi.set(state.psi);
   first = seed.value + 1;
 
-  more.forEach(({ button }, i) => button.addEventListener("click", () => seed.set(first + i)));
+  more.forEach(({ button }, i) =>
+    button.addEventListener("click", () => seed.set((first + i) % 2 ** 32)),
+  );
   document.getElementById("face-more").append(...more.map(({ button }) => button));
   const view = {
     show: update,

@@ -18,6 +18,7 @@ export function gridView(model, state, failed, open) {
   canvas.width = canvas.height = SIZE;
   let frames = []; // pictures of all faces, as far as they are drawn
   let whole = null; // the first of them, at its own size
+  let from = 0; // seed of the first face in it
   let round = 0; // a new one makes what is being drawn out of date
   let visible = false;
   let playing = !matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -25,13 +26,13 @@ export function gridView(model, state, failed, open) {
 
   /** Draw frame after frame, until the walk is round. */
   async function begin() {
-    const mine = ++round;
+    const [mine, first] = [++round, seed.value];
     const current = () => mine === round && visible;
     frames = [];
     position = 0;
-    canvas.setAttribute("aria-label", `36 generated faces of the seeds from ${seed.value} on`);
+    canvas.setAttribute("aria-label", `36 generated faces of the seeds from ${first} on`);
     try {
-      const seeds = Array.from({ length: LEGS * FACES }, (_, i) => (seed.value + i) % 2 ** 32);
+      const seeds = Array.from({ length: LEGS * FACES }, (_, i) => (first + i) % 2 ** 32);
       const points = await model.pointsOf(seeds);
       while (frames.length < FRAMES && current()) {
         const [leg, step] = [Math.floor(frames.length / STEPS), frames.length % STEPS];
@@ -43,7 +44,7 @@ export function gridView(model, state, failed, open) {
         const images = await model.draw(inputs, { first: false, wanted: current });
         if (!current()) return;
         const picture = sheet(images, SIDE);
-        if (!frames.length) whole = picture;
+        if (!frames.length) [whole, from] = [picture, first];
         frames.push(smaller(picture));
         canvas.dataset.frames = frames.length;
         if (frames.length === 1) fill(canvas, frames[0]);
@@ -79,15 +80,21 @@ export function gridView(model, state, failed, open) {
   }
 
   const again = settled(() => visible && begin());
-  const seed = seedField("grid-seed", 0, again);
-  const psi = psiSlider("grid-psi", model, again);
+  /** What is kept belongs to other faces now, also if the view is left before they are drawn. */
+  const changed = () => {
+    round += 1;
+    frames = [];
+    again();
+  };
+  const seed = seedField("grid-seed", 0, changed);
+  const psi = psiSlider("grid-psi", model, changed);
   button.textContent = playing ? "Pause" : "Play";
   canvas.addEventListener("click", (event) => {
     const box = canvas.getBoundingClientRect();
     const column = Math.floor(((event.clientX - box.left) / box.width) * SIDE);
     const row = Math.floor(((event.clientY - box.top) / box.height) * SIDE);
     const leg = Math.round(position / STEPS) % LEGS; // the seed that is nearest now
-    open((seed.value + leg * FACES + row * SIDE + column) % 2 ** 32, psi.value);
+    open((from + leg * FACES + row * SIDE + column) % 2 ** 32, psi.value);
   });
   const view = {
     show() {
@@ -99,7 +106,7 @@ export function gridView(model, state, failed, open) {
     hide: () => (visible = false),
     play,
     random: () => seed.set(randomSeed()),
-    download: () => whole && download(whole, `${model.about.family}_seeds_from_${seed.value}`),
+    download: () => whole && download(whole, `${model.about.family}_seeds_from_${from}`),
   };
   button.addEventListener("click", play);
   document.getElementById("grid-random").addEventListener("click", view.random);

@@ -115,8 +115,7 @@ export function walkView(model, failed) {
     next: () => move(1),
     play,
     random() {
-      from.value = randomSeed();
-      document.getElementById("walk-from").value = from.value;
+      from.set(randomSeed());
       to.set(randomSeed());
     },
     download: () => shown && download(shown, `${model.about.family}_${from.value}_to_${to.value}`),
