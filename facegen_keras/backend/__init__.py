@@ -63,6 +63,19 @@ def compiled(fn: Callable[..., Any]) -> Callable[..., Any]:
     return _active.compiled(fn)
 
 
+def after(results: Any, fn: Callable[[], Any]) -> Any:
+    """Call a function whose operations run only once the results of others are there.
+
+    TensorFlow runs what does not depend on each other in any order, so that the activations of
+    several passes would be in memory together. The others are left to their own order.
+
+    Args:
+        results: A structure of tensors.
+        fn: Takes nothing.
+    """
+    return _active.after(results, fn)
+
+
 def has_accelerator() -> bool:
     """Whether the backend sees a GPU or TPU."""
     return _active.has_accelerator()

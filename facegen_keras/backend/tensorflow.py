@@ -93,6 +93,12 @@ def compiled(fn: Callable[..., Any]) -> Callable[..., Any]:
     return tf.function(fn)
 
 
+def after(results: Any, fn: Callable[[], Any]) -> Any:
+    """Call under control dependencies, which a graph keeps."""
+    with tf.control_dependencies(keras.tree.flatten(results)):
+        return fn()
+
+
 def has_accelerator() -> bool:
     """Whether TensorFlow lists a GPU."""
     return bool(tf.config.list_physical_devices("GPU"))

@@ -21,6 +21,11 @@ def compiled(fn: Callable[..., Any]) -> Callable[..., Any]:
     return fn
 
 
+def after(results: Any, fn: Callable[[], Any]) -> Any:
+    """The call itself: operations run in the order in which they are written."""
+    return fn()
+
+
 def has_accelerator() -> bool:
     """Whether PyTorch sees a CUDA GPU."""
     return torch.cuda.is_available()

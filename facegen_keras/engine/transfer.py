@@ -53,6 +53,12 @@ def take_weights(
     pairs, kept = _fitting(source, generator)
     if not _has_convolution(pairs):
         raise UserError(_misfit(file, options))
+    depths = [_mapping_layers(network) for network in (source, generator)]
+    if depths[0] != depths[1]:
+        raise UserError(
+            f"{path}: its mapping network has {depths[0]} layers and this model's {depths[1]}, "
+            f"which is another function of z; give mapping_layers {depths[0]}"
+        )
     for part, network in companions:
         some: Pairs = []
         if companion_path(path, family, part).exists():
@@ -63,6 +69,11 @@ def take_weights(
             kept.append(f"the {part}")
     _copy(pairs)
     return kept
+
+
+def _mapping_layers(generator: keras.Model) -> int:
+    """How deep the mapping network of a StyleGAN2 is; 0 for the other families."""
+    return sum(name.startswith("mapping/") for name, _ in _layers(generator))
 
 
 def _misfit(file: ModelFile, options: Mapping[str, object]) -> str:

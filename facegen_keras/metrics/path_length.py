@@ -135,7 +135,7 @@ def w_path_lengths(generator: Generator, num_samples: int = 128, seed: int = 0) 
     network, size = generator.network("const"), generator.resolution
     z = latents(range(seed, seed + num_samples), generator.latent_dim)
     styles = generator.styles(generator.mapping(z)).reshape(num_samples, -1)
-    directions = np.random.default_rng(seed).standard_normal((num_samples, size * size * 3))
+    random = np.random.default_rng(seed)
 
     def lengths(styles: Tensor, direction: Tensor) -> Tensor:
         def projected(styles: Tensor) -> tuple[Tensor, tuple[()]]:
@@ -143,20 +143,24 @@ def w_path_lengths(generator: Generator, num_samples: int = 128, seed: int = 0) 
 
         return losses.path_lengths(autodiff.input_gradient(projected, styles)[2])
 
-    split = styles.shape[1]
-    rows = np.concatenate([styles, directions / size], axis=1).astype("float32")
-    return in_chunks(
-        lambda part: ops.convert_to_numpy(
+    def of_rows(part: np.ndarray) -> np.ndarray:  # styles and directions, side by side
+        split = styles.shape[1]
+        return ops.convert_to_numpy(
             lengths(
                 ops.convert_to_tensor(
                     part[:, :split].reshape(-1, generator.layers, generator.w_dim)
                 ),
                 ops.convert_to_tensor(part[:, split:].reshape(-1, size, size, 3)),
             )
-        ),
-        rows,
-        generator.chunk,
-    )
+        )
+
+    found = []
+    for start in range(0, num_samples, generator.chunk):  # the directions of one chunk at a time
+        part = styles[start : start + generator.chunk]
+        directions = random.standard_normal((len(part), size * size * 3))
+        rows = np.concatenate([part, directions / size], axis=1).astype("float32")
+        found.append(in_chunks(of_rows, rows, generator.chunk))
+    return np.concatenate(found)
 
 
 def spaces_of(generator: object) -> tuple[str, ...]:

@@ -84,3 +84,10 @@ class StyleGAN2Options(FaceModelOptions):
             raise UserError(f"channel_base {self.channel_base}: expected at least resolution")
         check_augmentation(self.augment, self.ada_target)
         parse_schedule(self.progressive, self.resolution, self.progressive_fade)
+        layers = 3 * int(self.resolution).bit_length() - 5  # three per block, and fromrgb to out
+        if self.freeze_discriminator >= layers:
+            raise UserError(
+                f"freeze_discriminator {self.freeze_discriminator}: at resolution "
+                f"{self.resolution} the discriminator has {layers} layers, and one has to be "
+                f"trained; expected at most {layers - 1}"
+            )

@@ -211,6 +211,9 @@ class MinibatchStddev(keras.layers.Layer):
         group = self.group_size
         if isinstance(batch, int):
             group = next(g for g in range(min(group, batch), 0, -1) if batch % g == 0)
+        else:  # known when it runs: a compiled prediction on TensorFlow
+            sizes = ops.arange(1, group + 1, dtype=batch.dtype)
+            group = ops.max(ops.where(ops.equal(batch % sizes, 0), sizes, 1))
         share = channels // self.statistics
         grouped = ops.cast(x, "float32")
         grouped = ops.reshape(grouped, (group, -1, height, width, self.statistics, share))

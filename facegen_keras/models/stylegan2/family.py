@@ -6,10 +6,14 @@ forward and one judgement of the fakes serve both; the regularizers follow as st
 in the official code. The players are built in `players`.
 """
 
+import functools
+from collections.abc import Callable
+from typing import Any
+
 import keras
 from keras import ops
 
-from facegen_keras import losses
+from facegen_keras import backend, losses
 from facegen_keras.backend.types import Losses, Tensor
 from facegen_keras.engine import autodiff
 from facegen_keras.engine.average import update_average
@@ -64,20 +68,20 @@ class StyleGAN2(StyleGAN2Players):
         parts = self._parts(images)
 
         discriminator_grads, generator_grads, report = _mean(
-            [self._main_losses(part, phase.resolution) for part in parts]
+            lambda part: self._main_losses(part, phase.resolution), parts
         )
         self.apply_gradients("discriminator", discriminator_grads)
         self.apply_gradients("generator", generator_grads)
         if phase.path_length:
             grads, lengths = _mean(
-                [self._path_length_gradients(part.shape[0], phase.resolution) for part in parts]
+                lambda part: self._path_length_gradients(part.shape[0], phase.resolution), parts
             )
             self.apply_gradients("generator", grads)
             report.update(lengths)
         if phase.r1:
             gamma = self._r1_gamma(phase.resolution, batch)
             grads, report["r1"] = _mean(
-                [self._r1_gradients(part, phase.resolution, gamma) for part in parts]
+                lambda part: self._r1_gradients(part, phase.resolution, gamma), parts
             )
             self.apply_gradients("discriminator", grads)
         update_average(
@@ -218,8 +222,11 @@ class StyleGAN2(StyleGAN2Players):
         }
 
 
-def _mean(results: list[Tensor]) -> Tensor:
-    """The mean of structures of tensors, one per part of the batch."""
+def _mean(compute: Callable[[Tensor], Any], parts: list[Tensor]) -> Any:
+    """The mean of a structure of tensors over the parts of a batch, one part after the other."""
+    results: list[Any] = []
+    for part in parts:
+        results.append(backend.after(results[-1:], functools.partial(compute, part)))
     if len(results) == 1:
         return results[0]
     return keras.tree.map_structure(lambda *values: sum(values) / len(values), *results)

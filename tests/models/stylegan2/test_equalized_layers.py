@@ -1,5 +1,6 @@
 """The layers of StyleGAN2 without styles, against their definitions."""
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -30,6 +31,16 @@ def test_activation_is_differentiated_twice_through_its_result():
     np.testing.assert_allclose(first[0, 0, -1], of_bias, rtol=1e-4, atol=1e-4)
     of_square = 12 * (of_x + of_bias) * y * slope**2
     np.testing.assert_allclose(second[:, :, :-1], of_square, rtol=1e-4, atol=1e-2)
+
+
+def test_minibatch_stddev_takes_any_batch_in_a_compiled_prediction():
+    """There TensorFlow knows the size of a batch only when it runs."""
+    inputs = keras.Input((4, 4, 6))
+    layer = MinibatchStddev(4)
+    x = np.random.RandomState(2).randn(10, 4, 4, 6).astype("float32")
+    predicted = keras.Model(inputs, layer(inputs)).predict(x, batch_size=4, verbose=0)
+    expected = [ops.convert_to_numpy(layer(x[start : start + 4])) for start in (0, 4, 8)]
+    np.testing.assert_allclose(predicted, np.concatenate(expected), rtol=1e-5)
 
 
 def test_minibatch_stddev_groups_as_officially():

@@ -171,6 +171,23 @@ def test_parts_of_a_batch_are_averaged_and_applied_once(tiny_stylegan2, same_dra
     assert float(value(report["discriminator_loss"])) == pytest.approx(mean, rel=1e-5)
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="looks into its graph")
+def test_a_part_waits_for_the_gradients_of_the_one_before(tiny_stylegan2):
+    """Else the activations of all parts are in memory together, and `accumulate` saves nothing."""
+    import tensorflow as tf
+
+    model = tiny_stylegan2(accumulate=2)
+    step = tf.function(lambda images: model.update(images, Phase(32)))
+    graph = step.get_concrete_function(tf.TensorSpec((4, 32, 32, 3))).graph
+    late: dict[str, bool] = {}  # operations are listed after those that they need
+    for op in graph.get_operations():
+        before = [*(tensor.op for tensor in op.inputs), *op.control_inputs]
+        gradient = op.type == "Conv2DBackpropFilter"
+        late[op.name] = gradient or any(late.get(other.name, False) for other in before)
+    passes = [late[op.name] for op in graph.get_operations() if op.type == "Conv2D"]
+    assert sum(passes) >= len(passes) / 2
+
+
 def test_the_phases_are_due_as_the_paper_says(tiny_stylegan2):
     model = tiny_stylegan2()
     due = [model.phase_of(step) for step in range(33)]
@@ -289,6 +306,7 @@ def test_resume_is_exact(tiny_stylegan2, tmp_path, eager):
         ({"ada_target": 0.6}, "give augment"),
         ({"r1_gamma": -1.0}, "r1_gamma -1.0"),
         ({"channel_base": 16}, "channel_base 16: expected at least resolution"),
+        ({"freeze_discriminator": 13}, "has 13 layers.*at most 12"),
     ],
 )
 def test_impossible_options_are_named(tiny_stylegan2, options, message):

@@ -29,3 +29,12 @@ def test_frozen_layers_are_those_of_the_file(tiny_stylegan2, tmp_path):
     assert tiny_stylegan2().start_from(path) == ["the discriminator"]
     with pytest.raises(UserError, match=r"stylegan2_discriminator\.h5 does not exist"):
         tiny_stylegan2(freeze_discriminator=1).start_from(path)
+
+
+@pytest.mark.parametrize(("there", "here"), [(3, 2), (2, 3)])
+def test_a_mapping_network_of_another_depth_is_refused(tiny_stylegan2, tmp_path, there, here):
+    """Its first layers alone fit by name and shape, and mean nothing."""
+    source = tiny_stylegan2(mapping_layers=there)
+    path = save_generator(source, tmp_path / "stylegan2_generator.h5")
+    with pytest.raises(UserError, match=f"give mapping_layers {there}"):
+        tiny_stylegan2(mapping_layers=here).start_from(path)
