@@ -67,6 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv: list[str]) -> int:
     """`main`, before the other processes are thought of."""
+    _open_streams()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a notebook's cannot
             stream.reconfigure(errors="replace")  # a terminal may have no β
@@ -90,6 +91,24 @@ def _main(argv: list[str]) -> int:
         if not is_out_of_memory(error) or leaving.has_companions():
             raise
         return _refuse(f"{argv[0]}: out of memory; {LESS_MEMORY.get(argv[0], 'free some')}")
+
+
+def _open_streams() -> None:
+    """Let what is said go nowhere where a stream is closed (`2>&-`): others write without asking.
+
+    The number is taken too, since C++ would write its notes into the next file that has it.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            if os.open(os.devnull, os.O_RDWR) != number:  # the lowest that is free
+                raise
+            os.set_inheritable(number, True)  # workers have the same
+        if getattr(sys, name) is None:
+            mode = "r" if name == "stdin" else "w"
+            stream = open(os.devnull, mode, encoding="utf-8")  # noqa: SIM115 - until it ends
+            setattr(sys, name, stream)
 
 
 def _refuse(message: str) -> int:

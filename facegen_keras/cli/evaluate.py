@@ -21,6 +21,7 @@ from facegen_keras.export.parts import companion_path
 from facegen_keras.export.prior import ARRAYS
 from facegen_keras.export.write import update_metadata
 from facegen_keras.files.hashes import sha256_of, sha256_of_tensors
+from facegen_keras.files.places import check_writable
 from facegen_keras.generate.generator import Generator, SamplingOptions
 from facegen_keras.generate.loading import load_generator
 from facegen_keras.metric_names import COMPARED
@@ -43,6 +44,11 @@ MEMORISED_SAMPLES = 1000  # samples at most in the memorisation check; the close
 
 def run(config: EvaluateConfig) -> int:
     """Measure, print a table, and write JSON, CSV and a figure."""
+    check_writable("output_dir", config.output_dir)  # before hours of measuring
+    if config.save_stats:
+        check_writable("save_stats", str(Path(config.save_stats).parent))
+        if Path(config.save_stats).is_dir():
+            raise UserError(f"save_stats {config.save_stats}: a folder; name an .npz in it")
     files = [(name, find_model_file(name)) for name in config.model_path or []]
     generators = [
         (name if is_hub_name(name) else str(file), load_generator(file, prior=config.prior))
@@ -69,6 +75,8 @@ def run(config: EvaluateConfig) -> int:
             _save_stats(config.save_stats, measured)
             continue
         count = min(len(faces), config.num_images or len(faces))
+        if count < 2:
+            raise UserError(f"images {path}: {count} usable image; expected 2 or more")
         reference = stats or _photos(config, extractor, resolution, count, references)
         photos = format_and_side(config.data_path) if config.data_path else None
         notes = comparison_warnings(found, photos, resolution)

@@ -93,6 +93,11 @@ class EvaluateConfig:
             raise UserError(
                 "save_stats: writes the statistics of one set; give data_path, or one images"
             )
+        if self.save_stats and not self.data_path and (self.model_path or not self.images):
+            raise UserError(
+                "save_stats: writes the statistics of photos (give data_path) or of one images "
+                "alone (leave model_path out)"
+            )
         if not (self.model_path or self.images or (self.save_stats and self.data_path)):
             raise UserError("model_path or images: say what to measure")
         compared = [metric for metric in metrics if metric in COMPARED]

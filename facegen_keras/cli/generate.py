@@ -11,6 +11,7 @@ from facegen_keras.cli.values import parse_psis
 from facegen_keras.data.faces import load_faces, open_source
 from facegen_keras.errors import UserError
 from facegen_keras.export.parts import MAIN_PARTS
+from facegen_keras.files.places import check_writable
 from facegen_keras.files.unused_name import write_beside
 from facegen_keras.generate.generator import Generator
 from facegen_keras.generate.quick import open_quickly
@@ -24,6 +25,7 @@ _AT_A_TIME = 256  # faces in memory between sampling and writing
 
 def run(config: GenerateConfig) -> int:
     """Draw what the configuration asks for, and print where it is."""
+    check_writable("output_dir", config.output_dir)  # before a projection of minutes
     path = find_model(config)
     generator = _open(config, path)
     folder = Path(config.output_dir)

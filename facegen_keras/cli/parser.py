@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import os
 import re
 import typing
 from collections.abc import Mapping, Sequence
@@ -65,9 +66,17 @@ def parse(config_type: type[Config], argv: Sequence[str], prog: str, description
         namespace = parser.parse_args(flags)
     except argparse.ArgumentError as error:
         raise UserError(_one_line(config_type, str(error))) from None
-    values = {field.name: namespace[field.name] for field in fields(config_type)}
+    values = {field.name: _at_home(namespace[field.name]) for field in fields(config_type)}
     _refuse_null(config_type, values)
     return config_type(**values)
+
+
+def _at_home(value: Any) -> Any:
+    """`~/x` in the home folder: the shell leaves it as it is in `--name=~/x` and in a file."""
+    if isinstance(value, list):
+        return [_at_home(each) for each in value]
+    is_there = isinstance(value, str) and value.startswith("~/")
+    return os.path.expanduser(value) if is_there else value
 
 
 def nearest(name: str, valid: Sequence[str]) -> str:

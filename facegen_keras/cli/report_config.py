@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from facegen_keras.data.sources import check_there
 from facegen_keras.errors import UserError
 
 
@@ -24,3 +25,9 @@ class ReportConfig:
 
 
 CONFIG = ReportConfig
+
+
+def check(config: ReportConfig) -> None:
+    """Refuse photos that are not there before figures of an earlier report are replaced."""
+    if config.data_path:
+        check_there(config.data_path)

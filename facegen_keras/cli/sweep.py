@@ -61,8 +61,23 @@ def _train(config: TrainConfig, name: str, began: float) -> Path:
 
 def _epochs_finished(folder: Path) -> int:
     """The epochs asked for when the run was last finished; 0 where it never was."""
-    result = folder / RESULT
-    return json.loads(result.read_text(encoding="utf-8"))["epochs"] if result.exists() else 0
+    return int(_result(folder)["epochs"]) if (folder / RESULT).exists() else 0
+
+
+def _result(folder: Path) -> dict:
+    """What a finished run has written.
+
+    Raises:
+        UserError: It is damaged.
+    """
+    path = folder / RESULT
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+        return {name: result[name] for name in ("epochs", "best_value")}
+    except (OSError, ValueError, TypeError, KeyError):
+        raise UserError(
+            f"{path}: damaged; delete it, and the same command writes it again"
+        ) from None
 
 
 def _compare(folders: Sequence[Path], output: Path) -> int:
@@ -70,7 +85,7 @@ def _compare(folders: Sequence[Path], output: Path) -> int:
     families: dict[str, list[Path]] = {}
     for folder in folders:
         last = figures.read_log(folder)[-1]
-        result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+        result = _result(folder)
         config = load_config(folder / "config.yaml")
         family = config.family.family
         families.setdefault(family, []).append(folder)

@@ -68,6 +68,11 @@ def _configuration(file: str, name: str, flags: Sequence[str]) -> TrainConfig:
         raise UserError(
             f"--dry_run: a sweep trains; look at it with: facegen train --config {file} --dry_run"
         )
+    if config.resume is not None:
+        raise UserError(
+            f"--resume {config.resume}: a sweep resumes what is in its output_dir by itself; leave "
+            "it out"
+        )
     if config.name is not None:
         raise UserError(
             f"name {config.name}: the runs of a sweep are named after their files, this one "

@@ -243,7 +243,7 @@ def _draft(image: Image.Image, settings: Settings) -> float:
     scale = _draft_scale(width, height, settings)
     if scale == 1.0:
         return 1.0
-    image.draft(image.mode, (round(width * scale), round(height * scale)))
+    image.draft(image.mode, (max(1, round(width * scale)), max(1, round(height * scale))))
     return 1 / round(width / image.width)
 
 

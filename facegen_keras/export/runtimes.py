@@ -5,7 +5,9 @@ known about the model beside the graph, and the same bytes from the same model w
 allows it (ONNX and LiteRT).
 """
 
+import errno
 import json
+import os
 import re
 import warnings
 import zipfile
@@ -137,6 +139,8 @@ def _check_backend(format: str) -> None:
 
 def _not_held(format: str, error: Exception) -> UserError:
     text = str(error).strip() or type(error).__name__
+    if full := next((n for n in (errno.ENOSPC, errno.EDQUOT) if os.strerror(n) in text), None):
+        raise OSError(full, os.strerror(full)) from None  # told with the name of the file
     missing = _MISSING.search(text)
     reason = f"it has no operation {missing[1]}" if missing else text.splitlines()[0][:200]
     return UserError(f"format {format}: cannot hold this model ({reason}); try another format")

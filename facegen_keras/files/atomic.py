@@ -12,7 +12,7 @@ from typing import Any
 
 from facegen_keras.errors import UserError
 
-UNFLUSHED = "Can't decrement id ref count"  # in what h5py prints
+UNFLUSHED = ("Can't decrement id ref count", "file write failed")  # in what h5py prints
 LEFTOVERS = ".{}.????????.part*"  # the temporary names of `replacing`, by the stem
 
 
@@ -55,11 +55,13 @@ def replacing(path: str | os.PathLike, advice: str | None = None) -> Iterator[Pa
 
 def _reason(error: OSError | RuntimeError) -> str:
     """In a few words, such as `No space left on device`; HDF5 wraps the number in a long story."""
-    text = str(error).strip() or type(error).__name__
-    number = getattr(error, "errno", None) or re.search(r"errno = (\d+)", text)
-    if not number:
-        return text.splitlines()[0]
-    return os.strerror(number if isinstance(number, int) else int(number[1]))
+    found: BaseException | None = error
+    while found is not None:  # closing the file may fail once more, with another story
+        number = getattr(found, "errno", None) or re.search(r"errno = (\d+)", str(found))
+        if number:
+            return os.strerror(number if isinstance(number, int) else int(number[1]))
+        found = found.__context__
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 @contextlib.contextmanager
@@ -72,11 +74,11 @@ def _told_once() -> Iterator[None]:
     print_error, print_ignored = sys.excepthook, sys.unraisablehook
 
     def error(kind: type[BaseException], value: BaseException, *rest: Any) -> None:
-        if UNFLUSHED not in str(value):
+        if not any(words in str(value) for words in UNFLUSHED):
             print_error(kind, value, *rest)
 
     def ignored(found: Any) -> None:
-        if UNFLUSHED not in str(found.exc_value):
+        if not any(words in str(found.exc_value) for words in UNFLUSHED):
             print_ignored(found)
 
     sys.excepthook, sys.unraisablehook = error, ignored

@@ -2,6 +2,7 @@
 
 import datetime
 import functools
+import hashlib
 import json
 import os
 import sys
@@ -13,12 +14,15 @@ from facegen_keras.data.faces import Faces, load_faces
 from facegen_keras.errors import UserError
 from facegen_keras.files.atomic import write_text
 from facegen_keras.files.hashes import sha256_of
+from facegen_keras.files.unused_name import numbered
 from facegen_keras.metrics.result import Report
 from facegen_keras.reports.drawing import Drawing, Photos, drawings
 from facegen_keras.reports.sources import Run, by_family, collect
 from facegen_keras.reports.tables import Table, evaluation_table, latex, runs_tables
 from facegen_keras.version import __version__
 
+SKELETON, PROVENANCE = "report.tex", "provenance.json"
+WRITTEN = "report_tex_sha256"  # of the skeleton as it was written, in the provenance
 PHOTOS = 1000  # of a data set, in which the nearest are looked for
 PHOTO_BYTES = 256e6  # that these may take: fewer above 256x256
 PAPERS = {
@@ -41,7 +45,8 @@ def report(
 
     Args:
         sources: Folders of runs or of sweeps, and files `evaluation.json` or their folders.
-        output: The folder; files of an earlier report are replaced.
+        output: The folder; files of an earlier report are replaced, but a `report.tex` that was
+            written in stays, and the new skeleton is `report_2.tex`.
         data_path: Photos, for reconstructions and the nearest photos: whatever `load_faces` reads;
             the first 1,000 are used, fewer above 256×256.
 
@@ -62,14 +67,33 @@ def report(
         figures.save(drawing.draw(), name, folder=folder / "figures")
         captions.append((name, drawing))
     _remove_others(folder / "figures", {name for name, _ in captions})
+    skeleton = _skeleton_file(folder)
     tables = runs_tables(runs)
     tables += [evaluation_table(evaluations)] if evaluations.evaluations else []
     for table in tables:
         table.save(folder / "tables")
     write_text(folder / "captions.md", _captions(captions, tables))
-    write_text(folder / "provenance.json", _provenance(sources, runs, evaluations))
-    write_text(folder / "report.tex", _skeleton(runs, captions, tables))
+    text = _skeleton(runs, captions, tables)
+    write_text(skeleton, text)
+    written = hashlib.sha256(text.encode()).hexdigest() if skeleton.name == SKELETON else ""
+    write_text(folder / PROVENANCE, _provenance(sources, runs, evaluations, written))
     return folder
+
+
+def _skeleton_file(folder: Path) -> Path:
+    """Where the skeleton goes: not over one that somebody has written in."""
+    path = folder / SKELETON
+    if not path.exists():
+        return path
+    try:
+        written = json.loads((folder / PROVENANCE).read_text("utf-8"))[WRITTEN]
+    except (OSError, ValueError, KeyError, TypeError):
+        written = ""
+    if sha256_of(path) == written:
+        return path
+    free = next(name for name in numbered(path) if not name.exists())
+    print(f"{path}: kept, since it was written in; the new skeleton: {free}")
+    return free
 
 
 def _remove_others(folder: Path, names: Collection[str]) -> None:
@@ -102,7 +126,7 @@ def _captions(captions: Sequence[tuple[str, Drawing]], tables: Sequence[Table]) 
     return "\n".join(lines)
 
 
-def _provenance(sources: Sequence, runs: Sequence[Run], evaluations: Report) -> str:
+def _provenance(sources: Sequence, runs: Sequence[Run], evaluations: Report, written: str) -> str:
     """Where every number comes from: files with their hashes, data, machines, versions."""
     record = {
         "made": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -123,6 +147,7 @@ def _provenance(sources: Sequence, runs: Sequence[Run], evaluations: Report) -> 
             for run in runs
         ],
         "evaluations": json.loads(evaluations.to_json()),
+        WRITTEN: written,
     }
     return json.dumps(record, indent=2, ensure_ascii=False) + "\n"
 

@@ -1,5 +1,6 @@
 """The run to resume; finding it needs no Keras."""
 
+import os
 from pathlib import Path
 
 from facegen_keras.errors import UserError
@@ -12,11 +13,11 @@ def find_run(resume: str, output_dir: str | Path) -> Path:
         UserError: There is no such run.
     """
     if resume != "latest":
-        folder = Path(resume)
+        folder = Path(os.path.expanduser(resume))
         if not (folder / "config.yaml").is_file():
             raise UserError(f"--resume {resume}: not the folder of a run (no config.yaml in it)")
         return folder
-    runs = [path.parent for path in Path(output_dir).glob("*/config.yaml")]
+    runs = [path.parent for path in Path(os.path.expanduser(output_dir)).glob("*/config.yaml")]
     if not runs:
         raise UserError(f"--resume latest: no run in {output_dir}; start one first")
     return max(runs, key=_last_changed)

@@ -44,7 +44,7 @@ from facegen_keras.resolution import SMALLEST_TRAINED, check_resolution
 from facegen_keras.runs import tracking
 from facegen_keras.runs.build import build, load_photos_everywhere
 from facegen_keras.runs.callbacks import feature_extractor, main_file, make_callbacks
-from facegen_keras.runs.config import TrainConfig
+from facegen_keras.runs.config import TrainConfig, load_config
 from facegen_keras.runs.find import find_run
 from facegen_keras.runs.folder import (
     RESULT,
@@ -58,6 +58,7 @@ from facegen_keras.runs.forecast import announcement, check_memory
 from facegen_keras.runs.lock import RunLock, check_unlocked
 
 CHECKPOINTS = "checkpoints"  # in the folder of a run
+STOPPED = "fakes_stopped.png"  # written with a checkpoint
 MAX_ROLLBACKS = 3  # a run that breaks more often has a problem that other numbers do not solve
 
 
@@ -260,7 +261,7 @@ class Run:
         command = f"python train.py --resume {shlex.quote(str(folder))}"
         print(f"stopped: {self.stop.reason}. Resume with: {command}")
         path = save_generator(model, main_file(model, folder), run=folder.name)
-        save_grid(model.sample(GRID_SEEDS), folder / "fakes_stopped.png")
+        save_grid(model.sample(GRID_SEEDS), folder / STOPPED)
         self._draw_curves()
         print(f"faces until then: python generate.py --model_path {shlex.quote(str(path))}")
 
@@ -309,7 +310,31 @@ def _found(config: TrainConfig) -> tuple[str | None, Precision, dict[str, list]]
         check_unlocked(folder)
     config = settle_precision(config, folder)
     changed = check_same_run(config, folder) if folder else {}
+    if folder is not None:
+        _check_not_over(folder)
     return str(folder) if folder else None, config.precision, changed
+
+
+def _check_not_over(folder: Path) -> None:
+    """Refuse a run whose checkpoints are gone: it would begin anew, over its own log and models.
+
+    A run that was killed before its first checkpoint may begin anew.
+
+    Raises:
+        UserError: They are gone.
+    """
+    if checkpoint.find(folder / CHECKPOINTS):
+        return
+    had = (folder / RESULT).exists() or (folder / STOPPED).exists()
+    if not had and (folder / "log.jsonl").exists():
+        last = max((line["epoch"] for line in figures.read_log(folder)), default=0)
+        had = last > load_config(folder / "config.yaml").save_interval
+    if had:
+        raise UserError(
+            f"--resume {folder}: its checkpoints are gone, and from its beginning it would train "
+            f"over its own log and models; bring {folder / CHECKPOINTS} back, or start a new run "
+            "with one of its models as init_from"
+        )
 
 
 def _has_weights(folder: str | None) -> bool:

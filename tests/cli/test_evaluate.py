@@ -195,6 +195,11 @@ def test_photos_of_the_memorisation_check_are_measured_once(place, monkeypatch):
             ["--model_path", "g.h5", "--extractor", "face-descriptor", "--metrics", "ppl"],
             "face-descriptor: cannot measure ppl",
         ),
+        (["--model_path", "g.h5", "--save_stats", "y"], "save_stats: writes the statistics of"),
+        (
+            ["--model_path", "g.h5", "--save_stats", "y", "--metrics", "is"],
+            "save_stats: writes the statistics of",
+        ),
     ],
 )
 def test_mistakes_are_one_line(place, capsys, flags, message):
@@ -315,3 +320,28 @@ def test_a_stamp_keeps_what_other_metrics_wrote(place):
         assert main([*common, *metrics, "--data_path", "photos"]) == 0
     stamped = load_generator(place / "g.h5").metadata["metrics"]
     assert sorted(record["metric"] for record in stamped) == ["fd", "kd", "ppl"]
+
+
+def test_one_image_is_named_and_not_taken_for_the_photos(place, capsys):
+    assert main(["evaluate", "--images", "photos/0.png", "--data_path", "photos"]) == 2
+    assert "error: images photos/0.png: 1 usable image; expected 2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--output_dir", "taken/x"], "output_dir taken/x: "),
+        (["--save_stats", "taken/x.npz"], "save_stats taken: "),
+        (["--save_stats", "photos"], "save_stats photos: a folder"),
+    ],
+)
+def test_where_nothing_can_be_written_nothing_is_measured(
+    place, capsys, monkeypatch, flags, message
+):
+    def measured(*_):
+        raise AssertionError("measured")
+
+    monkeypatch.setattr(command, "_measure", measured)
+    (place / "taken").touch()
+    assert main(["evaluate", "--model_path", "g.h5", "--data_path", "photos", *flags]) == 2
+    assert f"error: {message}" in capsys.readouterr().err

@@ -17,6 +17,7 @@ from facegen_keras.cli.demo_config import DemoConfig
 from facegen_keras.cli.parser import parse
 from facegen_keras.errors import UserError
 from facegen_keras.runs.config import TrainConfig
+from facegen_keras.runs.find import find_run
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -48,6 +49,19 @@ def test_defaults_and_flags():
     assert config == expected
     assert parsed("--betas", "[0.1, 0.2]").betas == (0.1, 0.2)
     assert parsed("--crop", "0,10,20,30").crop == "0,10,20,30"
+
+
+def test_a_path_may_begin_at_home(tmp_path, monkeypatch):
+    """Behind `=`, and in a file, the shell leaves the tilde for us."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "c.yaml").write_text("crop: ~/runs\nrows: [~/a, b~/c]\n")
+    config = parsed("--config=~/c.yaml")
+    assert config.crop == str(tmp_path / "runs")
+    assert config.rows == [str(tmp_path / "a"), "b~/c"]
+    assert parsed("--crop=~/x").crop == str(tmp_path / "x")
+    (tmp_path / "runs/a").mkdir(parents=True)
+    (tmp_path / "runs/a/config.yaml").touch()
+    assert find_run("latest", "~/runs") == find_run("~/runs/a", "") == tmp_path / "runs/a"
 
 
 def test_bool_flag_needs_no_value():

@@ -89,3 +89,18 @@ def test_what_is_right_is_imported(tmp_path, capsys):
     assert "x.h5" in capsys.readouterr().err
     assert "facegen_keras.cli.evaluate" in sys.modules
     assert os.environ.get("KERAS_BACKEND", "tensorflow") in sys.modules
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_is_written_to_without_an_error(closed, tmp_path):
+    """A progress bar writes to it; and C++ to its number, which must be no file's."""
+    code = (
+        "import os, sys; from facegen_keras.cli import main; main(['--version'])\n"
+        "file = open('x', 'w'); assert file.fileno() > 2\n"
+        "for stream in (sys.stdout, sys.stderr): stream.write('bar')\n"
+        "os.write(2, b'note'); file.write('fine')"
+    )
+    command = f'"{sys.executable}" -c "{code}" {closed}'
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    assert subprocess.run(["sh", "-c", command], cwd=tmp_path, env=environment).returncode == 0
+    assert (tmp_path / "x").read_text() == "fine"

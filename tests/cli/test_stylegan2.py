@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facegen_keras.cli import main
+from facegen_keras.cli import main, stylegan2
 from facegen_keras.cli.values import parse_mix, parse_psis
 from facegen_keras.errors import UserError
 from facegen_keras.export.write import save_generator
@@ -139,3 +139,17 @@ def test_training_starts_from_a_generator_and_grows(model_path, tmp_path, made_u
     assert grown.resolution == 32
     record = grown.metadata["training"]  # goes out with the model: no path of this machine
     assert (record["init_from"], record["data_path"]) == (model_path.name, "faces.npy")
+
+
+def test_where_nothing_can_be_written_nothing_is_searched(
+    model_path, tmp_path, monkeypatch, capsys
+):
+    def searched(*_, **__):
+        raise AssertionError("searched")
+
+    monkeypatch.setattr(stylegan2, "project", searched)
+    (tmp_path / "taken").touch()
+    Image.new("RGB", (32, 32)).save(tmp_path / "photo.png")
+    photo = ("--project", str(tmp_path / "photo.png"))
+    assert generate(model_path, tmp_path / "taken/x", *photo) == 2
+    assert f"error: output_dir {tmp_path / 'taken/x'}: " in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """Several configurations in turn."""
 
 import csv
+import json
 import os
 import signal
 from pathlib import Path
@@ -140,7 +141,7 @@ def test_the_time_limit_is_that_of_the_sweep(configs, photos, tmp_path, monkeypa
         clock[0] += 40
         (tmp_path / "out" / config.name).mkdir(parents=True)
         (tmp_path / "out" / config.name / "result.json").write_text(
-            f'{{"epochs": {config.epochs}}}'
+            json.dumps({"epochs": config.epochs, "best_value": None})
         )
 
     monkeypatch.setattr(sweeping, "time", SimpleNamespace(monotonic=lambda: clock[0]))
@@ -188,3 +189,20 @@ def test_the_runs_of_a_sweep_stand_in_one_folder(configs, photos, tmp_path, caps
             file.write(f"output_dir: {tmp_path / place}\n")
     assert main(["sweep", *configs, "--data_path", str(photos), "--epochs", "1"]) == 2
     assert "name 2 output_dir" in capsys.readouterr().err
+
+
+def test_the_run_to_resume_is_no_choice(configs, photos, tmp_path, capsys):
+    """Another sweep's run would be trained, and this one's never end."""
+    out = tmp_path / "out"
+    assert sweep(configs, photos, out, "--epochs", "1", "--resume", str(tmp_path / "x/beta1")) == 2
+    assert "a sweep resumes what is in its output_dir by itself" in capsys.readouterr().err
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", "null"])
+def test_a_damaged_result_is_one_line(configs, photos, tmp_path, capsys, text):
+    run = tmp_path / "out/beta1"
+    run.mkdir(parents=True)
+    (run / "result.json").write_text(text)
+    assert sweep(configs[:1], photos, tmp_path / "out", "--epochs", "1") == 2
+    assert "result.json: damaged; delete it" in capsys.readouterr().err

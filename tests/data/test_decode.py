@@ -320,3 +320,11 @@ def test_only_a_size_that_libjpeg_rounds_is_marked(encode):
     for side, rounded in ((512, False), (513, True), (100, False)):
         record, _ = decode(encode(flat("RGB", 90, side), "JPEG"), Settings(32, "none"))
         assert record.rounded == rounded
+
+
+@pytest.mark.parametrize("far", [300, 100_000])
+def test_a_crop_beyond_a_jpeg_is_outside_however_far(far):
+    buffer = io.BytesIO()
+    flat("RGB", (1, 2, 3), side=64).save(buffer, "JPEG")
+    record, raw = decode(buffer.getvalue(), Settings(32, (0, 0, far, far)))
+    assert (record.problem, raw) == ("outside the crop", None)

@@ -322,3 +322,24 @@ def test_a_run_without_the_number_does_not_take_the_name_of_another():
     figure = over_training(runs, "fd")
     assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["a", "c"]
     plt.close(figure)
+
+
+def test_what_was_written_into_a_report_stays(study, measured, tmp_path, capsys):
+    out = tmp_path / "report"
+    report([measured], out)
+    report([study, measured], out)  # nobody has written in it: replaced
+    assert not (out / "report_2.tex").exists()
+    own = (out / "report.tex").read_text().replace("% What do you", "We want to know. %")
+    (out / "report.tex").write_text(own)
+    for number in (2, 3):
+        report([measured], out)
+        assert (out / "report.tex").read_text() == own
+        assert f"the new skeleton: {out / f'report_{number}.tex'}" in capsys.readouterr().out
+
+
+def test_photos_that_are_not_there_are_told_before_a_figure_is_replaced(study, tmp_path, capsys):
+    out = tmp_path / "report"
+    flags = ["--output", str(out), "--data_path", str(tmp_path / "absent")]
+    assert main(["report", str(study), *flags]) == 2
+    assert "absent: no such file or folder" in capsys.readouterr().err
+    assert not out.exists()

@@ -282,3 +282,20 @@ def test_what_a_run_started_from_is_not_needed_again(train, tmp_path, log_of):
     start.unlink()
     train("started", f"--resume {run} --epochs 2")
     assert [line["epoch"] for line in log_of(run)] == [1, 2]
+
+
+@pytest.mark.parametrize("told", ["result.json", "fakes_stopped.png", "log.jsonl"])
+def test_a_run_whose_checkpoints_are_gone_is_not_trained_over(resume, copy, told):
+    """It would begin anew and write over its log and its model."""
+    model = copy / "vae_decoder.h5"
+    shutil.rmtree(copy / "checkpoints")
+    if told != "result.json":
+        (copy / "result.json").unlink()
+    if told == "fakes_stopped.png":
+        (copy / "log.jsonl").unlink()
+        (copy / told).touch()
+    before = {path: path.read_bytes() for path in copy.iterdir() if path.is_file()}
+    err = resume("--epochs", "9", code=2).err
+    assert err.startswith(f"error: --resume {copy}: its checkpoints are gone")
+    assert model in before
+    assert before == {path: path.read_bytes() for path in copy.iterdir() if path.is_file()}
