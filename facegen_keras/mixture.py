@@ -16,7 +16,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from tqdm.auto import tqdm
 
 from facegen_keras.errors import UserError, check_whole
 from facegen_keras.inference import in_chunks
@@ -157,6 +156,8 @@ def fit_mixture(codes: np.ndarray, components: int, seed: int = 0) -> Mixture:
     Raises:
         UserError: There are fewer than two codes per component, or a code is not finite.
     """
+    from tqdm.auto import tqdm  # who only draws faces does without
+
     x = np.asarray(codes, "float64")
     check_enough(len(x), components)
     if not np.isfinite(x).all():
