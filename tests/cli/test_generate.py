@@ -290,7 +290,10 @@ def test_a_file_in_the_place_of_a_folder_is_one_line(models, tmp_path, capsys):
     (tmp_path / "out").write_text("")
     flags = ["--model_path", str(models / "vae_decoder.h5"), "--output_dir", str(tmp_path / "out")]
     assert main(["generate", *flags, "--num_images", "1"]) == 2
-    assert capsys.readouterr().err == f"error: {tmp_path / 'out'}: File exists\n"
+    assert capsys.readouterr().err == (
+        f"error: output_dir {tmp_path / 'out'}: Not a directory; give a folder that can be "
+        "written to\n"
+    )
 
 
 def test_script_and_module_in_a_fresh_process(models, tmp_path, unmeasured):
