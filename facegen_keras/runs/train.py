@@ -323,7 +323,7 @@ def _check_not_over(folder: Path) -> None:
     Raises:
         UserError: They are gone.
     """
-    if checkpoint.find(folder / CHECKPOINTS):
+    if _has_weights(folder):
         return
     had = (folder / RESULT).exists() or (folder / STOPPED).exists()
     if not had and (folder / "log.jsonl").exists():
@@ -337,7 +337,7 @@ def _check_not_over(folder: Path) -> None:
         )
 
 
-def _has_weights(folder: str | None) -> bool:
+def _has_weights(folder: str | Path | None) -> bool:
     """Whether there is a run to resume, and a checkpoint in it."""
     return folder is not None and bool(checkpoint.find(Path(folder) / CHECKPOINTS))
 
