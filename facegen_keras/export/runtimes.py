@@ -137,10 +137,11 @@ def _check_backend(format: str) -> None:
         )
 
 
-def _not_held(format: str, error: Exception) -> UserError:
+def _not_held(format: str, error: Exception) -> UserError | OSError:
+    """The error of a converter in one line; a full disk as such, told with the name of the file."""
     text = str(error).strip() or type(error).__name__
     if full := next((n for n in (errno.ENOSPC, errno.EDQUOT) if os.strerror(n) in text), None):
-        raise OSError(full, os.strerror(full)) from None  # told with the name of the file
+        return OSError(full, os.strerror(full))
     missing = _MISSING.search(text)
     reason = f"it has no operation {missing[1]}" if missing else text.splitlines()[0][:200]
     return UserError(f"format {format}: cannot hold this model ({reason}); try another format")

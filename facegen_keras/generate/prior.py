@@ -3,7 +3,7 @@
 import os
 
 from facegen_keras.data.faces import Faces
-from facegen_keras.errors import UserError, check_whole
+from facegen_keras.errors import UserError
 from facegen_keras.export.model_file import read_model_file
 from facegen_keras.export.prior import write_prior
 from facegen_keras.export.write import prior_metadata, update_metadata
@@ -48,7 +48,6 @@ def fit_prior(
         raise UserError(f"{path}: a {family} model; a prior is fitted to a {' or '.join(FAMILIES)}")
     mixture = None
     if components is not None:
-        check_whole("components", components)
         if mirror is None:
             mirror = bool((file.metadata.get("training") or {}).get("mirror"))
         mixture = mixture_of_codes(load_encoder(path), faces, components, mirror, seed)

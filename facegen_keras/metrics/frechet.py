@@ -18,7 +18,7 @@ from scipy.linalg import blas, lapack
 
 from facegen_keras.errors import UserError
 from facegen_keras.metrics.feature_statistics import Statistics, check_comparable
-from facegen_keras.metrics.finite import check_finite
+from facegen_keras.metrics.features import check_features
 
 
 def frechet_distance(a: Statistics, b: Statistics) -> float:
@@ -66,11 +66,7 @@ def frechet_of_features(a: np.ndarray, b: np.ndarray) -> float:
             images.
     """
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1]:
-        raise UserError(
-            f"features of shape {a.shape} and {b.shape}; expected (n, dim) and (m, dim)"
-        )
-    check_finite(a, b)
+    check_features(a, b)
     if len(a) > a.shape[1] or len(b) > b.shape[1] or min(len(a), len(b)) < 2:
         return frechet_distance(Statistics.from_features(a), Statistics.from_features(b))
     difference = a.mean(0) - b.mean(0)

@@ -9,7 +9,7 @@ import numpy as np
 
 from facegen_keras.errors import UserError
 from facegen_keras.metrics.estimate import Estimate
-from facegen_keras.metrics.finite import check_finite
+from facegen_keras.metrics.features import check_features
 
 
 def kernel_distance(
@@ -76,11 +76,7 @@ def _kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _check(a: np.ndarray, b: np.ndarray) -> int:
-    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1]:
-        raise UserError(
-            f"features of shape {a.shape} and {b.shape}; expected (n, dim) and (m, dim)"
-        )
-    check_finite(a, b)
+    check_features(a, b)
     smaller = min(len(a), len(b))
     if smaller < 2:
         raise UserError(f"{smaller} image(s) on one side; a distance needs at least 2 on each side")

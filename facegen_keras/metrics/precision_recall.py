@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from facegen_keras.errors import UserError
-from facegen_keras.metrics.finite import check_finite
+from facegen_keras.metrics.features import check_features
 
 ROWS = 1024  # rows of distances in memory at a time
 
@@ -53,9 +53,7 @@ def precision_recall(
             than k.
     """
     photos, samples = np.asarray(photos, np.float32), np.asarray(samples, np.float32)
-    if photos.ndim != 2 or samples.ndim != 2 or photos.shape[1] != samples.shape[1]:
-        raise UserError(f"features of shape {photos.shape} and {samples.shape}; expected (n, dim)")
-    check_finite(photos, samples)
+    check_features(photos, samples)
     if min(k, k_density) < 1 or min(len(photos), len(samples)) <= max(k, k_density):
         raise UserError(
             f"{len(photos)} photos and {len(samples)} samples for k={k} and k_density={k_density}; "
@@ -100,9 +98,7 @@ def recalled(photos: np.ndarray, samples: np.ndarray, k: int = 3) -> np.ndarray:
             than k.
     """
     photos, samples = np.asarray(photos, np.float32), np.asarray(samples, np.float32)
-    if photos.ndim != 2 or samples.ndim != 2 or photos.shape[1] != samples.shape[1]:
-        raise UserError(f"features of shape {photos.shape} and {samples.shape}; expected (n, dim)")
-    check_finite(photos, samples)
+    check_features(photos, samples)
     if not 1 <= k < len(samples):
         raise UserError(
             f"k={k} with {len(samples)} samples; expected from 1 to one less than these"

@@ -6,7 +6,7 @@ import numpy as np
 from facegen_keras.data.faces import Faces
 from facegen_keras.engine.face_model import FaceModel
 from facegen_keras.engine.run_state import RunState
-from facegen_keras.errors import UserError
+from facegen_keras.errors import UserError, check_whole
 from facegen_keras.mixture import Mixture, fit_mixture
 from facegen_keras.models.options.combined import CombinedOptions
 from facegen_keras.models.options.vae import VAEOptions
@@ -28,8 +28,10 @@ def mixture_of_codes(
         seed: Of the choice of photos, their codes, and the fit.
 
     Raises:
-        UserError: There are fewer than two photos per component, or they have another size.
+        UserError: There are fewer than two photos per component, or no component, or the photos
+            have another size.
     """
+    check_whole("components", components)
     codes = draw_codes(encoder, faces, PHOTOS_PER_COMPONENT * components, mirror, seed)
     return fit_mixture(codes, components, seed)
 
