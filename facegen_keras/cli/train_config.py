@@ -17,12 +17,23 @@ CONFIG = TrainConfig
 
 
 def expand(argv: Sequence[str]) -> list[str]:
-    """Put the configuration of a run to resume before the flags, which override it."""
+    """Put the configuration of a run to resume before the flags, which override it.
+
+    Raises:
+        UserError: There is no such run, or it is of another family: its options would be refused
+            one by one, and none of them was given.
+    """
     flags = list(argv)
     resume = _setting(flags, "resume")
     if resume is None:
         return flags
     folder = find_run(resume, _setting(flags, "output_dir") or TrainConfig.output_dir)
+    family, given = _read(str(folder / "config.yaml")).get("model"), _setting(flags, "model")
+    if family and given and given != family:
+        raise UserError(
+            f"model {given}: {folder} was trained with {family}, which cannot change on resume; "
+            "leave it out, or start a new run"
+        )
     return ["--config", str(folder / "config.yaml"), *flags, "--resume", str(folder)]
 
 

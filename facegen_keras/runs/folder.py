@@ -10,7 +10,7 @@ from pathlib import Path
 
 import keras
 
-from facegen_keras import backend
+from facegen_keras import backend, figures
 from facegen_keras.backend.precision import fastest_precision
 from facegen_keras.data import Faces
 from facegen_keras.data.batches import check_batch_size
@@ -26,6 +26,7 @@ PHOTOS_SHOWN = 64  # as many as there are fakes in a grid
 RECORDED_CHANGES = (  # of MAY_CHANGE: these affect the model
     "epochs", "decay_from", "augment", "prior", "prior_components",
 )  # fmt: skip
+MEASURES = {"extractor", "fid_images"}  # of MAY_CHANGE, until the log has a distance
 PACKAGES = ("facegen-keras", "keras", "tensorflow", "jax", "torch", "numpy", "pillow", "h5py")
 
 
@@ -111,7 +112,8 @@ def check_same_run(config: TrainConfig, folder: Path) -> dict[str, list]:
         The options in `RECORDED_CHANGES` that changed: `{name: [before, now]}`.
 
     Raises:
-        UserError: An option that is not in `MAY_CHANGE` differs.
+        UserError: An option that is not in `MAY_CHANGE` differs, or the log has distances that are
+            measured in another way.
     """
     path = folder / "config.yaml"
     # What a record does not name, an earlier version trained with its default.
@@ -121,10 +123,17 @@ def check_same_run(config: TrainConfig, folder: Path) -> dict[str, list]:
         "leave it out, or start a new run (in Python begin with "
         f"facegen_keras.runs.config.load_config({str(path)!r}))"
     )
-    check_unchanged(before, now, MAY_CHANGE, folder, advice)
+    may_change = MAY_CHANGE - (MEASURES if _is_measured(folder) else set())
+    check_unchanged(before, now, may_change, folder, advice)
     return {
         name: [before[name], now[name]] for name in RECORDED_CHANGES if before[name] != now[name]
     }
+
+
+def _is_measured(folder: Path) -> bool:
+    path = folder / "log.jsonl"
+    lines = figures.read_log(path) if path.exists() else []
+    return any(line.get(name) is not None for line in lines for name in ("fid", "fd"))
 
 
 def record_environment(folder: Path, step: int, changed: dict[str, list]) -> None:

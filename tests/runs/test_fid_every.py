@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import facegen_keras as fg
+from facegen_keras import cli
 from facegen_keras.engine import checkpoint
 from facegen_keras.metrics import callback
 
@@ -18,7 +19,7 @@ FLAGS = (
 
 @pytest.mark.filterwarnings("ignore:.*Fréchet distance:UserWarning")  # of so few images
 def test_the_distance_keeps_the_best_model_and_the_validation_loss_is_only_logged(
-    train, log_of, monkeypatch, tmp_path
+    train, log_of, monkeypatch, tmp_path, capsys
 ):
     users_cache = tmp_path / "users_cache"
     monkeypatch.setenv("FACEGEN_CACHE", str(users_cache))
@@ -61,3 +62,9 @@ def test_the_distance_keeps_the_best_model_and_the_validation_loss_is_only_logge
     assert (result["best_epoch"], result["best_value"]) == (0, None)
     published = fg.load_generator(train.models / "vae_decoder.h5").metadata
     assert published["images_seen"] == 64  # the last one
+
+    # One column of the log holds values of one kind only.
+    for flags in ("--extractor face-descriptor", "--fid_images 9"):
+        arguments = f"train --resume {folder} --epochs 3 --fid_every 1 {flags}"
+        assert cli.main(arguments.split()) == 2
+        assert "which cannot change on resume" in capsys.readouterr().err

@@ -222,7 +222,7 @@ def test_augmentation_may_come_later_and_is_told(train, log_of):
         (["--batch_size", "4"], "batch_size 4: .* was trained with 8, which cannot change"),
         (["--limit", "5"], "limit 5: .* was trained with none, which cannot change"),
         (["--beta", "2"], "beta 2.0: .* was trained with 1.0"),
-        (["--model", "dcgan"], "not of dcgan"),
+        (["--model", "dcgan"], "model dcgan: .* was trained with vae, which cannot change"),
         (["--seed", "1"], "seed 1: .* was trained with 0"),
         (["--latent_dim", "7"], "latent_dim 7: .* was trained with 6"),
         (["--mirror"], "mirror True: .* was trained with False"),
