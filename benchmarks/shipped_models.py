@@ -2,8 +2,9 @@
 
     PYTHONPATH=. python benchmarks/shipped_models.py --data_path celeba_64.zip --features FOLDER
 
-Features go to FOLDER in parts of 80 images: after Ctrl-C the same command goes on, and more images
-may be asked for later. Only numbers are written, no photo.
+Features go to FOLDER in parts of 80 images: after Ctrl-C the same command goes on, more images
+may be asked for later, and a model that was exchanged is measured anew. Only numbers are written,
+no photo.
 """
 
 import argparse
@@ -33,7 +34,7 @@ def measure(data_path: str, photos: str, features: Path, images: int) -> Report:
     titles = {"others": f"other {photos}"}
     for generator in generators.values():
         for letter, first in (("a", 0), ("b", SECOND)):
-            key = f"{generator.family}_{letter}"
+            key = f"{generator.family}_{generator.metadata['export'][:8]}_{letter}"
             sets[key] = lambda part, g=generator, s=first: g.sample(part + s)
             titles[key] = f"{generator.family}, seeds {first} to {first + images - 1}"
     for start in range(0, images, PART):

@@ -27,7 +27,7 @@ def test_captions_are_printed_and_kept(tmp_path, capsys):
 
 def test_credit_names_the_model_its_images_and_its_data():
     shipped = fg.load_generator(f"{ROOT}/saved_models/dcgan_generator.h5")
-    assert figures.credit(shipped) == "dcgan_generator.h5 (923,328 images of celeba_64.zip, seed 0)"
+    assert figures.credit(shipped) == "dcgan_generator.h5 (703,488 images of celeba_64.zip, seed 0)"
     assert figures.credit(fg.Generator(shipped.model, "dcgan")) == "a dcgan generator"
     model = fg.VAE(resolution=32, latent_dim=4, base_channels=4)
     assert figures.credit(model) == "the VAE trained here (0 images, seed 0)"
