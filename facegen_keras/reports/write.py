@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 from facegen_keras import figures
 from facegen_keras.data.faces import Faces, load_faces
@@ -23,6 +24,7 @@ from facegen_keras.version import __version__
 
 SKELETON, PROVENANCE = "report.tex", "provenance.json"
 WRITTEN = "report_tex_sha256"  # of the skeleton as it was written, in the provenance
+FIGURES = "figures"  # their names, in the provenance
 PHOTOS = 1000  # of a data set, in which the nearest are looked for
 PHOTO_BYTES = 256e6  # that these may take: fewer above 256x256
 PAPERS = {
@@ -66,7 +68,8 @@ def report(
         name = f"fig{len(captions) + 1:02d}_{drawing.name}"
         figures.save(drawing.draw(), name, folder=folder / "figures")
         captions.append((name, drawing))
-    _remove_others(folder / "figures", {name for name, _ in captions})
+    names = [name for name, _ in captions]
+    _remove_others(folder, names)
     skeleton = _skeleton_file(folder)
     tables = runs_tables(runs)
     tables += [evaluation_table(evaluations)] if evaluations.evaluations else []
@@ -76,7 +79,7 @@ def report(
     text = _skeleton(runs, captions, tables)
     write_text(skeleton, text)
     written = hashlib.sha256(text.encode()).hexdigest() if skeleton.name == SKELETON else ""
-    write_text(folder / PROVENANCE, _provenance(sources, runs, evaluations, written))
+    write_text(folder / PROVENANCE, _provenance(sources, runs, evaluations, names, written))
     return folder
 
 
@@ -85,11 +88,7 @@ def _skeleton_file(folder: Path) -> Path:
     path = folder / SKELETON
     if not path.exists():
         return path
-    try:
-        written = json.loads((folder / PROVENANCE).read_text("utf-8"))[WRITTEN]
-    except (OSError, ValueError, KeyError, TypeError):
-        written = ""
-    if sha256_of(path) == written:
+    if sha256_of(path) == _recorded(folder).get(WRITTEN):
         return path
     free = next(name for name in numbered(path) if not name.exists())
     print(f"{path}: kept, since it was written in; the new skeleton: {free}")
@@ -98,9 +97,18 @@ def _skeleton_file(folder: Path) -> Path:
 
 def _remove_others(folder: Path, names: Collection[str]) -> None:
     """Remove the figures of an earlier report, which would stand among those of this one."""
-    for path in folder.glob("fig[0-9][0-9]_*"):
-        if path.stem not in names:
-            path.unlink()
+    for name in set(_recorded(folder).get(FIGURES) or ()) - set(names):
+        for suffix in (".pdf", ".png"):
+            (folder / "figures" / f"{Path(name).name}{suffix}").unlink(missing_ok=True)
+
+
+def _recorded(folder: Path) -> dict[str, Any]:
+    """The provenance of an earlier report in the folder; empty where there is none to be read."""
+    try:
+        record = json.loads((folder / PROVENANCE).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
 
 
 def _photos(runs: Sequence[Run], data_path: str | os.PathLike | None) -> Photos | None:
@@ -126,7 +134,13 @@ def _captions(captions: Sequence[tuple[str, Drawing]], tables: Sequence[Table]) 
     return "\n".join(lines)
 
 
-def _provenance(sources: Sequence, runs: Sequence[Run], evaluations: Report, written: str) -> str:
+def _provenance(
+    sources: Sequence,
+    runs: Sequence[Run],
+    evaluations: Report,
+    names: Sequence[str],
+    written: str,
+) -> str:
     """Where every number comes from: files with their hashes, data, machines, versions."""
     record = {
         "made": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -147,6 +161,7 @@ def _provenance(sources: Sequence, runs: Sequence[Run], evaluations: Report, wri
             for run in runs
         ],
         "evaluations": json.loads(evaluations.to_json()),
+        FIGURES: names,
         WRITTEN: written,
     }
     return json.dumps(record, indent=2, ensure_ascii=False) + "\n"
