@@ -69,8 +69,9 @@ def report(
         figures.save(drawing.draw(), name, folder=folder / "figures")
         captions.append((name, drawing))
     names = [name for name, _ in captions]
-    _remove_others(folder, names)
-    skeleton = _skeleton_file(folder)
+    earlier = _recorded(folder)
+    _remove(folder / "figures", set(earlier.get(FIGURES) or ()) - set(names))
+    skeleton = _skeleton_file(folder, earlier.get(WRITTEN))
     tables = runs_tables(runs)
     tables += [evaluation_table(evaluations)] if evaluations.evaluations else []
     for table in tables:
@@ -83,23 +84,23 @@ def report(
     return folder
 
 
-def _skeleton_file(folder: Path) -> Path:
-    """Where the skeleton goes: not over one that somebody has written in."""
+def _skeleton_file(folder: Path, written: str | None) -> Path:
+    """Where the skeleton goes: not over one that somebody has written in since its hash was
+    `written`.
+    """
     path = folder / SKELETON
-    if not path.exists():
-        return path
-    if sha256_of(path) == _recorded(folder).get(WRITTEN):
+    if not path.exists() or sha256_of(path) == written:
         return path
     free = next(name for name in numbered(path) if not name.exists())
     print(f"{path}: kept, since it was written in; the new skeleton: {free}")
     return free
 
 
-def _remove_others(folder: Path, names: Collection[str]) -> None:
-    """Remove the figures of an earlier report, which would stand among those of this one."""
-    for name in set(_recorded(folder).get(FIGURES) or ()) - set(names):
+def _remove(folder: Path, names: Collection[str]) -> None:
+    """Remove figures of an earlier report, which would stand among those of this one."""
+    for name in names:
         for suffix in (".pdf", ".png"):
-            (folder / "figures" / f"{Path(name).name}{suffix}").unlink(missing_ok=True)
+            (folder / f"{Path(name).name}{suffix}").unlink(missing_ok=True)
 
 
 def _recorded(folder: Path) -> dict[str, Any]:

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import keras
 
-from facegen_keras import backend, figures
+from facegen_keras import backend
 from facegen_keras.backend.precision import fastest_precision
 from facegen_keras.data import Faces
 from facegen_keras.data.batches import check_batch_size
 from facegen_keras.engine import distribution
 from facegen_keras.engine.resume import check_unchanged
 from facegen_keras.errors import UserError
+from facegen_keras.figures.curves import DISTANCES, read_log
 from facegen_keras.files.atomic import write_text
 from facegen_keras.pictures import save_grid
 from facegen_keras.runs.config import MAY_CHANGE, TrainConfig, load_config
@@ -131,9 +132,10 @@ def check_same_run(config: TrainConfig, folder: Path) -> dict[str, list]:
 
 
 def _is_measured(folder: Path) -> bool:
+    """Whether the run's log has a distance to the photos."""
     path = folder / "log.jsonl"
-    lines = figures.read_log(path) if path.exists() else []
-    return any(line.get(name) is not None for line in lines for name in ("fid", "fd"))
+    lines = read_log(path) if path.exists() else []
+    return any(line.get(name) is not None for line in lines for name in DISTANCES)
 
 
 def record_environment(folder: Path, step: int, changed: dict[str, list]) -> None:
