@@ -93,6 +93,23 @@ def kl_divergence(statistics: Tensor) -> Tensor:
     return 0.5 * (ops.square(mean) + ops.exp(log_variance) - 1.0 - log_variance)
 
 
+def latent_surprise(latents: Tensor, statistics: Tensor) -> Tensor:
+    """-log q(z|x) of the latents that images were drawn from, in nats, summed over the dimensions.
+
+    Its mean over samples is smallest where q(z|x) is the generator's own posterior.
+
+    Args:
+        latents: `(batch, latent_dim)`.
+        statistics: `(batch, 2 * latent_dim)`, from an encoder: see `posterior`.
+
+    Returns:
+        `(batch,)`.
+    """
+    mean, log_variance = posterior(ops.cast(statistics, "float32"))
+    distance = ops.square(latents - mean) * ops.exp(-log_variance)
+    return 0.5 * ops.sum(distance + log_variance + math.log(2 * math.pi), axis=-1)
+
+
 def reconstruction_loss(name: str, images: Tensor, reconstructions: Tensor) -> Tensor:
     """-log p(x|z) up to a constant, summed over pixels and channels: `(batch,)`.
 

@@ -7,12 +7,14 @@ from typing import Any
 import keras
 from keras import ops
 
+from facegen_keras.backend.types import Tensor
+
 
 def update_average(
     average: keras.Model,
     network: keras.Model,
     batch_size: int,
-    images_seen: keras.Variable,
+    images_seen: keras.Variable | Tensor,
     half_life: float,
     rampup: float,
 ) -> None:
@@ -22,12 +24,12 @@ def update_average(
         average: A copy of `network` that is not trained.
         network: The trained one.
         batch_size: Images per step.
-        images_seen: Integer variable: training images before this step.
+        images_seen: An integer: training images before this step.
         half_life: Images after which a weight's share has halved (Karras et al. 2018 use 10,000).
         rampup: Early on the half-life is at most this fraction of `images_seen`, so that the first
             weights are soon forgotten (0.05 in Karras et al. 2020).
     """
-    seen = ops.cast(images_seen.value, "float32")
+    seen = ops.cast(images_seen, "float32")
     images = ops.maximum(ops.minimum(float(half_life), seen * rampup), 1e-8)
     keep = ops.power(0.5, batch_size / images)
     for target, source in zip(average.variables, network.variables, strict=True):

@@ -28,6 +28,8 @@ from facegen_keras.models.encoding_model import EncodingModel
 from facegen_keras.models.options.combined import CombinedOptions
 from facegen_keras.models.vae import build_encoder
 
+PLAIN, ENCODER = "plain", "encoder"  # phases: all networks learn, or the encoder alone
+
 
 @keras.saving.register_keras_serializable(package="facegen_keras")
 class Combined(EncodingModel):
@@ -52,8 +54,9 @@ class Combined(EncodingModel):
 
     @takes(CombinedOptions)
     def __init__(self, options: CombinedOptions) -> None:
-        adapts = options.ada_target is not None
-        super().__init__(options, more_losses=("augment_probability",) if adapts else ())
+        more = ["augment_probability"] if options.ada_target is not None else []
+        more += ["latent_loss"] if options.encoder_images else []
+        super().__init__(options, more_losses=tuple(more))
         self.augmentation = Augmentation(self)
         self.encoder = self._build_encoder(self.layer_dtype)
         self.generator = self._build_generator(self.layer_dtype)
@@ -74,12 +77,22 @@ class Combined(EncodingModel):
         )
         self.built = True
 
-    def update(self, images: Tensor, phase: Any) -> Losses:
+    @property
+    def phases(self) -> tuple[str, ...]:
+        return (ENCODER, PLAIN) if self.options.encoder_images else (PLAIN,)
+
+    def phase_of(self, step: int) -> str:
+        return ENCODER if self.images_before(step) < self.options.encoder_images else PLAIN
+
+    def update(self, images: Tensor, phase: str) -> Losses:
         """Algorithm 1 of the paper, with one generator forward for all three losses.
 
         Half of the fakes are reconstructions (of the batch's first half; batches are shuffled),
-        half are samples, so that the discriminator sees as many fakes as photos.
+        half are samples, so that the discriminator sees as many fakes as photos. In the first
+        `encoder_images` images the encoder learns alone.
         """
+        if phase == ENCODER:
+            return self._update_encoder(images)
         batch = images.shape[0]
         encoded = (batch + 1) // 2
         photos = split(images[:encoded])
@@ -107,17 +120,45 @@ class Combined(EncodingModel):
             statistics,
         )
         self.apply_gradients("encoder", pull_to_encoder(to_statistics))
+        together = self._images_seen.value - self.options.encoder_images
         for average, network in self.averages():
-            update_average(
-                average,
-                network,
-                batch,
-                self._images_seen,
-                self.options.ema_half_life,
-                self.options.ema_rampup,
-            )
+            self._update_average(average, network, batch, together)
         self.augmentation.follow(report, batch)
         return report
+
+    def _update_encoder(self, images: Tensor) -> Losses:
+        """The encoder's step alone, on the generator's own samples, whose latents are known: the
+        sleep phase of Hinton et al. 1995, as Perarnau et al. 2016 (https://arxiv.org/abs/1611.06355)
+        train an encoder for a trained generator.
+
+        The generator draws as it does outside of training. A step of all networks would drag it
+        after an encoder that knows nothing yet.
+        """
+        batch = images.shape[0]
+        latents = self.draw_latents(batch)
+        faces = ops.stop_gradient(self.generator(latents, training=False))
+
+        def loss() -> tuple[Tensor, Losses]:
+            statistics = self.encoder(faces, training=True)
+            report = {
+                "latent_loss": ops.mean(losses.latent_surprise(latents, statistics)),
+                "kl_loss": ops.mean(ops.sum(losses.kl_divergence(statistics), axis=-1)),
+            }
+            return self.scaled("encoder", report["latent_loss"]), report
+
+        _, report, grads = autodiff.gradients(loss, self.encoder.trainable_variables)
+        self.apply_gradients("encoder", grads)
+        self._update_average(self.encoder_ema, self.encoder, batch, self._images_seen.value)
+        return report
+
+    def _update_average(
+        self, average: keras.Model, network: keras.Model, batch: int, seen: Tensor
+    ) -> None:
+        """The average starts anew when all networks begin to learn: the encoder has changed so
+        much until then that a mean with its past would be no good encoder.
+        """
+        options = self.options
+        update_average(average, network, batch, seen, options.ema_half_life, options.ema_rampup)
 
     def _update_generator(
         self, fakes: Tensor, images: Tensor, target: Tensor, pull_to_generator: Any, report: Losses

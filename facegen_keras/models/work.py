@@ -85,6 +85,16 @@ def work_of(family: str, options: Any) -> Work:
     return replace(_WORK[family](options), half=options.precision != "float32")
 
 
+def encoder_work(options: Any) -> Work:
+    """The cost of the combined model's steps in which its encoder learns alone, from samples.
+
+    Args:
+        options: With `encoder_images`, and defaults filled in.
+    """
+    work = _work((_encoder(options, 2 * options.latent_dim), 3), (_decoder(options), 1))
+    return replace(work, half=options.precision != "float32")
+
+
 def _sum(layers: Iterable[Layer], passes: float) -> tuple[int, float, int]:
     layers = list(layers)
     return (

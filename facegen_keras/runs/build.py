@@ -88,11 +88,6 @@ def build(config: TrainConfig, restored: bool = False) -> FaceModel:
     if config.deterministic:
         backend.make_deterministic()
     model = config.family(**config.model_options())
-    if config.freeze_discriminator and not config.init_from:
-        raise UserError(
-            "freeze_discriminator: the layers of a trained discriminator are frozen; give its "
-            "generator as init_from"
-        )
     if config.init_from and not restored:
         kept = model.start_from(config.init_from)
         print(f"started from {config.init_from}; newly initialised: {', '.join(kept) or 'none'}")

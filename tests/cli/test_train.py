@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import yaml
 
+import facegen_keras as fg
 from facegen_keras import cli
 from facegen_keras.cli.parser import parse
 from facegen_keras.cli.train_config import expand
@@ -179,6 +180,9 @@ def test_resume_and_output_dir_may_stand_in_a_file(two_runs, tmp_path):
 def test_dry_run_tells_a_configuration_and_writes_nothing(faces_zip, tmp_path, capsys):
     """With an epoch of a single step, which is also the one that compiles."""
     flags = "--model combined --resolution 32 --base_channels 4 --latent_dim 6 --batch_size 48"
+    dcgan = fg.DCGAN(resolution=32, base_channels=4, latent_dim=6)
+    start = fg.save_generator(dcgan, tmp_path / "dcgan_generator.h5")
+    flags += f" --encoder_images 480 --init_from {start}"
     places = ["--output_dir", f"{tmp_path}/output", "--saved_models_dir", f"{tmp_path}/models"]
     before = sorted(tmp_path.rglob("*"))
     argv = ["train", *flags.split(), *places, "--data_path", str(faces_zip), "--dry_run"]
@@ -195,6 +199,8 @@ def test_dry_run_tells_a_configuration_and_writes_nothing(faces_zip, tmp_path, c
         "learning_rate: 0.0002",  # the paper's, filled in
         "feature_weight: 0.001",
         "# steps per epoch: 1",
+        "encoder_images: 480",
+        "# measured with all networks learning; the encoder alone is faster",
     ):
         assert line in out.splitlines(), out
     assert "images: 48" in out

@@ -13,6 +13,7 @@ from facegen_keras.export.write import update_metadata
 from facegen_keras.generate import fit_prior
 from facegen_keras.inference import to_network_range
 from facegen_keras.mixture import fit_mixture
+from facegen_keras.models.combined import ENCODER, PLAIN
 from facegen_keras.models.posterior import draw_codes
 
 SMALL = {"resolution": 32, "latent_dim": 6, "base_channels": 4}
@@ -113,6 +114,86 @@ def assert_close(got, expected):
         np.testing.assert_allclose(a, ops.convert_to_numpy(b), atol=3e-3 * whole)
 
 
+def test_the_encoder_learns_alone_at_the_start(made_up):
+    photos = to_network_range(made_up(BATCH))
+    model, plain = combined(encoder_images=8), combined()
+    noise = np.random.RandomState(2).randn(BATCH, 6).astype("float32")
+    model.draw_latents = lambda n: ops.convert_to_tensor(noise[:n])
+    model.begin(BATCH, 4)
+    assert [model.phase_of(step) for step in range(4)] == [ENCODER, ENCODER, PLAIN, PLAIN]
+    others = (model.generator, model.discriminator, model.generator_ema)
+    before = [network.get_weights() for network in others]
+    first, averaged = weights(model.encoder), model.encoder_ema.get_weights()
+    report = {name: float(value) for name, value in model.update(photos, ENCODER).items()}
+    for network, old in zip(others, before, strict=True):
+        for a, b in zip(old, network.get_weights(), strict=True):
+            np.testing.assert_array_equal(a, b)
+    assert any(
+        (a != b).any() for a, b in zip(averaged, model.encoder_ema.get_weights(), strict=True)
+    )
+    faces = plain.generator(noise)
+
+    def loss():
+        statistics = ops.convert_to_tensor(plain.encoder(faces, training=True))
+        mean, log_variance = ops.split(statistics, 2, axis=1)
+        deviation = ops.exp(0.5 * log_variance)
+        density = -0.5 * ops.square((noise - mean) / deviation) - ops.log(deviation)
+        kl = ops.square(mean) + ops.exp(log_variance) - log_variance - 1
+        surprise = -ops.mean(ops.sum(density - 0.5 * np.log(2 * np.pi), axis=1))
+        return surprise, 0.5 * ops.mean(ops.sum(kl, axis=1))
+
+    surprise, kl, expected = autodiff.gradients(loss, plain.encoder.trainable_variables)
+    assert report == {
+        "latent_loss": pytest.approx(float(surprise), rel=1e-4),
+        "kl_loss": pytest.approx(float(kl), rel=1e-4),
+    }
+    steps = [(a - b) / 0.01 for a, b in zip(first, weights(model.encoder), strict=True)]
+    assert_close(steps, expected)
+
+
+def test_the_averages_start_anew_when_all_networks_begin_to_learn(made_up):
+    model = combined(encoder_images=2 * BATCH, ema_rampup=1.0)
+    noise = np.random.RandomState(2).randn(BATCH, 6).astype("float32")
+    model.draw_latents = lambda n: ops.convert_to_tensor(noise[:n])
+    photos = to_network_range(made_up(BATCH))
+    model.begin(BATCH, 3)
+    for phase in (ENCODER, ENCODER, PLAIN):
+        model._run_update(made_up(BATCH), phase)
+    for average, network in model.averages():
+        for a, b in zip(average.get_weights(), network.get_weights(), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+    model.update(photos, PLAIN)
+    assert any(
+        np.abs(a - b).max() > 1e-5
+        for a, b in zip(model.encoder_ema.get_weights(), model.encoder.get_weights(), strict=True)
+    )
+
+
+def test_all_networks_learn_after_the_encoder_and_its_images_count_on_resume(made_up, tmp_path):
+    images = made_up(12)
+    train = {"batch_size": 4, "checkpoints": tmp_path, "verbose": 0}
+    model = combined_to_fit(encoder_images=20)
+    before = weights(model.generator)
+    model.fit(images, epochs=1, **train)
+    for a, b in zip(before, weights(model.generator), strict=True):
+        np.testing.assert_array_equal(a, b)
+    resumed = combined_to_fit(encoder_images=20)
+    resumed.fit(images, epochs=2, **train)  # two more batches alone, then one of all networks
+    assert int(resumed.optimizer["generator"].iterations) == 1
+    assert int(resumed.optimizer["encoder"].iterations) == 6
+    at_once = combined_to_fit(encoder_images=20)
+    at_once.fit(images, epochs=2, batch_size=4, verbose=0)
+    for a, b in zip(weights(at_once.generator), weights(resumed.generator), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def combined_to_fit(**options):
+    keras.utils.set_random_seed(0)
+    model = fg.Combined(**SMALL, **options)
+    model.compile()
+    return model
+
+
 def test_other_options_stay_finite(made_up):
     keras.utils.set_random_seed(0)
     model = fg.Combined(**SMALL, loss="hinge", spectral_norm=True, augment="color,cutout")
@@ -164,7 +245,7 @@ def test_the_layer_cannot_change_on_resume(made_up, tmp_path, monkeypatch):
     assert combined().fit(images, **train).history == {}  # all is trained
 
 
-@pytest.mark.parametrize("option", ["beta", "feature_weight"])
+@pytest.mark.parametrize("option", ["beta", "feature_weight", "encoder_images"])
 def test_impossible_options(option):
     with pytest.raises(UserError, match=f"{option} -1"):
         fg.Combined(**SMALL, **{option: -1})

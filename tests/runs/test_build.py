@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from facegen_keras.errors import UserError
 from facegen_keras.runs.build import _shown, build
 from facegen_keras.runs.config import TrainConfig
 
@@ -23,12 +22,6 @@ def test_the_seed_decides_the_initial_weights():
     rates = [float(o.learning_rate.value) for o in one.optimizer.optimizers]
     assert rates == pytest.approx([1e-3, 1e-3])
     assert one.training_config["beta_1"] == 0.5  # the paper's, filled in
-
-
-def test_layers_are_frozen_only_where_they_are_trained():
-    config = TrainConfig(model="stylegan2", resolution=32, freeze_discriminator=2)
-    with pytest.raises(UserError, match="give its generator as init_from"):
-        build(config)
 
 
 def test_no_path_of_a_local_data_set_is_recorded(tmp_path):

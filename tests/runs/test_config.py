@@ -202,3 +202,11 @@ def test_data_that_is_not_there(refused, faces_zip):
 def test_a_family_that_does_not_exist_is_one_line_in_python_too():
     with pytest.raises(UserError, match="model 'd': expected one of vae, dcgan"):
         TrainConfig(model="d")
+
+
+@pytest.mark.parametrize(
+    ("family", "option"), [("stylegan2", "freeze_discriminator"), ("combined", "encoder_images")]
+)
+def test_what_needs_a_trained_model_to_start_from(family, option):
+    with pytest.raises(UserError, match=f"{option}: .*give .* as init_from"):
+        TrainConfig(model=family, **{option: 2})

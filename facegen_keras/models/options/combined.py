@@ -38,6 +38,12 @@ class CombinedOptions(FaceModelOptions):
         "half of the resolution",
         whole(4),
     )
+    encoder_images: int = option(
+        0,
+        "Samples at the start from which the encoder alone learns, of the trained generator that "
+        "init_from gives",
+        whole(0),
+    )
     loss: Literal["non_saturating", "hinge", "relativistic"] = shared(DCGANOptions, "loss")
     label_smoothing: float = shared(DCGANOptions, "label_smoothing")
     spectral_norm: bool = shared(DCGANOptions, "spectral_norm")
