@@ -38,7 +38,8 @@ class Arrow(NamedTuple):
         start: Name of a box.
         end: Name of a box.
         text: Beside it.
-        stops: Whether gradients pass through its start without training it: it is drawn dashed.
+        stops: Whether it is the way of a gradient through a network that it does not train: it is
+            drawn dashed.
         bend: Curvature; 0 is straight.
     """
 
@@ -96,7 +97,9 @@ DCGAN: Diagram = (
         Arrow("discriminator", "d", "logits"),
         Arrow("discriminator", "g", "logits"),
         Arrow("d", "discriminator", bend=0.3),
-        Arrow("g", "generator", stops=True, bend=-0.14),
+        Arrow("g", "discriminator", stops=True, bend=-0.35),
+        Arrow("discriminator", "fake", stops=True, bend=-0.35),
+        Arrow("fake", "generator", stops=True, bend=-0.35),
     ),
 )
 
@@ -178,7 +181,7 @@ DIAGRAMS = {"vae": VAE, "dcgan": DCGAN, "combined": COMBINED, "stylegan2": STYLE
 def architecture(family: str) -> Figure:
     """A diagram of a family: blue boxes are networks, yellow ones losses, grey ones random.
 
-    On a dashed arrow gradients pass through a network that they do not train.
+    Dashed arrows are the way of a gradient through a network that it does not train.
 
     Args:
         family: "vae", "dcgan", "combined" or "stylegan2".

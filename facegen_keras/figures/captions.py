@@ -27,7 +27,8 @@ def credit(model: "Generator | FaceModel") -> str:
 
     if not isinstance(model, Generator):
         said = f"{model.images_seen:,} images, seed {model.seed}"
-        return f"the {type(model).__name__} trained here ({said})"
+        name = "combined model" if model.family == "combined" else type(model).__name__
+        return f"the {name} trained here ({said})"
     name = model.path.name if model.path else f"a {model.family} generator"
     seen = model.metadata.get("images_seen")
     if seen is None:

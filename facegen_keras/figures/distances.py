@@ -59,6 +59,7 @@ def distortion_curves(
         ax.plot(strengths, distances, marker=MARKERS[0], markersize=4, label=None)
         for number, (name, value) in enumerate((references or {}).items(), 1):
             ax.axhline(value, color=COLOURS[number], linestyle=DASHES[number], label=name)
+        ax.set_xticks(list(strengths))
         if strengths[0] > strengths[-1]:
             ax.invert_xaxis()
         ax.set_xlabel(distortion)

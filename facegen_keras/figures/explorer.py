@@ -97,13 +97,15 @@ def walks_figure(generator: Generator, seed: int = 0, other: int = 1) -> Figure:
         UserError: A seed is invalid.
     """
     walks: dict[str, range | None] = {f"seed {seed} to {other}": None}
+    last_column = f"seed {other}"
     if generator.layers:
+        last_column = "1.00"  # where only some layers move, that is not the other face
         half, last = generator.layers // 2, generator.layers - 1
         coarse, fine = range(half), range(half, generator.layers)
         walks = {"all layers": None, f"layers 0-{half - 1}": coarse, f"layers {half}-{last}": fine}
     positions = np.linspace(0, 1, WALK)
     table = [walk_between(generator, seed, other, positions, layers=x) for x in walks.values()]
-    columns = [f"seed {seed}", *[f"{p:.2f}" for p in positions[1:-1]], f"seed {other}"]
+    columns = [f"seed {seed}", *[f"{p:.2f}" for p in positions[1:-1]], last_column]
     return face_table(np.stack(table), list(walks), columns)
 
 

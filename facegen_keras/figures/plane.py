@@ -48,7 +48,7 @@ def gaussian_pairs(
     for ax, pair in zip(axes[0], pairs, strict=True):
         for number, (stats, label) in enumerate(zip(pair, labels, strict=True)):
             draw = _ellipses if stats.dim == 2 else _density
-            draw(ax, stats, COLOURS[number], DASHES[number], label)
+            draw(ax, stats, COLOURS[(PHOTOS, SAMPLES)[number]], DASHES[number], label)
         if flat:
             ax.set_aspect("equal")
         ax.set_xlabel("first feature" if flat else "feature")
@@ -56,6 +56,8 @@ def gaussian_pairs(
         moved = float(((pair[0].mean - pair[1].mean) ** 2).sum())
         shape = max(total - moved, 0.0)  # rounding
         ax.set_title(f"FD = {total:.2f}\nmeans {moved:.2f} + spreads {shape:.2f}", fontsize=8)
+    if not flat:
+        axes[0, 0].set_ylim(bottom=0)  # shared, so only after the last density
     axes[0, 0].set_ylabel("second feature" if flat else "density")
     _legend_below(figure)
     return figure
@@ -93,7 +95,7 @@ def point_clouds(
     """
     figure, axes = panels(1, len(clouds), 2.3 * len(clouds), 2.8, sharex=True, sharey=True)
     for ax, (title, points) in zip(axes[0], clouds.items(), strict=True):
-        ax.plot(*np.asarray(points).T, ".", markersize=2, label=labels[0])
+        ax.plot(*np.asarray(points).T, ".", markersize=2, color=COLOURS[SAMPLES], label=labels[0])
         if behind is not None:
             ax.plot(
                 *np.asarray(behind).T, ".", markersize=2, color="0.7", zorder=1, label=labels[1]
@@ -148,9 +150,8 @@ def neighbour_balls(photos: np.ndarray, samples: np.ndarray, k: int = 3) -> Figu
         Line2D([], [], ls="none", color=COLOURS[number], marker=MARKERS[number], label=name)
         for number, name in ((PHOTOS, "photos"), (SAMPLES, "samples"))
     ]
-    handles.append(
-        Line2D([], [], ls="none", color="0.4", marker="o", mfc="none", label="hollow: in no ball")
-    )
+    handles.append(Line2D([], [], ls="none", color="0.4", marker=MARKERS[PHOTOS], mfc="none"))
+    handles[-1].set_label("hollow: in no ball")
     figure.legend(handles=handles, loc="outside lower center", ncols=3)
     return figure
 
