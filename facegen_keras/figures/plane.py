@@ -150,8 +150,8 @@ def neighbour_balls(photos: np.ndarray, samples: np.ndarray, k: int = 3) -> Figu
         Line2D([], [], ls="none", color=COLOURS[number], marker=MARKERS[number], label=name)
         for number, name in ((PHOTOS, "photos"), (SAMPLES, "samples"))
     ]
-    handles.append(Line2D([], [], ls="none", color="0.4", marker=MARKERS[PHOTOS], mfc="none"))
-    handles[-1].set_label("hollow: in no ball")
+    hollow, marker = "hollow: in no ball", MARKERS[PHOTOS]
+    handles.append(Line2D([], [], ls="none", color="0.4", marker=marker, mfc="none", label=hollow))
     figure.legend(handles=handles, loc="outside lower center", ncols=3)
     return figure
 

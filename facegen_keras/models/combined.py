@@ -120,6 +120,8 @@ class Combined(EncodingModel):
             statistics,
         )
         self.apply_gradients("encoder", pull_to_encoder(to_statistics))
+        # The averages start anew when all networks begin to learn: the encoder has changed so much
+        # until then that a mean with its past would be no good encoder.
         together = self._images_seen.value - self.options.encoder_images
         for average, network in self.averages():
             self._update_average(average, network, batch, together)
@@ -154,9 +156,6 @@ class Combined(EncodingModel):
     def _update_average(
         self, average: keras.Model, network: keras.Model, batch: int, seen: Tensor
     ) -> None:
-        """The average starts anew when all networks begin to learn: the encoder has changed so
-        much until then that a mean with its past would be no good encoder.
-        """
         options = self.options
         update_average(average, network, batch, seen, options.ema_half_life, options.ema_rampup)
 

@@ -39,6 +39,10 @@ OF_ONE_CALL = (
     "devices",
     "cluster",
 )  # given anew each time, never part of a record
+_NEEDS_A_START = {
+    "freeze_discriminator": "the layers of a trained discriminator are frozen; give its generator",
+    "encoder_images": "the encoder learns alone from a trained generator; give it",
+}  # options that mean something only with `init_from`
 
 
 @dataclass
@@ -200,16 +204,9 @@ class TrainConfig(_FamilyOptions, _Training):
             raise UserError(
                 f"name {self.name!r}: expected a folder name without slashes, such as faces_1"
             )
-        if self.freeze_discriminator and not self.init_from:
-            raise UserError(
-                "freeze_discriminator: the layers of a trained discriminator are frozen; give its "
-                "generator as init_from"
-            )
-        if self.encoder_images and not self.init_from:
-            raise UserError(
-                "encoder_images: the encoder learns alone into a trained generator; give it as "
-                "init_from"
-            )
+        for name, needs in _NEEDS_A_START.items():
+            if getattr(self, name) and not self.init_from:
+                raise UserError(f"{name}: {needs} as init_from")
         self.time_limit_seconds  # noqa: B018 - a wrong one is refused now
         if self.model is not None:
             self.options()

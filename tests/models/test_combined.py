@@ -114,11 +114,17 @@ def assert_close(got, expected):
         np.testing.assert_allclose(a, ops.convert_to_numpy(b), atol=3e-3 * whole)
 
 
+def fix_latents(model):
+    """Let a model draw the same latents in every step; return a batch of them."""
+    noise = np.random.RandomState(2).randn(BATCH, 6).astype("float32")
+    model.draw_latents = lambda n: ops.convert_to_tensor(noise[:n])
+    return noise
+
+
 def test_the_encoder_learns_alone_at_the_start(made_up):
     photos = to_network_range(made_up(BATCH))
     model, plain = combined(encoder_images=8), combined()
-    noise = np.random.RandomState(2).randn(BATCH, 6).astype("float32")
-    model.draw_latents = lambda n: ops.convert_to_tensor(noise[:n])
+    noise = fix_latents(model)
     model.begin(BATCH, 4)
     assert [model.phase_of(step) for step in range(4)] == [ENCODER, ENCODER, PLAIN, PLAIN]
     others = (model.generator, model.discriminator, model.generator_ema)
@@ -153,8 +159,7 @@ def test_the_encoder_learns_alone_at_the_start(made_up):
 
 def test_the_averages_start_anew_when_all_networks_begin_to_learn(made_up):
     model = combined(encoder_images=2 * BATCH, ema_rampup=1.0)
-    noise = np.random.RandomState(2).randn(BATCH, 6).astype("float32")
-    model.draw_latents = lambda n: ops.convert_to_tensor(noise[:n])
+    fix_latents(model)
     photos = to_network_range(made_up(BATCH))
     model.begin(BATCH, 3)
     for phase in (ENCODER, ENCODER, PLAIN):
