@@ -129,7 +129,14 @@ class FaceModel(Trainer):
             beta_1: Instead of the paper's.
         """
         adam = self.adam_options(learning_rate, beta_1)
-        return {name: Adam(adam.learning_rate, beta_1=adam.beta_1) for name in self.networks()}
+        return {
+            name: Adam(self.rate_share(name) * adam.learning_rate, beta_1=adam.beta_1)
+            for name in self.networks()
+        }
+
+    def rate_share(self, network: str) -> float:
+        """What the learning rate is multiplied by for one of `networks`."""
+        return 1.0
 
     def adam_options(self, learning_rate: float | None, beta_1: float | None) -> AdamOptions:
         """`adam`, with those of its values that are given."""

@@ -14,6 +14,7 @@ from keras import ops
 from facegen_keras import losses
 from facegen_keras.backend.types import Losses, Tensor
 from facegen_keras.engine import autodiff
+from facegen_keras.engine.adam import start_anew
 from facegen_keras.engine.average import untrained_copy, update_average
 from facegen_keras.engine.distribution import split
 from facegen_keras.engine.options import takes
@@ -28,7 +29,7 @@ from facegen_keras.models.encoding_model import EncodingModel
 from facegen_keras.models.options.combined import CombinedOptions
 from facegen_keras.models.vae import build_encoder
 
-PLAIN, ENCODER = "plain", "encoder"  # phases: all networks learn, or the encoder alone
+PLAIN, WARM_UP = "plain", "warm_up"  # phases: all networks learn, or all but the generator
 
 
 @keras.saving.register_keras_serializable(package="facegen_keras")
@@ -55,7 +56,7 @@ class Combined(EncodingModel):
     @takes(CombinedOptions)
     def __init__(self, options: CombinedOptions) -> None:
         more = ["augment_probability"] if options.ada_target is not None else []
-        more += ["latent_loss"] if options.encoder_images else []
+        more += ["latent_loss"] if options.warm_up_images else []
         super().__init__(options, more_losses=tuple(more))
         self.augmentation = Augmentation(self)
         self.encoder = self._build_encoder(self.layer_dtype)
@@ -79,21 +80,24 @@ class Combined(EncodingModel):
 
     @property
     def phases(self) -> tuple[str, ...]:
-        return (ENCODER, PLAIN) if self.options.encoder_images else (PLAIN,)
+        return (WARM_UP, PLAIN) if self.options.warm_up_images else (PLAIN,)
 
     def phase_of(self, step: int) -> str:
-        return ENCODER if self.images_before(step) < self.options.encoder_images else PLAIN
+        return WARM_UP if self.images_before(step) < self.options.warm_up_images else PLAIN
 
     def update(self, images: Tensor, phase: str) -> Losses:
         """Algorithm 1 of the paper, with one generator forward for all three losses.
 
         Half of the fakes are reconstructions (of the batch's first half; batches are shuffled),
         half are samples, so that the discriminator sees as many fakes as photos. In the first
-        `encoder_images` images the encoder learns alone.
+        `warm_up_images` images the generator stays as it is.
         """
-        if phase == ENCODER:
-            return self._update_encoder(images)
+        if phase == WARM_UP:
+            return self._warm_up(images)
         batch = images.shape[0]
+        together = self._images_seen.value - self.options.warm_up_images
+        if self.options.warm_up_images:  # the encoder's loss is another one from here on
+            start_anew([self.optimizer["encoder"]], together < batch)
         encoded = (batch + 1) // 2
         photos = split(images[:encoded])
         noise, prior = self.draw_latents(encoded), self.draw_latents(batch - encoded)
@@ -101,8 +105,11 @@ class Combined(EncodingModel):
             lambda: self.encoder(photos, training=True), self.encoder.trainable_variables
         )
         latents = self.sampling(statistics, noise)
+        # A trained generator goes on normalizing as it draws, with the statistics that it has:
+        # those of a batch which is half reconstructions are others, and shift all that it draws.
+        of_batch = not self.options.warm_up_images
         fakes, pull_to_generator = autodiff.pullback(
-            lambda z: self.generator(z, training=True),
+            lambda z: self.generator(z, training=of_batch),
             self.generator.trainable_variables,
             inputs=[split(ops.concatenate([latents, prior]))],
         )
@@ -122,36 +129,40 @@ class Combined(EncodingModel):
         self.apply_gradients("encoder", pull_to_encoder(to_statistics))
         # The averages start anew when all networks begin to learn: the encoder has changed so much
         # until then that a mean with its past would be no good encoder.
-        together = self._images_seen.value - self.options.encoder_images
         for average, network in self.averages():
             self._update_average(average, network, batch, together)
         self.augmentation.follow(report, batch)
         return report
 
-    def _update_encoder(self, images: Tensor) -> Losses:
-        """The encoder's step alone, on the generator's own samples, whose latents are known: the
-        sleep phase of Hinton et al. 1995, as Perarnau et al. 2016 (https://arxiv.org/abs/1611.06355)
-        train an encoder for a trained generator.
+    def _warm_up(self, images: Tensor) -> Losses:
+        """A step beside a trained generator that does not learn yet, on its samples.
 
-        The generator draws as it does outside of training. A step of all networks would drag it
-        after an encoder that knows nothing yet.
+        The encoder finds the latents that they were drawn from, which are known: the sleep phase of
+        Hinton et al. 1995, as Perarnau et al. 2016 (https://arxiv.org/abs/1611.06355) train an
+        encoder for a trained generator. The discriminator tells them from photos. A step of all
+        networks would drag the generator after two others that know nothing yet.
         """
         batch = images.shape[0]
         latents = self.draw_latents(batch)
-        faces = ops.stop_gradient(self.generator(latents, training=False))
-
-        def loss() -> tuple[Tensor, Losses]:
-            statistics = self.encoder(faces, training=True)
-            report = {
-                "latent_loss": ops.mean(losses.latent_surprise(latents, statistics)),
-                "kl_loss": ops.mean(ops.sum(losses.kl_divergence(statistics), axis=-1)),
-            }
-            return self.scaled("encoder", report["latent_loss"]), report
-
-        _, report, grads = autodiff.gradients(loss, self.encoder.trainable_variables)
+        faces = ops.stop_gradient(self.generator(latents, training=False))  # as it draws in use
+        _, (report, _), grads = autodiff.gradients(
+            lambda: self._discriminator_loss(images, faces), self.discriminator.trainable_variables
+        )
+        self.apply_gradients("discriminator", grads)
+        _, of_encoder, grads = autodiff.gradients(
+            lambda: self._latent_loss(faces, latents), self.encoder.trainable_variables
+        )
         self.apply_gradients("encoder", grads)
         self._update_average(self.encoder_ema, self.encoder, batch, self._images_seen.value)
-        return report
+        self.augmentation.follow(report, batch)
+        return report | of_encoder
+
+    def _latent_loss(self, faces: Tensor, latents: Tensor) -> tuple[Tensor, Losses]:
+        """How much the latents of samples surprise the encoder; what the log reports."""
+        statistics = self.encoder(faces, training=True)
+        loss = ops.mean(losses.latent_surprise(latents, statistics))
+        kl = ops.mean(ops.sum(losses.kl_divergence(statistics), axis=-1))
+        return self.scaled("encoder", loss), {"latent_loss": loss, "kl_loss": kl}
 
     def _update_average(
         self, average: keras.Model, network: keras.Model, batch: int, seen: Tensor
@@ -242,6 +253,9 @@ class Combined(EncodingModel):
         """Logits `(batch, 1)` and features `(batch, side, side, channels)` of the discriminator."""
         logits, features = self.discriminator(self.augmentation(images), training=True)
         return logits, features
+
+    def rate_share(self, network: str) -> float:
+        return self.options.generator_rate if network == "generator" else 1.0
 
     def networks(self) -> dict[str, keras.Model]:
         return {

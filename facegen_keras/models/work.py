@@ -85,13 +85,14 @@ def work_of(family: str, options: Any) -> Work:
     return replace(_WORK[family](options), half=options.precision != "float32")
 
 
-def encoder_work(options: Any) -> Work:
-    """The cost of the combined model's steps in which its encoder learns alone, from samples.
+def warm_up_work(options: Any) -> Work:
+    """The cost of the combined model's steps in which its generator does not learn yet.
 
     Args:
-        options: With `encoder_images`, and defaults filled in.
+        options: With `warm_up_images`, and defaults filled in.
     """
-    work = _work((_encoder(options, 2 * options.latent_dim), 3), (_decoder(options), 1))
+    encoder = _encoder(options, 2 * options.latent_dim)
+    work = _work((encoder, 3), (_decoder(options), 1), (_encoder(options, 1), 6))
     return replace(work, half=options.precision != "float32")
 
 

@@ -41,7 +41,7 @@ OF_ONE_CALL = (
 )  # given anew each time, never part of a record
 _NEEDS_A_START = {
     "freeze_discriminator": "the layers of a trained discriminator are frozen; give its generator",
-    "encoder_images": "the encoder learns alone from a trained generator; give it",
+    "warm_up_images": "the others learn beside a trained generator; give it",
 }  # options that mean something only with `init_from`
 
 

@@ -48,7 +48,7 @@ def dry_run(config: TrainConfig) -> str:
         expected = forecast(config, len(faces), speed)
         if not expected.fits or _seconds_to_time(config, expected) > PATIENCE:
             return _described(config, _forecast_lines(config, faces, expected, speed))
-    all_learn: dict[str, Any] = {"encoder_images": 0}
+    all_learn: dict[str, Any] = {"warm_up_images": 0}
     model = build(dataclasses.replace(config, **all_learn))
     if config.progressive:
         model.skip_growing()
@@ -68,8 +68,8 @@ def dry_run(config: TrainConfig) -> str:
     ]
     if config.progressive:
         found.append("measured at the full resolution; while growing it is faster")
-    if config.encoder_images:
-        found.append("measured with all networks learning; the encoder alone is faster")
+    if config.warm_up_images:
+        found.append("measured with all networks learning; before the generator does, it is faster")
     devices, processes = distribution.device_count(), distribution.member().count
     if devices > 1:
         from facegen_keras.engine.step_cost import step_cost  # needs JAX

@@ -182,7 +182,7 @@ def test_dry_run_tells_a_configuration_and_writes_nothing(faces_zip, tmp_path, c
     flags = "--model combined --resolution 32 --base_channels 4 --latent_dim 6 --batch_size 48"
     dcgan = fg.DCGAN(resolution=32, base_channels=4, latent_dim=6)
     start = fg.save_generator(dcgan, tmp_path / "dcgan_generator.h5")
-    flags += f" --encoder_images 480 --init_from {start}"
+    flags += f" --warm_up_images 480 --init_from {start}"
     places = ["--output_dir", f"{tmp_path}/output", "--saved_models_dir", f"{tmp_path}/models"]
     before = sorted(tmp_path.rglob("*"))
     argv = ["train", *flags.split(), *places, "--data_path", str(faces_zip), "--dry_run"]
@@ -199,8 +199,8 @@ def test_dry_run_tells_a_configuration_and_writes_nothing(faces_zip, tmp_path, c
         "learning_rate: 0.0002",  # the paper's, filled in
         "feature_weight: 0.001",
         "# steps per epoch: 1",
-        "encoder_images: 480",
-        "# measured with all networks learning; the encoder alone is faster",
+        "warm_up_images: 480",
+        "# measured with all networks learning; before the generator does, it is faster",
     ):
         assert line in out.splitlines(), out
     assert "images: 48" in out

@@ -22,7 +22,7 @@ FAMILIES = {
         fg.DCGAN,
         {"loss": "relativistic", "spectral_norm": True, "r1_gamma": 1.0, "r2_gamma": 1.0},
     ),
-    "combined_encoder": (fg.Combined, {"encoder_images": 5}),  # alone in the first step
+    "combined_warm_up": (fg.Combined, {"warm_up_images": 5}),  # in the first step
     "combined_relativistic": (fg.Combined, {"loss": "relativistic", "spectral_norm": True}),
 }
 BATCH = 5  # odd: the combined model's halves differ

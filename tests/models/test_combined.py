@@ -13,7 +13,7 @@ from facegen_keras.export.write import update_metadata
 from facegen_keras.generate import fit_prior
 from facegen_keras.inference import to_network_range
 from facegen_keras.mixture import fit_mixture
-from facegen_keras.models.combined import ENCODER, PLAIN
+from facegen_keras.models.combined import PLAIN, WARM_UP
 from facegen_keras.models.posterior import draw_codes
 
 SMALL = {"resolution": 32, "latent_dim": 6, "base_channels": 4}
@@ -121,17 +121,18 @@ def fix_latents(model):
     return noise
 
 
-def test_the_encoder_learns_alone_at_the_start(made_up):
+def test_all_but_the_generator_learn_at_the_start(made_up):
     photos = to_network_range(made_up(BATCH))
-    model, plain = combined(encoder_images=8), combined()
+    model, plain = combined(warm_up_images=8), combined()
     noise = fix_latents(model)
     model.begin(BATCH, 4)
-    assert [model.phase_of(step) for step in range(4)] == [ENCODER, ENCODER, PLAIN, PLAIN]
-    others = (model.generator, model.discriminator, model.generator_ema)
-    before = [network.get_weights() for network in others]
-    first, averaged = weights(model.encoder), model.encoder_ema.get_weights()
-    report = {name: float(value) for name, value in model.update(photos, ENCODER).items()}
-    for network, old in zip(others, before, strict=True):
+    assert [model.phase_of(step) for step in range(4)] == [WARM_UP, WARM_UP, PLAIN, PLAIN]
+    generators = (model.generator, model.generator_ema)
+    before = [network.get_weights() for network in generators]
+    learning = (model.encoder, model.discriminator)
+    first, averaged = [weights(network) for network in learning], model.encoder_ema.get_weights()
+    report = {name: float(value) for name, value in model.update(photos, WARM_UP).items()}
+    for network, old in zip(generators, before, strict=True):
         for a, b in zip(old, network.get_weights(), strict=True):
             np.testing.assert_array_equal(a, b)
     assert any(
@@ -148,21 +149,30 @@ def test_the_encoder_learns_alone_at_the_start(made_up):
         surprise = -ops.mean(ops.sum(density - 0.5 * np.log(2 * np.pi), axis=1))
         return surprise, 0.5 * ops.mean(ops.sum(kl, axis=1))
 
-    surprise, kl, expected = autodiff.gradients(loss, plain.encoder.trainable_variables)
-    assert report == {
-        "latent_loss": pytest.approx(float(surprise), rel=1e-4),
-        "kl_loss": pytest.approx(float(kl), rel=1e-4),
-    }
-    steps = [(a - b) / 0.01 for a, b in zip(first, weights(model.encoder), strict=True)]
-    assert_close(steps, expected)
+    def discriminator_loss():
+        photo_logits, fake_logits = (
+            plain.discriminator(each, training=True)[0] for each in (photos, faces)
+        )
+        return losses.discriminator_loss("non_saturating", photo_logits, fake_logits), None
+
+    surprise, kl, to_encoder = autodiff.gradients(loss, plain.encoder.trainable_variables)
+    game, _, to_discriminator = autodiff.gradients(
+        discriminator_loss, plain.discriminator.trainable_variables
+    )
+    expected = {"latent_loss": surprise, "kl_loss": kl, "discriminator_loss": game}
+    assert set(report) == {*expected, "real_accuracy", "fake_accuracy"}
+    for name, number in expected.items():
+        assert report[name] == pytest.approx(float(number), rel=1e-4), name
+    for network, old, gradient in zip(learning, first, (to_encoder, to_discriminator), strict=True):
+        assert_close([(a - b) / 0.01 for a, b in zip(old, weights(network), strict=True)], gradient)
 
 
 def test_the_averages_start_anew_when_all_networks_begin_to_learn(made_up):
-    model = combined(encoder_images=2 * BATCH, ema_rampup=1.0)
+    model = combined(warm_up_images=2 * BATCH, ema_rampup=1.0)
     fix_latents(model)
     photos = to_network_range(made_up(BATCH))
     model.begin(BATCH, 3)
-    for phase in (ENCODER, ENCODER, PLAIN):
+    for phase in (WARM_UP, WARM_UP, PLAIN):
         model._run_update(made_up(BATCH), phase)
     for average, network in model.averages():
         for a, b in zip(average.get_weights(), network.get_weights(), strict=True):
@@ -174,19 +184,33 @@ def test_the_averages_start_anew_when_all_networks_begin_to_learn(made_up):
     )
 
 
-def test_all_networks_learn_after_the_encoder_and_its_images_count_on_resume(made_up, tmp_path):
+@pytest.mark.parametrize("warm_up", [0, BATCH])
+def test_after_a_warm_up_the_generator_keeps_its_statistics(made_up, warm_up):
+    model = combined(warm_up_images=warm_up)
+    fix_latents(model)
+    model.begin(BATCH, 2)
+    kept = [np.array(v.value) for v in model.generator.non_trainable_variables]
+    learned = weights(model.generator)
+    for step in range(2):
+        model._run_update(made_up(BATCH), model.phase_of(step))
+    now = [np.array(v.value) for v in model.generator.non_trainable_variables]
+    assert all((a == b).all() for a, b in zip(kept, now, strict=True)) == bool(warm_up)
+    assert any((a != b).any() for a, b in zip(learned, weights(model.generator), strict=True))
+
+
+def test_all_networks_learn_after_the_warm_up_and_its_images_count_on_resume(made_up, tmp_path):
     images = made_up(12)
     train = {"batch_size": 4, "checkpoints": tmp_path, "verbose": 0}
-    model = combined_to_fit(encoder_images=20)
+    model = combined_to_fit(warm_up_images=20)
     before = weights(model.generator)
     model.fit(images, epochs=1, **train)
     for a, b in zip(before, weights(model.generator), strict=True):
         np.testing.assert_array_equal(a, b)
-    resumed = combined_to_fit(encoder_images=20)
-    resumed.fit(images, epochs=2, **train)  # two more batches alone, then one of all networks
-    assert int(resumed.optimizer["generator"].iterations) == 1
-    assert int(resumed.optimizer["encoder"].iterations) == 6
-    at_once = combined_to_fit(encoder_images=20)
+    resumed = combined_to_fit(warm_up_images=20)
+    resumed.fit(images, epochs=2, **train)  # two more batches, then one of all networks
+    made = {name: int(resumed.optimizer[name].iterations) for name in resumed.networks()}
+    assert made == {"encoder": 1, "generator": 1, "discriminator": 6}  # the encoder's start anew
+    at_once = combined_to_fit(warm_up_images=20)
     at_once.fit(images, epochs=2, batch_size=4, verbose=0)
     for a, b in zip(weights(at_once.generator), weights(resumed.generator), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -250,7 +274,7 @@ def test_the_layer_cannot_change_on_resume(made_up, tmp_path, monkeypatch):
     assert combined().fit(images, **train).history == {}  # all is trained
 
 
-@pytest.mark.parametrize("option", ["beta", "feature_weight", "encoder_images"])
+@pytest.mark.parametrize("option", ["beta", "feature_weight", "warm_up_images"])
 def test_impossible_options(option):
     with pytest.raises(UserError, match=f"{option} -1"):
         fg.Combined(**SMALL, **{option: -1})
@@ -301,3 +325,11 @@ def test_a_prior_is_fitted_to_a_model_with_an_encoder(made_up, tmp_path):
     path = fg.save_generator(model, tmp_path / "dcgan_generator.h5")
     with pytest.raises(UserError, match="a dcgan model; a prior is fitted to a vae or combined"):
         fit_prior(path, made_up(40))
+
+
+def test_the_generator_may_learn_at_another_rate():
+    for family in (fg.Combined, fg.DCGAN):
+        optimizers = family(**SMALL, generator_rate=0.25).default_optimizers(4e-4)
+        for name, optimizer in optimizers.items():
+            rate = float(optimizer.learning_rate)
+            assert rate == pytest.approx(1e-4 if name == "generator" else 4e-4), name

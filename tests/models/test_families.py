@@ -35,7 +35,7 @@ def test_steps_do_what_the_options_say(on_tensorflow):
     _, results = on_tensorflow
     assert set(results) >= set(FAMILIES)
     for case, result in results.items():
-        more = {"dcgan_relativistic": {"r2"}, "combined_encoder": {"latent_loss"}}.get(case, set())
+        more = {"dcgan_relativistic": {"r2"}, "combined_warm_up": {"latent_loss"}}.get(case, set())
         assert set(result["losses"]) == {*FAMILIES[case.partition("_")[0]].loss_names, *more}
         assert result["steps"] == 2
         assert result["gone"] > 1e-5

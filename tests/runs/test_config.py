@@ -205,7 +205,7 @@ def test_a_family_that_does_not_exist_is_one_line_in_python_too():
 
 
 @pytest.mark.parametrize(
-    ("family", "option"), [("stylegan2", "freeze_discriminator"), ("combined", "encoder_images")]
+    ("family", "option"), [("stylegan2", "freeze_discriminator"), ("combined", "warm_up_images")]
 )
 def test_what_needs_a_trained_model_to_start_from(family, option):
     with pytest.raises(UserError, match=f"{option}: .*give .* as init_from"):

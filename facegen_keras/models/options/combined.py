@@ -38,15 +38,16 @@ class CombinedOptions(FaceModelOptions):
         "half of the resolution",
         whole(4),
     )
-    encoder_images: int = option(
+    warm_up_images: int = option(
         0,
-        "Samples at the start from which the encoder alone learns, of the trained generator that "
-        "init_from gives",
+        "Images at the start in which the generator that init_from gives stays as it is: the "
+        "encoder learns from its samples, and the discriminator to tell them from photos",
         whole(0),
     )
     loss: Literal["non_saturating", "hinge", "relativistic"] = shared(DCGANOptions, "loss")
     label_smoothing: float = shared(DCGANOptions, "label_smoothing")
     spectral_norm: bool = shared(DCGANOptions, "spectral_norm")
+    generator_rate: float = shared(DCGANOptions, "generator_rate")
     augment: str = shared(DCGANOptions, "augment")
     ada_target: float | None = shared(DCGANOptions, "ada_target")
     ada_images: float = shared(DCGANOptions, "ada_images")

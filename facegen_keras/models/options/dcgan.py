@@ -49,6 +49,9 @@ class DCGANOptions(FaceModelOptions):
     spectral_norm: bool = option(
         False, "Spectral instead of batch normalization in the discriminator (Miyato et al. 2018)"
     )
+    generator_rate: float = option(
+        1.0, "The generator's learning rate, as a multiple of learning_rate", POSITIVE
+    )
     augment: str = option(
         "",
         "DiffAugment, for small data sets: any of color,translation,cutout (Zhao et al. 2020)",

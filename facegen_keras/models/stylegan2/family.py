@@ -16,6 +16,7 @@ from keras import ops
 from facegen_keras import backend, losses
 from facegen_keras.backend.types import Losses, Tensor
 from facegen_keras.engine import autodiff
+from facegen_keras.engine.adam import start_anew
 from facegen_keras.engine.average import update_average
 from facegen_keras.engine.distribution import split
 from facegen_keras.errors import UserError
@@ -24,7 +25,7 @@ from facegen_keras.models.stylegan2.lazy_adam import lazy_adam
 from facegen_keras.models.stylegan2.networks import style_count
 from facegen_keras.models.stylegan2.phase import Phase
 from facegen_keras.models.stylegan2.players import StyleGAN2Players
-from facegen_keras.models.stylegan2.progressive import shrink, start_anew
+from facegen_keras.models.stylegan2.progressive import shrink
 
 PATH_DECAY = 0.01  # of the moving average of path lengths; appendix B
 PATH_BATCH_SHRINK = 2  # the path length is measured on half a batch; appendix B
@@ -64,6 +65,8 @@ class StyleGAN2(StyleGAN2Players):
         images = shrink(images, phase.resolution)
         batch = images.shape[0]
         if self.schedule is not None and (start := self.schedule.start(phase.resolution)):
+            # Its layers have had no gradient yet, and Adam, which has made many steps by then,
+            # would take the first ones ten times as large as the learning rate.
             start_anew(self.optimizer.optimizers, self._images_seen.value - start < batch)
         parts = self._parts(images)
 

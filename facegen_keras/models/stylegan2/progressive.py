@@ -6,7 +6,7 @@ of a new resolution are faded in: in the generator their RGB image (the skip out
 discriminator the features of the new block, against those of the halved image.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -188,22 +188,6 @@ def shrink(images: Tensor, resolution: int) -> Tensor:
     if factor == 1:
         return images
     return ops.average_pool(images, factor, factor, "valid", data_format="channels_last")
-
-
-def start_anew(optimizers: Sequence[keras.optimizers.Optimizer], begins: Tensor) -> None:
-    """Let optimizers forget their steps where a new resolution begins, as in the code of Karras et
-    al. 2018. Its layers have had no gradient yet, and Adam, which has made many steps by then,
-    would take the first ones ten times as large as the learning rate.
-
-    Args:
-        optimizers: Of both players.
-        begins: Whether this is the first step of the resolution, a boolean scalar.
-    """
-    for optimizer in optimizers:
-        inner = getattr(optimizer, "inner_optimizer", optimizer)  # of a loss scale
-        for variable in inner.variables:
-            if variable.name != "learning_rate":
-                variable.assign(ops.where(begins, ops.zeros_like(variable.value), variable.value))
 
 
 def settle(generator: keras.Model, alpha: float) -> None:
