@@ -100,7 +100,7 @@ SYNONYMS = {
     "cfg": ("config", ""),
     "gamma": ("r1_gamma", ""),
     "lr": ("learning_rate", ""),
-    "glr": ("learning_rate", " (generator_rate multiplies it for the generator)"),
+    "glr": ("learning_rate", " (of both players)"),
     "dlr": ("learning_rate", " (of both players)"),
     "trunc": ("truncation_psi", ""),
     "network": ("model_path", ""),

@@ -1,10 +1,8 @@
 """Adam (Kingma & Ba 2015) with one fused kernel per weight on TensorFlow."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import keras
-from keras import ops
 
 from facegen_keras import backend
 from facegen_keras.backend.keras_private import adam_moments
@@ -37,18 +35,3 @@ class Adam(keras.optimizers.Adam):
             beta_2=self.beta_2,
             epsilon=self.epsilon,
         )
-
-
-def start_anew(optimizers: Sequence[keras.optimizers.Optimizer], begins: Tensor) -> None:
-    """Let optimizers forget their steps where another loss or other layers begin, as the code of
-    Karras et al. 2018 does with every new resolution.
-
-    Args:
-        optimizers: Those that forget.
-        begins: Whether this is the first step of what is new, a boolean scalar.
-    """
-    for optimizer in optimizers:
-        inner = getattr(optimizer, "inner_optimizer", optimizer)  # of a loss scale
-        for variable in inner.variables:
-            if variable.name != "learning_rate":
-                variable.assign(ops.where(begins, ops.zeros_like(variable.value), variable.value))

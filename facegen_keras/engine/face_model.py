@@ -129,14 +129,13 @@ class FaceModel(Trainer):
             beta_1: Instead of the paper's.
         """
         adam = self.adam_options(learning_rate, beta_1)
-        return {
-            name: Adam(self.rate_share(name) * adam.learning_rate, beta_1=adam.beta_1)
-            for name in self.networks()
+        shares = {  # where a family has such an option: `generator_rate`
+            name: getattr(self.options, f"{name}_rate", 1.0) for name in self.networks()
         }
-
-    def rate_share(self, network: str) -> float:
-        """What the learning rate is multiplied by for one of `networks`."""
-        return 1.0
+        return {
+            name: Adam(share * adam.learning_rate, beta_1=adam.beta_1)
+            for name, share in shares.items()
+        }
 
     def adam_options(self, learning_rate: float | None, beta_1: float | None) -> AdamOptions:
         """`adam`, with those of its values that are given."""

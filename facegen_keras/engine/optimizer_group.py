@@ -1,10 +1,12 @@
 """One optimizer to Keras, several to a GAN."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
+from keras import ops
 
+from facegen_keras.backend.types import Tensor
 from facegen_keras.errors import UserError
 
 
@@ -34,6 +36,21 @@ class OptimizerGroup(keras.optimizers.Optimizer):
 
     def finalize_variable_values(self, var_list: list[keras.Variable]) -> None:
         """Nothing to do: averages of weights are kept by the models."""
+
+
+def start_anew(optimizers: Sequence[keras.optimizers.Optimizer], begins: Tensor) -> None:
+    """Let optimizers forget their steps where another loss or other layers begin, as the code of
+    Karras et al. 2018 does with every new resolution.
+
+    Args:
+        optimizers: Those that forget.
+        begins: Whether this is the first step of what is new, a boolean scalar.
+    """
+    for optimizer in optimizers:
+        inner = getattr(optimizer, "inner_optimizer", optimizer)  # of a loss scale
+        for variable in inner.variables:
+            if variable.name != "learning_rate":
+                variable.assign(ops.where(begins, ops.zeros_like(variable.value), variable.value))
 
 
 def one_per_network(

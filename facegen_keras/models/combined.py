@@ -14,9 +14,9 @@ from keras import ops
 from facegen_keras import losses
 from facegen_keras.backend.types import Losses, Tensor
 from facegen_keras.engine import autodiff
-from facegen_keras.engine.adam import start_anew
 from facegen_keras.engine.average import untrained_copy, update_average
 from facegen_keras.engine.distribution import split
+from facegen_keras.engine.optimizer_group import start_anew
 from facegen_keras.engine.options import takes
 from facegen_keras.layers import Sampling
 from facegen_keras.models.augmentation import Augmentation
@@ -253,9 +253,6 @@ class Combined(EncodingModel):
         """Logits `(batch, 1)` and features `(batch, side, side, channels)` of the discriminator."""
         logits, features = self.discriminator(self.augmentation(images), training=True)
         return logits, features
-
-    def rate_share(self, network: str) -> float:
-        return self.options.generator_rate if network == "generator" else 1.0
 
     def networks(self) -> dict[str, keras.Model]:
         return {

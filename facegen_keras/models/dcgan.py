@@ -242,9 +242,6 @@ class DCGAN(FaceModel):
     def phase_of(self, step: int) -> Phase:
         return self.phases[-1 if step % self.options.r1_interval == 0 else 0]
 
-    def rate_share(self, network: str) -> float:
-        return self.options.generator_rate if network == "generator" else 1.0
-
     def networks(self) -> dict[str, keras.Model]:
         return {"generator": self.generator, "discriminator": self.discriminator}
 

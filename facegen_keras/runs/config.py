@@ -7,7 +7,6 @@ becomes a field of `TrainConfig` too.
 """
 
 import dataclasses
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn
@@ -19,6 +18,7 @@ from facegen_keras.engine.options import AdamOptions, FaceModelOptions, Precisio
 from facegen_keras.errors import UserError
 from facegen_keras.files.atomic import write_text
 from facegen_keras.models.options import OPTIONS
+from facegen_keras.runs.config_text import parse_duration, to_yaml
 from facegen_keras.runs.family_options import families_with, family_fields, options_of
 
 if TYPE_CHECKING:
@@ -325,32 +325,3 @@ def load_config(path: str | Path) -> TrainConfig:
         raise UserError(f"{path}: {error.strerror}") from None
     except (yaml.YAMLError, TypeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not a configuration ({' '.join(str(error).split())})") from None
-
-
-def parse_duration(text: str) -> float:
-    """Seconds of `"90s"`, `"30m"`, `"2h"` or `"1.5d"`; a bare number is seconds.
-
-    Raises:
-        UserError: Anything else.
-    """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*", str(text))
-    if not match or not float(match[1]):
-        raise UserError(f"time_limit {text!r}: expected a duration such as 90s, 30m or 2h")
-    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
-
-
-def to_yaml(values: dict[str, Any]) -> str:
-    """A mapping as YAML in its own order, without the entries that are None."""
-    kept = {name: value for name, value in values.items() if value is not None}
-    return yaml.dump(kept, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
-
-
-class _Dumper(yaml.SafeDumper):
-    """Quotes text that begins like a number: 1e5 is text to PyYAML and a float to others."""
-
-    def represent_str(self, text: str) -> yaml.ScalarNode:
-        style = '"' if re.match(r"[-+.]?\d", text) else None
-        return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-
-_Dumper.add_representer(str, _Dumper.represent_str)

@@ -11,7 +11,8 @@ from facegen_keras import cli
 from facegen_keras.cli.parser import parse
 from facegen_keras.errors import UserError
 from facegen_keras.models import FAMILIES
-from facegen_keras.runs.config import OF_ONE_CALL, TrainConfig, load_config, parse_duration, to_yaml
+from facegen_keras.runs.config import OF_ONE_CALL, TrainConfig, load_config
+from facegen_keras.runs.config_text import parse_duration, to_yaml
 
 CONFIGS = sorted((Path(__file__).parent.parent.parent / "configs").glob("*.yaml"))
 

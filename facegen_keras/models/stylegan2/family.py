@@ -16,9 +16,9 @@ from keras import ops
 from facegen_keras import backend, losses
 from facegen_keras.backend.types import Losses, Tensor
 from facegen_keras.engine import autodiff
-from facegen_keras.engine.adam import start_anew
 from facegen_keras.engine.average import update_average
 from facegen_keras.engine.distribution import split
+from facegen_keras.engine.optimizer_group import start_anew
 from facegen_keras.errors import UserError
 from facegen_keras.models.options.stylegan2 import GAMMA_HEURISTIC, StyleGAN2Options
 from facegen_keras.models.stylegan2.lazy_adam import lazy_adam
