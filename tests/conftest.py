@@ -111,6 +111,15 @@ def no_cache_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
         yield
 
 
+@pytest.fixture(autouse=True)
+def same_draws() -> None:
+    """Weights and draws without a seed of their own are the same whenever a test runs: alone,
+    after others, or again."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+
+
 def unmeasured_environment() -> dict[str, str]:
     """The environment of a process whose coverage is not measured.
 
