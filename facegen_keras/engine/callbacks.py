@@ -142,7 +142,8 @@ def save_timelapse(folder: str | os.PathLike) -> None:
 class RunLog(keras.callbacks.Callback):
     """A line of JSON per epoch in `log.jsonl`: losses, images seen, images per second, memory.
 
-    A value that is not a finite number is written as `null`: JSON has no NaN.
+    A value that is not a finite number is written as `null`: JSON has no NaN. So is a loss that no
+    step of the epoch computed: Keras takes its mean for 0.
     """
 
     only_in_first = True
@@ -171,6 +172,7 @@ class RunLog(keras.callbacks.Callback):
             "images_seen": images_seen,
             "step": self.model.steps,
             **(logs or {}),
+            **dict.fromkeys(self.model.never_computed()),
             "images_per_second": round((images_seen - self.images_before) / seconds, 2),
             "peak_memory_mib": round(peak_memory_mib(), 1),
             "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -330,7 +332,7 @@ def _plain(value: Any) -> Any:
         return [_plain(part) for part in value]
     if isinstance(value, int | str):
         return value
-    return float(value) if math.isfinite(value) else None
+    return float(value) if value is not None and math.isfinite(value) else None
 
 
 def _epoch_of(line: str) -> float:

@@ -238,6 +238,11 @@ class Trainer(WholeModel):
         """
         return self.position == self.steps_per_epoch and self.broken is None
 
+    def never_computed(self) -> list[str]:
+        """The losses that no step of the epoch has computed, since their phase was never due."""
+        counts = {name: tracker.count for name, tracker in self._trackers.items()}
+        return [name for name, count in counts.items() if not float(ops.convert_to_numpy(count))]
+
     def sync(self) -> None:
         """Update the variables in the middle of an epoch: Keras keeps their values elsewhere on
         JAX.

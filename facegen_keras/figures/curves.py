@@ -65,8 +65,8 @@ def loss_curves(
     Args:
         source: A run folder, a `log.jsonl`, or its lines as dicts (`History.history` transposed).
         names: Keys to draw; by default every one that ends in "loss", and the penalties `r1`,
-            `r2` and `path_penalty`, unless they were never due, which leaves zeros. `fid` and `fd`
-            get a panel of their own.
+            `r2` and `path_penalty`, unless they were never due, which leaves `null` or zeros.
+            `fid` and `fd` get a panel of their own.
         against: Key of the horizontal axis; where it is missing, the number of the line.
         levels: Losses to compare with, by name; each is a grey line across the first panel.
         ax: Where to draw.

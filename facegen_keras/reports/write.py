@@ -63,14 +63,16 @@ def report(
         raise UserError("report: name runs, sweeps or evaluations, such as output/vae_64")
     runs, evaluations = collect([os.fspath(source) for source in sources])
     folder = Path(output)
-    captions: list[tuple[str, Drawing]] = []
-    for drawing in drawings(runs, evaluations, _photos(runs, data_path)):
-        name = f"fig{len(captions) + 1:02d}_{drawing.name}"
-        figures.save(drawing.draw(), name, folder=folder / "figures")
-        captions.append((name, drawing))
+    drawn = enumerate(drawings(runs, evaluations, _photos(runs, data_path)), 1)
+    captions = [(f"fig{number:02d}_{drawing.name}", drawing) for number, drawing in drawn]
     names = [name for name, _ in captions]
     earlier = _recorded(folder)
-    _remove(folder / "figures", set(earlier.get(FIGURES) or ()) - set(names))
+    owned = set(earlier.get(FIGURES) or ())
+    begun = {FIGURES: sorted(owned.union(names)), WRITTEN: earlier.get(WRITTEN)}
+    write_text(folder / PROVENANCE, json.dumps(begun) + "\n")  # what the next finds, if cut off
+    for name, drawing in captions:
+        figures.save(drawing.draw(), name, folder=folder / "figures")
+    _remove(folder / "figures", owned.difference(names))
     skeleton = _skeleton_file(folder, earlier.get(WRITTEN))
     tables = runs_tables(runs)
     tables += [evaluation_table(evaluations)] if evaluations.evaluations else []

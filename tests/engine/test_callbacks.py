@@ -23,6 +23,7 @@ from facegen_keras.errors import UserError
 def attach(callback, epochs=100, **attributes):
     """A callback of a made-up model."""
     defaults = {"epoch_is_complete": True, "steps": 0, "images_seen": 0, "start": Start()}
+    defaults["never_computed"] = list
     callback.set_params({"epochs": epochs})
     callback.set_model(SimpleNamespace(**{**defaults, **attributes}))
     return callback

@@ -1,5 +1,7 @@
 """The VAE-GAN: each network descends on its own loss, from one forward pass."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from keras import ops
 import facegen_keras as fg
 from facegen_keras import losses
 from facegen_keras.engine import autodiff
+from facegen_keras.engine.callbacks import RunLog
 from facegen_keras.errors import UserError
 from facegen_keras.export.write import update_metadata
 from facegen_keras.generate import fit_prior
@@ -214,6 +217,17 @@ def test_all_networks_learn_after_the_warm_up_and_its_images_count_on_resume(mad
     at_once.fit(images, epochs=2, batch_size=4, verbose=0)
     for a, b in zip(weights(at_once.generator), weights(resumed.generator), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_a_loss_that_no_step_of_an_epoch_computed_is_null_in_the_log(made_up, tmp_path):
+    model = combined_to_fit(warm_up_images=8)
+    model.fit(made_up(8), epochs=2, batch_size=4, verbose=0, callbacks=[RunLog(tmp_path / "log")])
+    first, second = map(json.loads, (tmp_path / "log").read_text().splitlines())
+    assert {name for name in model.loss_names if first[name] is None} == {
+        "generator_loss",
+        "feature_loss",
+    }
+    assert {name for name in model.loss_names if second[name] is None} == {"latent_loss"}
 
 
 def combined_to_fit(**options):

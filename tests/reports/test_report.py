@@ -12,6 +12,7 @@ from matplotlib import pyplot as plt
 from PIL import Image
 
 import facegen_keras as fg
+from facegen_keras import figures
 from facegen_keras.cli import main
 from facegen_keras.errors import UserError
 from facegen_keras.figures.curves import over_training
@@ -281,6 +282,25 @@ def test_a_second_report_leaves_no_figure_of_the_first(study, measured, tmp_path
     assert main(["report", str(measured), *first[-2:]]) == 0
     left = sorted(path.name for path in (tmp_path / "report" / "figures").iterdir())
     assert left == ["fig01_evaluation.pdf", "fig01_evaluation.png", "fig07_mine.pdf"]
+
+
+def test_nor_of_one_that_was_cut_off(study, measured, tmp_path, monkeypatch):
+    out = tmp_path / "report"
+    with monkeypatch.context() as patch:
+        save = figures.save
+
+        def cut_off(figure, name, **options):
+            if name.startswith("fig03"):
+                raise KeyboardInterrupt
+            return save(figure, name, **options)
+
+        patch.setattr(figures, "save", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            report([study, measured], out)
+    assert len(list((out / "figures").iterdir())) == 4
+    report([measured], out)
+    left = sorted(path.name for path in (out / "figures").iterdir())
+    assert left == ["fig01_evaluation.pdf", "fig01_evaluation.png"]
 
 
 def test_only_runs_that_are_measured_alike_are_compared(tmp_path):
