@@ -112,7 +112,7 @@ def nearest_distances(
     if threshold is not None:
         ax.axvline(threshold, color="0.4", linewidth=1, label="close: left of this line")
     ax.set_xlabel("distance to the nearest image of the set")
-    ax.set_ylabel("% of the images")
+    ax.set_ylabel("% of the images, cumulative")
     ax.set_ylim(0, 102)
     ax.legend()
     return figure_of(ax)

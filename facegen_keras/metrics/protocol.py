@@ -91,7 +91,7 @@ def training_warnings(model: object, extractor: FeatureExtractor) -> list[str]:
             found.append(f"{name} took part in the training, a network of the extractor's kind")
         elif shared and entry.get("pretrained_on") == shared:
             found.append(f"{name} took part in the training, and like the extractor knows {shared}")
-    return [f"{text}: the numbers flatter the model" for text in found]
+    return [f"{text}: the numbers may flatter the model" for text in found]
 
 
 def protocol_warnings(

@@ -48,7 +48,7 @@ def dry_run(config: TrainConfig) -> str:
         expected = forecast(config, len(faces), speed)
         if not expected.fits or _seconds_to_time(config, expected) > PATIENCE:
             return _described(config, _forecast_lines(config, faces, expected, speed))
-    all_learn: dict[str, Any] = {"warm_up_images": 0}
+    all_learn: dict[str, Any] = {"warm_up_images": 0} if config.warm_up_images else {}
     model = build(dataclasses.replace(config, **all_learn))
     if config.progressive:
         model.skip_growing()

@@ -209,3 +209,16 @@ def test_dry_run_tells_a_configuration_and_writes_nothing(faces_zip, tmp_path, c
     for network in ("encoder", "generator", "discriminator"):
         assert any(network in line and any(c.isdigit() for c in line) for line in out.splitlines())
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("family", ["vae", "dcgan", "stylegan2"])
+def test_a_dry_run_times_the_steps_of_every_family(family, faces_zip, tmp_path, capsys):
+    size = {"stylegan2": "--channel_base 64 --channel_max 4 --mapping_layers 1 --w_dim 6"}
+    flags = f"--model {family} --resolution 32 --latent_dim 6 --batch_size 48 "
+    flags += size.get(family, "--base_channels 4")
+    places = ["--output_dir", f"{tmp_path}/output", "--saved_models_dir", f"{tmp_path}/models"]
+    argv = ["train", *flags.split(), *places, "--data_path", str(faces_zip), "--dry_run"]
+    assert cli.main(argv) == 0
+    out = capsys.readouterr().out
+    assert "images per second" in out
+    assert "counted, not run" not in out
