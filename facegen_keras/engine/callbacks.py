@@ -156,7 +156,7 @@ class RunLog(keras.callbacks.Callback):
         self.path.parent.mkdir(parents=True, exist_ok=True)
         # A resumed run trains the epochs after its checkpoint again: their lines are dropped.
         if self.path.exists():
-            lines = self.path.read_text(encoding="utf-8").splitlines()
+            lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
             kept = [line for line in lines if _epoch_of(line) <= self.model.start.epoch]
             write_text(self.path, "".join(f"{line}\n" for line in kept))
 

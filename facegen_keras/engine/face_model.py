@@ -133,7 +133,7 @@ class FaceModel(Trainer):
             name: getattr(self.options, f"{name}_rate", 1.0) for name in self.networks()
         }
         return {
-            name: Adam(share * adam.learning_rate, beta_1=adam.beta_1)
+            name: Adam(float(share * adam.learning_rate), beta_1=adam.beta_1)
             for name, share in shares.items()
         }
 
@@ -174,13 +174,25 @@ class FaceModel(Trainer):
             The names of the layers that do, or `"the discriminator"` for all of its layers.
 
         Raises:
-            UserError: A file cannot be read, is of another family, or none of its layers fits.
+            UserError: A file cannot be read, is of another family, or none of its layers fits; with
+                `warm_up_images`, also if one layer of the generator does not.
         """
         families = (self.family, *self.starts_from)
-        kept = take_weights(path, self.parts(), families, self.options.as_dict())
+        whole = self.warm_up_images > 0
+        kept = take_weights(path, self.parts(), families, self.options.as_dict(), whole)
         for average, network in self.averages():
             average.set_weights(network.get_weights())
         return kept
+
+    @property
+    def warm_up_images(self) -> int:
+        """For how many images, at first, the generator stays as it was; 0 for most families."""
+        return getattr(self.options, "warm_up_images", 0)
+
+    @property
+    def is_warming_up(self) -> bool:
+        """Whether the generator has not learned yet."""
+        return 0 < self.images_seen <= self.warm_up_images
 
     def parts(self) -> dict[str, keras.Model]:
         """The networks in training by the names that `export_parts` has for them, the one that

@@ -296,10 +296,12 @@ class CollapseAlarm(keras.callbacks.Callback):
                 f"collapse? samples differ only {diversity:.2f} times as much as photos do; "
                 "try augment, a lower learning_rate, or an earlier checkpoint"
             )
-        elif min(accuracies) > HOPELESS_ACCURACY:
+        elif min(accuracies) > HOPELESS_ACCURACY and not self.model.is_warming_up:
+            options = self.model.get_config()
+            remedies = [n for n in ("r1_gamma", "label_smoothing", "augment") if n in options]
             self._warn(
                 "the discriminator is never wrong, so the generator learns little; "
-                "try r1_gamma, label_smoothing or augment"
+                f"try {' or '.join(remedies)}"
             )
 
     def _warn(self, message: str) -> None:

@@ -276,6 +276,7 @@ class Trainer(WholeModel):
     def resume(self, state: RunState) -> None:
         """Let the next `fit` begin where a checkpoint ended, whose variables are restored."""
         self.start, self._spoilt = state.start, None
+        self._next_step, self._began = self.steps, (self.steps, self.images_seen)
         self.batch_size = state.batch_size
         self.data_fingerprint, self.mirror = state.data_fingerprint, state.mirror
 

@@ -26,6 +26,7 @@ def take_weights(
     networks: Mapping[str, keras.Model],
     families: tuple[str, ...],
     options: Mapping[str, object],
+    whole: bool = False,
 ) -> list[str]:
     """Copy the weights of an exported or imported generator, and of the networks beside it, into
     `networks`, wherever the name of a layer and its shapes agree.
@@ -35,6 +36,7 @@ def take_weights(
         networks: By the names of the parts: first what generates, then what may stand beside it.
         families: Those whose files fit, the model's own first; a file that names none is tried.
         options: Of the model, to be compared with those in the file.
+        whole: Refuse a generator of which one layer does not fit.
 
     Returns:
         The names of the layers that keep their initial weights, or `"the discriminator"` for all
@@ -52,7 +54,12 @@ def take_weights(
     (_, generator), *companions = networks.items()
     pairs, kept = _fitting(source, generator)
     if not _has_convolution(pairs):
-        raise UserError(_misfit(file, options))
+        raise UserError(f"{file.path}: its layers do not fit this model{_why(file, options)}")
+    if whole and kept:
+        raise UserError(
+            "warm_up_images: at first the generator stays as it is, so all its layers must be in "
+            f"{file.path}; these are not: {', '.join(kept)}{_why(file, options)}"
+        )
     depths = [_mapping_layers(network) for network in (source, generator)]
     if depths[0] != depths[1]:
         raise UserError(
@@ -76,8 +83,8 @@ def _mapping_layers(generator: keras.Model) -> int:
     return sum(name.startswith("mapping/") for name, _ in _layers(generator))
 
 
-def _misfit(file: ModelFile, options: Mapping[str, object]) -> str:
-    """That no layer fits, and the options that differ."""
+def _why(file: ModelFile, options: Mapping[str, object]) -> str:
+    """The options that differ, in a message on layers that do not fit; and what to do."""
     theirs = file.metadata.get("config") or {}
     differing = [
         f"{name} {theirs[name]} there and {options[name]} here"
@@ -85,7 +92,7 @@ def _misfit(file: ModelFile, options: Mapping[str, object]) -> str:
         if name in theirs and name in options and theirs[name] != options[name]
     ]
     why = f" ({', '.join(differing)})" if differing else ""
-    return f"{file.path}: its layers do not fit this model{why}; give the options of its training"
+    return f"{why}; give the options of its training"
 
 
 def copy_weights(source: keras.Model, target: keras.Model) -> list[str]:

@@ -79,7 +79,7 @@ def loss_curves(
         keys = dict.fromkeys(key for record in records for key in record)
         due = [key for key in PENALTIES if any(record.get(key) for record in records)]
         names = [key for key in keys if key.endswith("loss") or key in due]
-    drawn = [name for name in names if any(name in record for record in records)]
+    drawn = [name for name in names if any(record.get(name) is not None for record in records)]
     if not drawn:
         raise UserError(f"no loss to draw among {len(records)} lines; asked for {list(names)}")
     points = {

@@ -91,7 +91,7 @@ class MetricEvery(keras.callbacks.Callback):
         (key, number), *_ = result.numbers.items()
         if logs is not None:
             logs[key] = number.value
-        if number.value < self.best:
+        if number.value < self.best and not self.model.is_warming_up:
             self.best, self.best_epoch = number.value, epoch + 1
             if self.path is not None:
                 save_generator(self.model, self.path, run=self.run, metrics=result.records())

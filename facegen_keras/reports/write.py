@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +67,10 @@ def report(
     captions = [(f"fig{number:02d}_{drawing.name}", drawing) for number, drawing in drawn]
     names = [name for name, _ in captions]
     earlier = _recorded(folder)
-    owned = set(earlier.get(FIGURES) or ())
-    begun = {FIGURES: sorted(owned.union(names)), WRITTEN: earlier.get(WRITTEN)}
-    write_text(folder / PROVENANCE, json.dumps(begun) + "\n")  # what the next finds, if cut off
+    listed = earlier.get(FIGURES)
+    owned = {str(name) for name in listed} if isinstance(listed, list) else set()
+    begun = earlier | {FIGURES: sorted(owned.union(names))}
+    _write_record(folder, begun)  # what the next report finds if this one is cut off
     for name, drawing in captions:
         figures.save(drawing.draw(), name, folder=folder / "figures")
     _remove(folder / "figures", owned.difference(names))
@@ -82,7 +83,7 @@ def report(
     text = _skeleton(runs, captions, tables)
     write_text(skeleton, text)
     written = hashlib.sha256(text.encode()).hexdigest() if skeleton.name == SKELETON else ""
-    write_text(folder / PROVENANCE, _provenance(sources, runs, evaluations, names, written))
+    _write_record(folder, _provenance(sources, runs, evaluations, names, written))
     return folder
 
 
@@ -114,6 +115,10 @@ def _recorded(folder: Path) -> dict[str, Any]:
     return record if isinstance(record, dict) else {}
 
 
+def _write_record(folder: Path, record: Mapping[str, Any]) -> None:
+    write_text(folder / PROVENANCE, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+
+
 def _photos(runs: Sequence[Run], data_path: str | os.PathLike | None) -> Photos | None:
     """The photos at a resolution, cropped as the first run's were."""
     if data_path is None or not runs:
@@ -143,9 +148,9 @@ def _provenance(
     evaluations: Report,
     names: Sequence[str],
     written: str,
-) -> str:
+) -> dict[str, Any]:
     """Where every number comes from: files with their hashes, data, machines, versions."""
-    record = {
+    return {
         "made": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "sources": [os.fspath(source) for source in sources],
         "facegen_keras": __version__,
@@ -167,7 +172,6 @@ def _provenance(
         FIGURES: names,
         WRITTEN: written,
     }
-    return json.dumps(record, indent=2, ensure_ascii=False) + "\n"
 
 
 def _methods(runs: Sequence[Run]) -> list[str]:

@@ -204,13 +204,13 @@ class TrainConfig(_FamilyOptions, _Training):
             raise UserError(
                 f"name {self.name!r}: expected a folder name without slashes, such as faces_1"
             )
-        for name, needs in _NEEDS_A_START.items():
-            if getattr(self, name) and not self.init_from:
-                raise UserError(f"{name}: {needs} as init_from")
         self.time_limit_seconds  # noqa: B018 - a wrong one is refused now
         if self.model is not None:
             self.options()
             self.adam_options()
+        for name, needs in _NEEDS_A_START.items():
+            if getattr(self, name) and not self.init_from:
+                raise UserError(f"{name}: {needs} as init_from")
 
     @staticmethod
     def defaults_of(family: str) -> tuple[dict[str, Any], list[str]]:

@@ -23,6 +23,7 @@ from facegen_keras.runs.forecast import (
     memory_advice,
     smaller,
 )
+from facegen_keras.runs.train import warm_up_only
 
 STEPS_TIMED = 2  # after those that also compile
 MOST_STEPS = 5  # with those: a StyleGAN2 has three phases
@@ -70,6 +71,8 @@ def dry_run(config: TrainConfig) -> str:
         found.append("measured at the full resolution; while growing it is faster")
     if config.warm_up_images:
         found.append("measured with all networks learning; before the generator does, it is faster")
+    if note := warm_up_only(config, len(faces)):
+        found.append(note)
     devices, processes = distribution.device_count(), distribution.member().count
     if devices > 1:
         from facegen_keras.engine.step_cost import step_cost  # needs JAX

@@ -17,7 +17,7 @@ from facegen_keras.data.batches import check_batch_size
 from facegen_keras.engine import distribution
 from facegen_keras.engine.resume import check_unchanged
 from facegen_keras.errors import UserError
-from facegen_keras.figures.curves import DISTANCES, read_log
+from facegen_keras.figures.curves import DISTANCES
 from facegen_keras.files.atomic import write_text
 from facegen_keras.pictures import save_grid
 from facegen_keras.runs.config import MAY_CHANGE, TrainConfig, load_config
@@ -132,10 +132,18 @@ def check_same_run(config: TrainConfig, folder: Path) -> dict[str, list]:
 
 
 def _is_measured(folder: Path) -> bool:
-    """Whether the run's log has a distance to the photos."""
+    """Whether the run's log has a distance to the photos; the resumed run drops damaged lines."""
     path = folder / "log.jsonl"
-    lines = read_log(path) if path.exists() else []
-    return any(line.get(name) is not None for line in lines for name in DISTANCES)
+    text = path.read_text("utf-8", errors="replace") if path.exists() else ""
+    return any(_has_distance(line) for line in text.splitlines())
+
+
+def _has_distance(line: str) -> bool:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return False
+    return isinstance(record, dict) and any(record.get(name) is not None for name in DISTANCES)
 
 
 def record_environment(folder: Path, step: int, changed: dict[str, list]) -> None:

@@ -343,10 +343,12 @@ def _has_weights(folder: str | Path | None) -> bool:
 
 
 def early_end(config: TrainConfig, model: FaceModel, photos: int) -> str | None:
-    """A note where a progressive training ends before it has grown to its resolution, or None."""
+    """A note where a progressive training ends before it has grown to its resolution, or any before
+    its generator learns; else None.
+    """
     if not config.progressive:
-        return None
-    images = config.epochs * (photos // config.batch_size * config.batch_size)
+        return warm_up_only(config, photos)
+    images = _images_of(config, photos)
     reached = model.resolution_after(images)
     if reached == config.resolution:
         return None
@@ -356,6 +358,21 @@ def early_end(config: TrainConfig, model: FaceModel, photos: int) -> str | None:
         f"{reached}x{reached}; the next resolution begins after {needed:,}: "
         "give more epochs, or a shorter progressive"
     )
+
+
+def warm_up_only(config: TrainConfig, photos: int) -> str | None:
+    """A note where a training ends before its generator learns, or None."""
+    images = _images_of(config, photos)
+    if not config.warm_up_images or images > config.warm_up_images:
+        return None
+    return (
+        f"note: {config.epochs} epochs of these photos are {images:,} images; the generator learns "
+        f"only after {config.warm_up_images:,} (warm_up_images): give more epochs"
+    )
+
+
+def _images_of(config: TrainConfig, photos: int) -> int:
+    return config.epochs * (photos // config.batch_size * config.batch_size)
 
 
 def _check_packages(config: TrainConfig) -> None:

@@ -82,13 +82,19 @@ def test_pairwise_distance_known_answers(made_up):
 def alarm(made_up):
     """Look once at a model whose samples are given: `alarm(samples, **logs)` -> alarm, logs."""
 
-    def look(samples, images_seen=GRACE, complete=True, epoch=9, photos=16, **logs):
+    def look(
+        samples, images_seen=GRACE, complete=True, epoch=9, photos=16, warming_up=False, **logs
+    ):
         told = []
         callback = CollapseAlarm(made_up(photos), every=5, warn=told.append)
         callback.set_params({"epochs": 100})
         callback.set_model(
             SimpleNamespace(
-                sample=lambda seeds: samples, images_seen=images_seen, epoch_is_complete=complete
+                sample=lambda seeds: samples,
+                images_seen=images_seen,
+                epoch_is_complete=complete,
+                is_warming_up=warming_up,
+                get_config=lambda: {"augment": "", "label_smoothing": 0.0, "latent_dim": 6},
             )
         )
         callback.on_epoch_end(epoch, logs)
@@ -133,6 +139,8 @@ def test_a_discriminator_that_is_never_wrong(alarm, made_up):
     diverse = made_up(32, seed=5)
     alarms, _ = alarm(diverse, real_accuracy=1.0, fake_accuracy=1.0)
     assert len(alarms) == 1
+    assert alarms[0].endswith("try label_smoothing or augment")  # it has no r1_gamma
+    assert alarm(diverse, warming_up=True, real_accuracy=1.0, fake_accuracy=1.0)[0] == []
     assert alarms[0].startswith("the discriminator is never wrong")
     assert alarm(diverse, real_accuracy=0.9, fake_accuracy=1.0)[0] == []
 

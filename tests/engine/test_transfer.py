@@ -68,6 +68,18 @@ def test_a_combined_model_starts_from_a_dcgan(tmp_path):
     np.testing.assert_array_equal(back(Z), source(Z))
 
 
+def test_a_generator_that_is_to_stay_as_it_is_has_to_fit_whole(tmp_path):
+    source = fg.DCGAN(resolution=32, base_channels=4, latent_dim=6)
+    path = fg.save_generator(source, tmp_path / "dcgan_generator.h5")
+    size = {"resolution": 32, "base_channels": 4, "latent_dim": 8}
+    assert "project" in fg.Combined(**size).start_from(path)  # learns from the first step
+    model = fg.Combined(**size, warm_up_images=100)
+    with pytest.raises(UserError, match=r"these are not: project \(latent_dim 6 there and 8 here"):
+        model.start_from(path)
+    model = fg.Combined(**{**size, "latent_dim": 6}, warm_up_images=100)
+    assert model.start_from(path) == ["the encoder"]
+
+
 def test_a_larger_resolution_takes_the_layers_that_fit(tmp_path):
     source = made(fg.DCGAN, 1)
     path = save_generator(source, tmp_path / "dcgan_generator.h5")

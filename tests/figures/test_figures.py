@@ -123,6 +123,14 @@ def test_a_large_loss_does_not_flatten_the_others(tmp_path):
     assert len(loss_curves(log, ["loss", "kl_loss"]).axes) == 1  # who asks for both has both
 
 
+def test_a_loss_that_was_never_computed_is_not_drawn():
+    log = [{"images_seen": k, "discriminator_loss": 1.0, "generator_loss": None} for k in (1, 2)]
+    (ax,) = loss_curves(log).axes
+    assert [line.get_label() for line in ax.get_lines()] == ["discriminator loss"]
+    with pytest.raises(UserError, match="no loss to draw"):
+        loss_curves(log, ["generator_loss"])
+
+
 def test_families_without_a_common_loss_are_compared_side_by_side(tmp_path):
     for name, key in (("a", "loss"), ("b", "loss"), ("c", "generator_loss")):
         (tmp_path / name).mkdir()

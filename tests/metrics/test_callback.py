@@ -22,7 +22,7 @@ class Model:
 
     def __init__(self, tiny_model):
         self.build = tiny_model
-        self.scale = 1.0
+        self.scale, self.is_warming_up = 1.0, False
 
     def export_parts(self):
         return {"generator": self.build(self.scale)}
@@ -81,6 +81,17 @@ def test_keeps_the_best_generator_with_its_number(training, photos, tiny, tmp_pa
     with pytest.warns(UserWarning, match="Fréchet distance"):
         again = evaluate(kept, photos, ["fid"], 30, extractor=tiny, progress=False, cache_dir=False)
     assert again["fd"] == pytest.approx(values[best], rel=1e-6)
+
+
+def test_a_model_whose_generator_has_not_learned_is_not_the_best(training, tmp_path):
+    callback, model, epoch = training
+    model.is_warming_up = True
+    assert epoch(1, 1.0)["fd"] > 0  # measured all the same
+    assert callback.get_state() == {"best": float("inf"), "best_epoch": 0}
+    assert not (tmp_path / "best.h5").exists()
+    model.is_warming_up = False
+    epoch(3, 1.0)
+    assert callback.best_epoch == 4
 
 
 def test_resumes_its_memory(training, tmp_path):

@@ -298,9 +298,33 @@ def test_nor_of_one_that_was_cut_off(study, measured, tmp_path, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             report([study, measured], out)
     assert len(list((out / "figures").iterdir())) == 4
+    first = json.loads((out / "provenance.json").read_text())["figures"]
+    assert len(first) > 2  # all that were to be drawn
     report([measured], out)
     left = sorted(path.name for path in (out / "figures").iterdir())
     assert left == ["fig01_evaluation.pdf", "fig01_evaluation.png"]
+
+
+def test_one_that_fails_leaves_the_provenance_of_the_first(study, measured, tmp_path, monkeypatch):
+    out = tmp_path / "report"
+    report([measured], out)
+    record = json.loads((out / "provenance.json").read_text())
+    assert record["sources"]
+    monkeypatch.setattr(figures, "save", lambda *a, **k: pytest.fail("the disk is full"))
+    with pytest.raises(pytest.fail.Exception):
+        report([study, measured], out)
+    now = json.loads((out / "provenance.json").read_text())
+    assert {**now, "figures": record["figures"]} == record
+    assert set(record["figures"]) < set(now["figures"])
+
+
+@pytest.mark.parametrize("listed", [5, None, [1, None]])
+def test_a_provenance_that_somebody_has_edited(listed, measured, tmp_path):
+    out = tmp_path / "report"
+    out.mkdir()
+    (out / "provenance.json").write_text(json.dumps({"figures": listed}))
+    report([measured], out)
+    assert json.loads((out / "provenance.json").read_text())["figures"] == ["fig01_evaluation"]
 
 
 def test_only_runs_that_are_measured_alike_are_compared(tmp_path):

@@ -205,6 +205,12 @@ def test_a_family_that_does_not_exist_is_one_line_in_python_too():
         TrainConfig(model="d")
 
 
+def test_what_is_wrong_anyway_is_told_before_what_is_missing(refused):
+    flags = ("--warm_up_images", "5")
+    assert "an option of combined, not of dcgan" in refused("--model", "dcgan", *flags)
+    assert "init_from" not in refused("--model", "combined", "--warm_up_images", "-5")
+
+
 @pytest.mark.parametrize(
     ("family", "option"), [("stylegan2", "freeze_discriminator"), ("combined", "warm_up_images")]
 )

@@ -160,6 +160,13 @@ def test_more_epochs_may_be_asked_for(resume, copy, vae_run, log_of):
     assert found == ["checkpoint-000000012.h5", "checkpoint-000000016.h5"]
 
 
+def test_damaged_lines_of_a_log_are_dropped(resume, copy, log_of):
+    log = copy / "log.jsonl"
+    log.write_bytes(b'{"epoch": 1, "lo\n5\n\xff\xfe\n' + log.read_bytes())
+    resume("--epochs", "4")
+    assert [line["epoch"] for line in log_of(copy)] == [1, 2, 3, 4]
+
+
 def test_what_was_asked_for_is_remembered_and_the_middle_of_an_epoch_is_no_end(
     resume, copy, tmp_path
 ):

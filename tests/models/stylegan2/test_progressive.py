@@ -83,6 +83,15 @@ def test_a_growing_that_will_not_end_is_told(growing):
     assert training.early_end(dataclasses.replace(short, progressive=None), growing, 21) is None
 
 
+def test_a_warm_up_that_will_not_end_is_told(growing):
+    config = TrainConfig(
+        model="combined", warm_up_images=160, init_from="dcgan.h5", batch_size=4, epochs=8
+    )
+    note = training.early_end(config, growing, photos=21)
+    assert "8 epochs of these photos are 160 images; the generator learns only after 160" in note
+    assert training.early_end(dataclasses.replace(config, epochs=9), growing, 21) is None
+
+
 def test_the_full_resolution_is_timed(growing):
     growing.skip_growing()
     assert growing.resolution_after(growing.images_seen) == growing.resolution
