@@ -38,7 +38,10 @@ class _Scalars(keras.callbacks.TensorBoard):
         self._told(super().on_train_begin, logs)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        scalars = {k: v for k, v in (logs or {}).items() if not isinstance(v, list)}
+        never = self.model.never_computed()
+        scalars = {
+            k: v for k, v in (logs or {}).items() if not isinstance(v, list) and k not in never
+        }
         self._told(super().on_epoch_end, epoch, scalars)
 
     def on_train_end(self, logs: Logs | None = None) -> None:
@@ -176,8 +179,9 @@ class WandbLog(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         if not self.model.epoch_is_complete:
             return
+        never = self.model.never_computed()
         entry: dict[str, Any] = {
-            k: v for k, v in (logs or {}).items() if isinstance(v, int | float)
+            k: v for k, v in (logs or {}).items() if isinstance(v, int | float) and k not in never
         }
         entry |= {"epoch": epoch + 1, "images_seen": self.model.images_seen}
         if self.grid.latest is not None and self.grid.latest is not self.logged:

@@ -89,14 +89,15 @@ facts, state = [], None
 for start in (0, 2):
     log = tracking.WandbLog(config, folder, grid)
     if state: log.set_state(state)
-    log.set_model(SimpleNamespace(epoch_is_complete=True, images_seen=10, steps=start))
+    model = {{"epoch_is_complete": True, "images_seen": 10, "steps": start}}
+    log.set_model(SimpleNamespace(**model, never_computed=lambda: ["generator_loss"]))
     log.on_train_begin()
     logged = []
     keep = log.run.log
     log.run.log = lambda entry, step: (logged.append((sorted(entry), step)), keep(entry, step=step))
     for epoch in (start, start + 1):
         log.model.steps = 5 * (epoch + 1)
-        log.on_epoch_end(epoch, {{"loss": 0.5, "kl_per_dimension": [1.0]}})
+        log.on_epoch_end(epoch, {{"loss": 0.5, "kl_per_dimension": [1.0], "generator_loss": 0.0}})
     log.model.epoch_is_complete = False
     log.on_epoch_end(start + 2, {{"loss": 0.5}})
     latent_dim = dict(log.run.config)["latent_dim"]
@@ -156,7 +157,8 @@ def test_a_network_that_fails_half_way_costs_no_training(tmp_path, monkeypatch, 
     monkeypatch.setattr(
         log, "wandb", SimpleNamespace(init=lambda **_: Run(), Settings=dict, Image=list)
     )
-    log.set_model(SimpleNamespace(epoch_is_complete=True, images_seen=8, steps=1))
+    model = {"epoch_is_complete": True, "images_seen": 8, "steps": 1, "never_computed": list}
+    log.set_model(SimpleNamespace(**model))
     log.on_train_begin()
     for epoch in range(3):
         log.on_epoch_end(epoch, {"loss": 1.0})
@@ -180,6 +182,7 @@ def test_tensorboard_that_cannot_write_costs_no_training(tmp_path, capsys):
     (tmp_path / "tensorboard").write_text("no folder")
     model = keras.Sequential([keras.layers.Dense(1)])
     model.compile("sgd", "mse")
+    model.never_computed = list  # as our models have it
     x = np.zeros((8, 2), "float32")
     history = model.fit(
         x, x[:, :1], epochs=3, verbose=0, callbacks=[tracking.tensorboard(tmp_path)]
