@@ -110,8 +110,7 @@ def loss_curves(
     for name, level in (levels or {}).items():
         axes[0].axhline(level, color="0.5", linestyle="-", linewidth=0.8)
         place = axes[0].get_yaxis_transform()  # a fraction of the width, and a loss
-        label = axes[0].text(0.01, level, name, va="bottom", fontsize=8, transform=place)
-        label.set_bbox({"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1})
+        axes[0].text(1.01, level, name, va="center", fontsize=8, transform=place)  # on no curve
     if losses:
         axes[0].set_ylabel("loss")
     return figure_of(axes[0])
