@@ -31,6 +31,8 @@ class DataConfig:
         if self.action != "check":
             path = shlex.quote(self.path or self.action)
             raise UserError(f"data {self.action}: unknown action; say: facegen data check {path}")
+        if self.min_size is not None and self.min_size < 1:
+            raise UserError(f"min_size {self.min_size}: expected 1 pixel or more")
 
 
 CONFIG = DataConfig

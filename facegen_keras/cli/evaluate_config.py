@@ -112,6 +112,8 @@ class EvaluateConfig:
                 f"metrics {', '.join(per_photo)}: statistics are enough for fid only; leave "
                 f"{'it' if len(per_photo) == 1 else 'them'} out, or give data_path the photos"
             )
+        if "ppl" in metrics and not self.model_path:
+            raise UserError("metrics ppl: walks through a latent space; give model_path a model")
         unmeasured = [metric for metric in metrics if metric in ("is", "ppl")]
         if self.extractor == "face-descriptor" and unmeasured:
             raise UserError(
@@ -120,6 +122,8 @@ class EvaluateConfig:
             )
         if self.memorisation and not self.data_path:
             raise UserError("memorisation: give data_path the photos of the training")
+        if self.stamp and not self.model_path:
+            raise UserError("stamp: writes into the file of a model; give model_path")
         if self.stamp and any(path.startswith(HUB_PREFIX) for path in self.model_path or ()):
             raise UserError("stamp: a model of the hub is not changed; evaluate a copy of it")
         if not 0 < self.held_out < 1:

@@ -68,7 +68,7 @@ def missing(name: str) -> str:
                 found.append(f"{entry.name}/" if entry.is_dir() else entry.name)
     alike = difflib.get_close_matches(Path(name).name, found, n=1)
     listed = ", ".join((alike or found)[:NAMED])
-    there = f"; {'here' if place == Path() else place} there is: {listed}" if listed else ""
+    there = f"; {'here' if place == Path() else f'in {place}'} there is: {listed}" if listed else ""
     return f"{name}: no such file or folder{there}; {WAYS}"
 
 

@@ -167,4 +167,4 @@ def family_of(file: ModelFile, expected: str | None) -> str:
 def describe(file: ModelFile, shape: tuple | None) -> str:
     """A few words on what a file holds instead, for errors."""
     part = file.metadata.get("part")
-    return f"it holds a {part}" if part else f"its input is {shape}"
+    return f"it holds the {part} of a model" if part else f"its input is {shape}"

@@ -58,9 +58,12 @@ def load_generator(
     model, file, family = read_generator(local_model(path), expected_family, force)
     mixture = None if prior == "normal" else read_prior(file)
     if prior == "mixture" and mixture is None:
-        raise UserError(
-            f"{path}: holds no mixture, its prior is normal; resume its training with prior mixture"
+        advice = (
+            "resume its training with prior mixture"
+            if family in ("vae", "combined")
+            else f"a {family} has no other; leave prior out"
         )
+        raise UserError(f"{path}: holds no mixture, its prior is normal; {advice}")
     kind = GENERATORS.get(family, Generator)
     generator = kind(model, family=family, metadata=file.metadata, path=file.path)
     generator.prior = mixture

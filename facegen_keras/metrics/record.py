@@ -25,7 +25,7 @@ class Record:
     """`evaluation.json` and `evaluation.csv` in a folder.
 
     What is there is taken over if it belongs to the same requests: a repeated call goes on where
-    the one before was cut off. Anything else that is there keeps its numbers under another name.
+    the one before was cut off. Anything else that is there gets another name with the first number.
 
     Args:
         folder: Where to; made when something is written.
@@ -40,9 +40,9 @@ class Record:
         self.path = folder / f"{NAME}.json"
         self.findings: dict[str, tuple[str, str]] = {}
         self._done: dict[str, Evaluation] = {}
-        if not self._take_over():
+        self._is_of_others = not self._take_over()
+        if self._is_of_others:
             self._done, self.findings = {}, {}
-            self._set_aside()
 
     def __contains__(self, request: str) -> bool:
         return request in self._done
@@ -63,6 +63,9 @@ class Record:
         Raises:
             UserError: They cannot be written.
         """
+        if self._is_of_others:
+            self._set_aside()
+            self._is_of_others = False
         self._done[request] = evaluation
         if finding is not None:
             self.findings[request] = finding

@@ -112,7 +112,8 @@ def collect(sources: Sequence[str]) -> tuple[list[Run], Report]:
         folders = _run_folders(source)
         found = _evaluation_files(source)
         if not folders and not found:
-            raise UserError(f"{source}: {EXPECTED}")
+            gone = "" if source.exists() else "no such file or folder; "
+            raise UserError(f"{source}: {gone}{EXPECTED}")
         for folder in folders:
             runs.setdefault(folder.resolve(), read_run(folder))
         for path in found:

@@ -198,6 +198,10 @@ class TrainConfig(_FamilyOptions, _Training):
             )
         if self.fid_every is not None and self.patience is not None:
             raise UserError("fid_every and patience: both choose the best model; give one of them")
+        if self.accumulate and self.batch_size % self.accumulate:
+            raise UserError(
+                f"accumulate {self.accumulate}: does not divide batch_size {self.batch_size} evenly"
+            )
         if not self.save_minutes > 0:  # NaN is neither
             raise UserError(f"save_minutes {self.save_minutes}: expected a positive number")
         if self.name is not None and (self.name in ("", "..") or Path(self.name).name != self.name):

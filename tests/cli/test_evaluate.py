@@ -196,6 +196,8 @@ def test_photos_of_the_memorisation_check_are_measured_once(place, monkeypatch):
             "face-descriptor: cannot measure ppl",
         ),
         (["--model_path", "g.h5", "--save_stats", "y"], "save_stats: writes the statistics of"),
+        (["--images", "photos", "--metrics", "ppl"], "ppl: walks through a latent space"),
+        (["--images", "photos", "--data_path", "photos", "--stamp"], "stamp: writes into the file"),
         (
             ["--model_path", "g.h5", "--save_stats", "y", "--metrics", "is"],
             "save_stats: writes the statistics of",
@@ -320,6 +322,16 @@ def test_a_stamp_keeps_what_other_metrics_wrote(place):
         assert main([*common, *metrics, "--data_path", "photos"]) == 0
     stamped = load_generator(place / "g.h5").metadata["metrics"]
     assert sorted(record["metric"] for record in stamped) == ["fd", "kd", "ppl"]
+
+
+def test_an_evaluation_that_is_refused_leaves_the_one_before(place, capsys):
+    flags = ["evaluate", "--model_path", "g.h5", "--data_path", "photos", "--num_images", "20"]
+    assert main([*flags, "--metrics", "fid"]) == 0
+    before = read(place)
+    assert main([*flags, "--truncation_psi", "0.5"]) == 2
+    assert "truncation_psi: not an option of a dcgan generator" in capsys.readouterr().err
+    assert read(place) == before
+    assert len(list((place / "output").glob("evaluation*.json"))) == 1
 
 
 def test_one_image_is_named_and_not_taken_for_the_photos(place, capsys):

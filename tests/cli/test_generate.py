@@ -129,7 +129,10 @@ def test_a_fitted_prior_and_how_to_leave_it_out(generate, tmp_path, capsys):
         assert code == 0
         np.testing.assert_array_equal(picture(out / "vae_seed0004.png"), face)
     assert generate("--model", "vae", "--prior", "mixture")[0] == 2
-    assert "holds no mixture, its prior is normal" in capsys.readouterr().err
+    assert "its prior is normal; resume its training with prior" in capsys.readouterr().err
+    dcgan = str(Path(fg.__file__).parents[1] / "saved_models" / "dcgan_generator.h5")
+    assert generate("--model_path", dcgan, "--prior", "mixture")[0] == 2
+    assert "holds no mixture, its prior is normal; a dcgan has no other" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kind", ["gif", "mp4", "png"])

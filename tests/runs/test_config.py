@@ -205,6 +205,11 @@ def test_a_family_that_does_not_exist_is_one_line_in_python_too():
         TrainConfig(model="d")
 
 
+def test_a_batch_that_cannot_be_split_is_told_before_a_folder_is_made(refused):
+    flags = "--model stylegan2 --batch_size 16 --accumulate 3"
+    assert refused(*flags.split()) == "accumulate 3: does not divide batch_size 16 evenly"
+
+
 def test_what_is_wrong_anyway_is_told_before_what_is_missing(refused):
     flags = ("--warm_up_images", "5")
     assert "an option of combined, not of dcgan" in refused("--model", "dcgan", *flags)
