@@ -5,6 +5,7 @@ import signal
 import tempfile
 
 from facegen_keras.cli.demo_config import DemoConfig
+from facegen_keras.data.sources import check_there
 from facegen_keras.demo.app import build_app, serve
 from facegen_keras.demo.studio import Studio, models_in
 from facegen_keras.errors import UserError, require
@@ -13,6 +14,8 @@ from facegen_keras.errors import UserError, require
 def run(config: DemoConfig) -> int:
     """Open the page, say where it is, and serve it until Ctrl-C."""
     require("gradio", "demo")
+    if config.data_path is not None:
+        check_there(config.data_path)
     models = config.model_path or models_in(config.saved_models_dir)
     if not models:
         raise UserError(

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from facegen_keras.data.faces import parse_crop
-from facegen_keras.data.sources import check_there
 from facegen_keras.errors import UserError
 
 
@@ -35,8 +34,6 @@ class DemoConfig:
         if not 1 <= self.port <= 65535:
             raise UserError(f"port {self.port}: expected 1 to 65535")
         parse_crop(self.crop)
-        if self.data_path is not None:
-            check_there(self.data_path)
 
 
 CONFIG = DemoConfig

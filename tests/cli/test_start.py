@@ -34,7 +34,7 @@ REFUSED = {
     "import": [["--sorce", "x"], ["x.pkl"]],
     "export": [["--format", "onxx"], []],
     "report": [["--sources"], []],
-    "demo": [["--port", "0"], ["--prot", "1"], ["--crop", "1"], ["--data_path", "none"]],
+    "demo": [["--port", "0"], ["--prot", "1"], ["--crop", "1"]],
     "push": [["x.h5"], ["x.h5", "no repository"]],
 }
 CODE = f"""

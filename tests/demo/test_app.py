@@ -260,6 +260,7 @@ def test_mistakes_are_one_line(models, tmp_path, monkeypatch, capsys):
         (["--model_path", str(models / "vae_encoder.h5x")], "no such file"),
         (["--port", "0"], "port 0: expected 1 to 65535"),
         (["--crop", "round"], "round"),
+        (["--saved_models_dir", str(models), "--data_path", "none"], "none: no such file"),
     ):
         assert main(["demo", *argv]) == 2
         error = capsys.readouterr().err
