@@ -276,7 +276,7 @@ class Trainer(WholeModel):
     def resume(self, state: RunState) -> None:
         """Let the next `fit` begin where a checkpoint ended, whose variables are restored."""
         self.start, self._spoilt = state.start, None
-        self._next_step, self._began = self.steps, (self.steps, self.images_seen)
+        self._count_from_here()
         self.batch_size = state.batch_size
         self.data_fingerprint, self.mirror = state.data_fingerprint, state.mirror
 
@@ -298,9 +298,13 @@ class Trainer(WholeModel):
         self.data_fingerprint, self.mirror = data_fingerprint, mirror
         self.steps_per_epoch = steps_per_epoch
         self.position = self.start.position
+        self._count_from_here()
+        self._to_skip = self.start.position
+
+    def _count_from_here(self) -> None:
+        """Let `phase_of` and `images_before` go on from what the variables say."""
         self._next_step = self.steps
         self._began = (self.steps, self.images_seen)
-        self._to_skip = self.start.position
 
     def check_batch_size(self, batch_size: int) -> None:
         """Refuse a batch that several devices cannot share evenly.
